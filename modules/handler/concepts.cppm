@@ -1,0 +1,47 @@
+/// \file
+/// `net.handler:concepts`: what makes a class a handler.
+module;
+
+#include <concepts>
+#include <cstddef>
+#include <span>
+
+export module net.handler:concepts;
+
+import :context;
+import :request_handler;
+
+export namespace net {
+
+/// Answers a request: `handle()` is public and returns `Next` (one request a call) or nothing (a
+/// conversation).
+template <class H>
+concept RequestHandler = requires(H& handler) {
+  { handler.handle() } -> std::same_as<Next>;
+} || requires(H& handler) {
+  { handler.handle() } -> std::same_as<void>;
+};
+
+/// Answers one request a call.
+template <class H>
+concept OneRequestHandler = requires(H& handler) {
+  { handler.handle() } -> std::same_as<Next>;
+};
+
+/// Says when a request is whole: how many of the received bytes it has, 0 if more is needed.
+template <class H>
+concept FramedHandler = requires(std::span<const std::byte> received) {
+  { H::request_size(received) } -> std::same_as<std::size_t>;
+};
+
+/// Reads through the buffers of the connection, so that the server may read ahead.
+template <class H>
+concept BufferedHandler = FramedHandler<H> || std::derived_from<H, StreamRequestHandler>;
+
+/// Can be made by the library: default-constructible if derived from a base, else from its context.
+template <class H>
+concept LibraryConstructible =
+    (std::derived_from<H, BaseRequestHandler> && std::default_initializable<H>) ||
+    std::constructible_from<H, RequestContext&>;
+
+}  // namespace net

@@ -1,0 +1,34 @@
+module;
+
+#include <utility>
+
+module net.handler;
+
+import net.socket;
+
+namespace net {
+
+RequestContext::RequestContext(Socket connection, const Address& client_address,
+                               const Limits& limits) noexcept
+    : stream_(std::move(connection)), client_address_(client_address), limits_(limits) {}
+
+RequestContext::~RequestContext() = default;
+
+void RequestContext::limits_changed() {}
+
+void RequestContext::before_detach() noexcept {}
+
+void RequestContext::set_limits(const Limits& limits) {
+  limits_ = limits;
+  limits_changed();
+}
+
+Socket RequestContext::detach() {
+  stream_.flush();
+  before_detach();
+  detached_ = true;
+  // The server's limits do not go with the connection: an ordinary socket is handed out.
+  return Socket::adopt(socket().detach());
+}
+
+}  // namespace net

@@ -1,0 +1,81 @@
+/// \file
+/// `net.handler:context`: what a handler sees of its connection and its server.
+module;
+
+#include <cstdint>
+
+export module net.handler:context;
+
+import net.socket;
+import :stats;
+import :stream;
+
+export namespace net {
+
+/// Says what becomes of the connection after a request.
+enum class Next : std::uint8_t { close, keep };
+
+/// Is a handler's view of its connection and server: Python's `self.request`,
+/// `self.client_address` and `self.server`. A server makes one for each connection; tests of a
+/// handler may derive their own over a `socket_pair`.
+///
+/// Thread safety: what tells of the server (`server_address`, `shutdown`, `stopping`, `stats`), from
+/// any thread while the handler lives; the rest, where the handler runs.
+class RequestContext {
+ public:
+  RequestContext(const RequestContext&) = delete;
+  RequestContext& operator=(const RequestContext&) = delete;
+  virtual ~RequestContext();
+
+  /// Returns the connection. Python: `self.request`.
+  Socket& socket() noexcept { return stream_.socket(); }
+
+  /// Returns the connection with the buffers that `StreamReader` and `StreamWriter` work on.
+  BufferedStream& stream() noexcept { return stream_; }
+
+  /// Returns where the peer is, as accept(2) told. Python: `self.client_address`.
+  const Address& client_address() const noexcept { return client_address_; }
+
+  /// Returns our end's address. Errors as `Socket::getsockname`.
+  Address local_address() const { return stream_.socket().getsockname(); }
+
+  /// Returns the address that the listener is bound to. Python: `self.server.server_address`.
+  virtual const Address& server_address() const noexcept = 0;
+
+  /// Asks the server to stop serving, and does not wait for it. Python: `self.server.shutdown`,
+  /// which must not be called from a handler there.
+  virtual void shutdown() noexcept = 0;
+
+  /// Tells whether the server drains: after this request, the connection is kept only if more
+  /// input follows at once.
+  virtual bool stopping() const noexcept = 0;
+
+  /// Returns what the server counted so far.
+  virtual Stats stats() const = 0;
+
+  /// Bounds all operations on the connection by a point in time, for this request.
+  void set_deadline(Deadline deadline) noexcept { socket().set_deadline(deadline); }
+
+  /// Returns the limits of this connection, the server's to begin with, and sets them.
+  const Limits& limits() const noexcept { return limits_; }
+  void set_limits(const Limits& limits);
+
+  /// Takes the connection away from the server, which never touches it again; it counts as served.
+  /// What `rfile` holds already stays readable there until `handle` returns.
+  Socket detach();
+  bool detached() const noexcept { return detached_; }
+
+ protected:
+  RequestContext(Socket connection, const Address& client_address, const Limits& limits) noexcept;
+
+ private:
+  virtual void limits_changed();
+  virtual void before_detach() noexcept;
+
+  BufferedStream stream_;
+  Address client_address_;
+  Limits limits_;
+  bool detached_ = false;
+};
+
+}  // namespace net

@@ -1,0 +1,30 @@
+/// \file
+/// `net.handler:framing`: when a request is whole.
+module;
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+export module net.handler:framing;
+
+export namespace net {
+
+/// Returns the size of the first line, with its '\n'; 0 if it has not ended yet. For `request_size`.
+std::size_t line(std::span<const std::byte> received) noexcept;
+
+/// Returns the size of a block behind its length, an unsigned number of type `Length` in network
+/// byte order that does not count itself; 0 if even the length is not here yet. For `request_size`.
+template <std::unsigned_integral Length>
+constexpr std::size_t length_prefixed(std::span<const std::byte> received) noexcept {
+  if (received.size() < sizeof(Length)) return 0;
+  std::uint64_t length = 0;
+  for (const std::byte digit : received.first(sizeof(Length))) {
+    length = length << 8 | std::to_integer<std::uint64_t>(digit);
+  }
+  // A length that no memory holds stays over every limit instead of wrapping round.
+  return length > SIZE_MAX - sizeof(Length) ? SIZE_MAX : sizeof(Length) + length;
+}
+
+}  // namespace net

@@ -1,0 +1,63 @@
+/// \file
+/// `net.handler:request_handler`: the bases to derive handlers from.
+module;
+
+export module net.handler:request_handler;
+
+import net.socket;
+import :context;
+import :stream;
+
+export namespace net {
+
+/// Is the base of handlers that use the connection itself. Python: `BaseRequestHandler`.
+///
+///     Methods for the derived class: context, request, client_address
+///     Methods that may be defined by it: setup, handle, finish
+///
+/// A handler defines `void handle()` or `net::Next handle()`. A `setup` or `finish` of its own never
+/// has to call the base's. In its constructor there is no connection yet.
+///
+/// With `net::Next handle()`, a handler of this base is called when there is something to read (the
+/// end of the stream included), reads it through `request()`, and should take all that is there.
+class BaseRequestHandler {
+ public:
+  BaseRequestHandler() noexcept = default;
+  BaseRequestHandler(const BaseRequestHandler&) = delete;
+  BaseRequestHandler& operator=(const BaseRequestHandler&) = delete;
+  virtual ~BaseRequestHandler();
+
+  /// Is called once, before the first `handle`. May be overridden.
+  virtual void setup();
+  /// Is called once, after the last `handle`, also if that threw. May be overridden.
+  virtual void finish();
+
+  /// Gives the handler its connection. Called by the server (or by your test), once.
+  void attach(RequestContext& context);
+
+ protected:
+  /// Precondition of these: `attach` was called.
+  RequestContext& context() const;
+  Socket& request() const;
+  const Address& client_address() const;
+
+ private:
+  virtual void attached(RequestContext& context);
+
+  RequestContext* context_ = nullptr;
+};
+
+/// Is the base of handlers that read and write a stream. Python: `StreamRequestHandler`.
+class StreamRequestHandler : public BaseRequestHandler {
+ public:
+  ~StreamRequestHandler() override;
+
+ protected:
+  StreamReader rfile;
+  StreamWriter wfile;
+
+ private:
+  void attached(RequestContext& context) override;
+};
+
+}  // namespace net

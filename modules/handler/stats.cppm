@@ -1,0 +1,47 @@
+/// \file
+/// `net.handler:stats`: what a server counts.
+module;
+
+#include <cstdint>
+
+export module net.handler:stats;
+
+export namespace net {
+
+/// Is a snapshot of what a server did. Always on; exact when the server is at rest. After
+/// `server_close`, each accepted connection has come to exactly one end:
+/// accepted = served + closed_idle + shed + timed_out + failed + cut + dropped + refused.
+struct Stats {
+  // Connections, by how far they are.
+  std::uint64_t accepted = 0;  ///< taken from the kernel, ever
+  std::uint64_t active = 0;    ///< now in a handler, or on the way to one
+  std::uint64_t parked = 0;    ///< now between two requests
+  std::uint64_t lingering = 0; ///< now closed by us, waiting for the peer to close as well
+
+  // Connections, by how they ended.
+  std::uint64_t served = 0;       ///< by the peer's end of stream or the handler's decision
+  std::uint64_t closed_idle = 0;  ///< between requests, by the idle limit or a drain
+  std::uint64_t shed = 0;         ///< overload: unserved for longer than the request limit
+  std::uint64_t timed_out = 0;    ///< request or send limit
+  std::uint64_t failed = 0;       ///< an exception, a reset inside a request, a crashed child
+  std::uint64_t cut = 0;          ///< by the end of the drain
+  std::uint64_t dropped = 0;      ///< for want of memory, a thread or a child, or by the policy
+  std::uint64_t refused = 0;      ///< by `verify_request`
+
+  std::uint64_t requests = 0;  ///< calls of `handle`
+
+  // Errors, by kind.
+  std::uint64_t handler_errors = 0;  ///< exceptions of setup, handle, finish and factories
+  std::uint64_t hook_errors = 0;     ///< exceptions of hooks
+  std::uint64_t peer_gone = 0;       ///< connections that the peer reset
+  std::uint64_t time_outs = 0;       ///< limits that passed
+  std::uint64_t accept_errors = 0;   ///< accept(2) failed, and not for want of connections
+  std::uint64_t policy_errors = 0;   ///< `process` threw: no thread, no child
+
+  /// Sums up the ends; equals `accepted` once the server is closed.
+  std::uint64_t ended() const noexcept {
+    return served + closed_idle + shed + timed_out + failed + cut + dropped + refused;
+  }
+};
+
+}  // namespace net

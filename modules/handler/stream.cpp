@@ -1,0 +1,261 @@
+module;
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <gsl/assert>
+#include <gsl/util>
+#include <memory>
+#include <new>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+module net.handler;
+
+import net.socket;
+
+namespace net {
+namespace {
+
+// What one receive may take. Connections hold such a block only while they are served.
+constexpr std::size_t block_size = std::size_t{64} * 1024;
+
+// Keeps the last block that a thread gave back, so that serving a request allocates nothing.
+class BlockStore {
+ public:
+  BlockStore() noexcept = default;
+  BlockStore(const BlockStore&) = delete;
+  BlockStore& operator=(const BlockStore&) = delete;
+  ~BlockStore() { ::operator delete(kept_); }
+
+  std::byte* borrow() {
+    if (kept_ != nullptr) return std::exchange(kept_, nullptr);
+    return static_cast<std::byte*>(::operator new(block_size));
+  }
+  void give_back(std::byte* block) noexcept {
+    if (kept_ == nullptr) {
+      kept_ = block;
+    } else {
+      ::operator delete(block);
+    }
+  }
+
+ private:
+  std::byte* kept_ = nullptr;
+};
+
+thread_local BlockStore block_store;
+
+std::byte* allocate(std::size_t capacity) {
+  if (capacity == block_size) return block_store.borrow();
+  return static_cast<std::byte*>(::operator new(capacity));
+}
+
+void release(std::byte* memory, std::size_t capacity) noexcept {
+  if (capacity == block_size) {
+    block_store.give_back(memory);
+  } else {
+    ::operator delete(memory);
+  }
+}
+
+std::string_view text(std::span<const std::byte> bytes) noexcept {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+[[noreturn]] void throw_too_long(const char* what, std::size_t limit) {
+  throw std::system_error(std::make_error_code(std::errc::message_size),
+                          std::string(what) + " of more than " + std::to_string(limit) + " bytes");
+}
+
+}  // namespace
+
+ByteBuffer::~ByteBuffer() { release(memory_, capacity_); }
+
+std::span<std::byte> ByteBuffer::room(std::size_t least) {
+  if (begin_ == end_) begin_ = end_ = 0;
+  if (capacity_ - end_ < least) {
+    if (capacity_ - size() >= least) {
+      std::memmove(memory_, memory_ + begin_, size());
+    } else {
+      const std::size_t wanted =
+          std::max({block_size, size() + least, capacity_ < block_size ? 0 : capacity_ * 2});
+      std::byte* const larger = allocate(wanted);
+      if (!empty()) std::memcpy(larger, memory_ + begin_, size());
+      release(memory_, capacity_);
+      memory_ = larger;
+      capacity_ = wanted;
+    }
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  return {memory_ + end_, capacity_ - end_};
+}
+
+void ByteBuffer::filled(std::size_t count) noexcept { end_ += count; }
+
+void ByteBuffer::append(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return;
+  std::memcpy(room(bytes.size()).data(), bytes.data(), bytes.size());
+  end_ += bytes.size();
+}
+
+std::span<const std::byte> ByteBuffer::take(std::size_t count) noexcept {
+  const auto taken = content().first(std::min(count, size()));
+  begin_ += taken.size();
+  return taken;
+}
+
+void ByteBuffer::shrink() noexcept {
+  if (capacity_ == 0) return;
+  if (empty()) {
+    release(memory_, capacity_);
+    memory_ = nullptr;
+    capacity_ = begin_ = end_ = 0;
+  } else if (capacity_ >= block_size && size() <= capacity_ / 2) {
+    auto* const smaller = static_cast<std::byte*>(::operator new(size(), std::nothrow));
+    if (smaller == nullptr) return;
+    std::memcpy(smaller, memory_ + begin_, size());
+    release(memory_, capacity_);
+    memory_ = smaller;
+    end_ = capacity_ = size();
+    begin_ = 0;
+  }
+}
+
+BufferedStream::BufferedStream(Socket socket) noexcept : socket_(std::move(socket)) {}
+
+BufferedStream::Arrival BufferedStream::receive_now(std::size_t limit) {
+  auto room = input_.room(1);
+  room = room.first(std::min(room.size(), limit));
+  const auto count = socket_.try_recv(room);
+  if (!count) return Arrival::nothing;
+  if (*count == 0) {
+    ended_ = true;
+    return Arrival::end;
+  }
+  input_.filled(*count);
+  return Arrival::bytes;
+}
+
+bool BufferedStream::receive() {
+  if (ended_) return false;
+  const auto room = input_.room(1);
+  const std::size_t count = socket_.recv(room);
+  if (count == 0) ended_ = true;
+  input_.filled(count);
+  return count != 0;
+}
+
+bool BufferedStream::receive_rest(Deadline& whole) {
+  if (rest_limit_.count() == 0) return receive();
+  if (whole.is_never()) whole = Deadline(rest_limit_);
+  socket_.set_receive_deadline(whole);
+  const auto restore = gsl::finally([this] { socket_.set_receive_deadline(Deadline::never()); });
+  return receive();
+}
+
+void BufferedStream::write(std::span<const std::byte> bytes) {
+  if (output_.empty()) {
+    while (!bytes.empty()) {
+      const auto count = socket_.try_send(bytes);
+      if (!count) break;
+      bytes = bytes.subspan(*count);
+    }
+  }
+  if (bytes.empty()) return;
+  if (output_.size() + bytes.size() <= write_buffer_) {
+    output_.append(bytes);
+    return;
+  }
+  flush();
+  while (!bytes.empty()) bytes = bytes.subspan(socket_.send(bytes));
+}
+
+bool BufferedStream::flush_now() {
+  while (!output_.empty()) {
+    const auto count = socket_.try_send(output_.content());
+    if (!count) return false;
+    output_.take(*count);
+  }
+  output_.shrink();
+  return true;
+}
+
+void BufferedStream::flush() {
+  while (!output_.empty()) output_.take(socket_.send(output_.content()));
+  output_.shrink();
+}
+
+std::string_view StreamReader::read_some(std::size_t limit) {
+  Expects(stream_ != nullptr);
+  if (stream_->input().empty() && !stream_->receive()) return {};
+  return text(stream_->input().take(limit));
+}
+
+std::string_view StreamReader::buffered() const noexcept {
+  return text(stream_->input().content());
+}
+
+std::optional<std::string_view> StreamReader::read_line(std::size_t limit) {
+  Expects(stream_ != nullptr);
+  Deadline whole;
+  ByteBuffer& input = stream_->input();
+  for (std::size_t searched = 0;;) {
+    const auto held = text(input.content());
+    const auto end = held.substr(0, limit).find('\n', searched);
+    if (end != std::string_view::npos) return text(input.take(end + 1));
+    if (held.size() >= limit) throw_too_long("a line", limit);
+    searched = held.size();
+    if (!(input.empty() ? stream_->receive() : stream_->receive_rest(whole))) break;
+  }
+  if (input.empty()) return std::nullopt;
+  return text(input.take(input.size()));
+}
+
+std::string_view StreamReader::read_exactly(std::size_t count, std::size_t limit) {
+  Expects(stream_ != nullptr);
+  if (count > limit) throw_too_long("a read", limit);
+  Deadline whole;
+  ByteBuffer& input = stream_->input();
+  while (input.size() < count) {
+    if (!(input.empty() ? stream_->receive() : stream_->receive_rest(whole))) {
+      throw EndOfStream("the stream ended " + std::to_string(count - input.size()) +
+                        " bytes before the end of what was read");
+    }
+  }
+  return text(input.take(count));
+}
+
+void StreamReader::read_exactly(std::span<std::byte> into) {
+  Expects(stream_ != nullptr);
+  Deadline whole;
+  for (bool begun = false; !into.empty(); begun = true) {
+    if (stream_->input().empty() && !(begun ? stream_->receive_rest(whole) : stream_->receive())) {
+      throw EndOfStream("the stream ended " + std::to_string(into.size()) +
+                        " bytes before the end of what was read");
+    }
+    const auto taken = stream_->input().take(into.size());
+    std::ranges::copy(taken, into.begin());
+    into = into.subspan(taken.size());
+  }
+}
+
+void StreamWriter::write(std::string_view text) { write(bytes(text)); }
+
+void StreamWriter::write(std::span<const std::byte> bytes) {
+  Expects(stream_ != nullptr);
+  stream_->write(bytes);
+}
+
+void StreamWriter::flush() {
+  Expects(stream_ != nullptr);
+  stream_->flush();
+}
+
+}  // namespace net

@@ -1,0 +1,151 @@
+/// \file
+/// `net.handler:stream`: a connection read and written through buffers.
+module;
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+export module net.handler:stream;
+
+import net.socket;
+
+export namespace net {
+
+/// Holds bytes between a writer at its end and a reader at its begin. Its memory is borrowed from a
+/// store of the thread and goes back when it is empty and asked to `shrink`.
+/// Thread safety: none; its connection is in one hand at a time.
+class ByteBuffer {
+ public:
+  ByteBuffer() noexcept = default;
+  ByteBuffer(const ByteBuffer&) = delete;
+  ByteBuffer& operator=(const ByteBuffer&) = delete;
+  ~ByteBuffer();
+
+  bool empty() const noexcept { return begin_ == end_; }
+  std::size_t size() const noexcept { return end_ - begin_; }
+  std::span<const std::byte> content() const noexcept { return {memory_ + begin_, size()}; }
+
+  /// Returns room for at least `least` more bytes, moving what is held if need be.
+  std::span<std::byte> room(std::size_t least);
+  /// Says that `count` bytes of the room were filled.
+  void filled(std::size_t count) noexcept;
+  void append(std::span<const std::byte> bytes);
+  /// Takes bytes from the begin. Their memory stays readable until the next call of another member.
+  std::span<const std::byte> take(std::size_t count) noexcept;
+  /// Gives memory back: all of it if empty, else what exceeds the content.
+  void shrink() noexcept;
+
+ private:
+  std::byte* memory_ = nullptr;
+  std::size_t capacity_ = 0;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+};
+
+/// Bounds the waits of a connection. All on the steady clock. Settable on the server, and for one
+/// connection through `RequestContext::limits`.
+struct Limits {
+  std::chrono::milliseconds request{20'000};  ///< from a request's first byte until it is whole
+  std::chrono::milliseconds idle{60'000};     ///< between requests, or a conversation's silence
+  std::chrono::milliseconds send{30'000};     ///< without any progress in sending
+};
+
+/// Joins a socket with its buffers: what `rfile` and `wfile` of one connection share.
+class BufferedStream {
+ public:
+  enum class Arrival : std::uint8_t { bytes, nothing, end };
+
+  explicit BufferedStream(Socket socket) noexcept;
+
+  Socket& socket() noexcept { return socket_; }
+  const Socket& socket() const noexcept { return socket_; }
+  ByteBuffer& input() noexcept { return input_; }
+  const ByteBuffer& input() const noexcept { return input_; }
+
+  /// Receives once into the input, without waiting, at most `limit` bytes.
+  Arrival receive_now(std::size_t limit);
+  /// Receives into the input, waiting for a first byte if need be; false at the end of the stream.
+  bool receive();
+  /// Does the same for the rest of a line or block whose first bytes are here: all of the rest must
+  /// come before `whole`, which the first call sets by the rest limit.
+  bool receive_rest(Deadline& whole);
+  /// Sets that limit; zero, the default, is none.
+  void set_rest_limit(std::chrono::milliseconds limit) noexcept { rest_limit_ = limit; }
+  bool ended() const noexcept { return ended_; }
+
+  /// Sends all of the bytes, after what is pending. Up to the write buffer, what the socket does not
+  /// take at once becomes pending; beyond it, waits. Each wait is bounded by the socket's timeout.
+  void write(std::span<const std::byte> bytes);
+  /// Sends what is pending without waiting; true if nothing is left.
+  bool flush_now();
+  /// Sends what is pending.
+  void flush();
+  std::size_t pending() const noexcept { return output_.size(); }
+  /// Sets how much may become pending; 0, the default, makes each `write` wait until all is sent.
+  void set_write_buffer(std::size_t size) noexcept { write_buffer_ = size; }
+
+ private:
+  Socket socket_;
+  ByteBuffer input_;
+  ByteBuffer output_;
+  std::size_t write_buffer_ = 0;
+  std::chrono::milliseconds rest_limit_{0};
+  bool ended_ = false;
+};
+
+/// Reads a connection. Python: `StreamRequestHandler.rfile`.
+///
+/// Views that are returned stay valid until the next read. A wait is bounded by the limits of the
+/// connection and throws `TimeoutError` then. Thread safety: none.
+class StreamReader {
+ public:
+  StreamReader() noexcept = default;
+  explicit StreamReader(BufferedStream& stream) noexcept : stream_(&stream) {}
+
+  /// Returns what has arrived, waiting for a first byte if nothing has; empty at the end of the
+  /// stream. At most `limit` bytes.
+  std::string_view read_some(std::size_t limit = SIZE_MAX);
+
+  /// Returns a line with its '\n'; nothing at the end of the stream. A last line without terminator
+  /// is returned as it is. Throws `std::errc::message_size` if a line exceeds `limit` bytes.
+  std::optional<std::string_view> read_line(std::size_t limit = 64 * 1024);
+
+  /// Returns exactly `count` bytes. Throws `EndOfStream` if fewer come, and
+  /// `std::errc::message_size` beyond `limit`, so that a length sent by a peer reserves no memory
+  /// of its choice.
+  std::string_view read_exactly(std::size_t count, std::size_t limit = 16 * 1024 * 1024);
+
+  /// Fills `into`. Throws `EndOfStream` if fewer bytes come.
+  void read_exactly(std::span<std::byte> into);
+
+  /// Returns what can be read without waiting.
+  std::string_view buffered() const noexcept;
+
+ private:
+  BufferedStream* stream_ = nullptr;
+};
+
+/// Writes a connection. Python: `StreamRequestHandler.wfile`.
+///
+/// `write` means all of it; it throws `std::system_error` (`connection_reset`, `broken_pipe`) or
+/// `TimeoutError`. Thread safety: none.
+class StreamWriter {
+ public:
+  StreamWriter() noexcept = default;
+  explicit StreamWriter(BufferedStream& stream) noexcept : stream_(&stream) {}
+
+  void write(std::string_view text);
+  void write(std::span<const std::byte> bytes);
+
+  /// Waits until the kernel has all that was written.
+  void flush();
+
+ private:
+  BufferedStream* stream_ = nullptr;
+};
+
+}  // namespace net

@@ -1,0 +1,138 @@
+module;
+
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <gsl/assert>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <system_error>
+#include <utility>
+
+module net.server;
+
+import net.socket;
+import net.handler;
+import :core;
+
+namespace net {
+namespace {
+
+using namespace std::chrono_literals;
+
+[[noreturn]] void throw_error(std::errc error, const char* what) {
+  throw std::system_error(std::make_error_code(error), what);
+}
+
+// Holds the serving thread's place: one thread at a time.
+class Serving {
+ public:
+  Serving(ServerCore& core, const char* call) : core_(core) {
+    const std::lock_guard lock(core_.serving_mutex);
+    if (core_.closed) throw_error(std::errc::bad_file_descriptor, call);
+    if (core_.serving) throw_error(std::errc::operation_in_progress, call);
+    if (!core_.active()) throw_error(std::errc::bad_file_descriptor, call);
+    core_.serving = true;
+  }
+  Serving(const Serving&) = delete;
+  Serving& operator=(const Serving&) = delete;
+  ~Serving() {
+    const std::lock_guard lock(core_.serving_mutex);
+    core_.serving = false;
+    core_.serving_changed.notify_all();
+  }
+
+ private:
+  ServerCore& core_;
+};
+
+}  // namespace
+
+BaseServer::BaseServer(std::span<const Address> addresses, const ServerOptions& options,
+                       std::unique_ptr<HandlerMaker> maker, std::shared_ptr<AnyPolicy> policy,
+                       ServerHooks* hooks) {
+  Expects(!addresses.empty());
+  Expects(maker != nullptr && policy != nullptr);
+  core_ = std::make_unique<ServerCore>(addresses, options, std::move(maker), std::move(policy),
+                                       hooks);
+  if (options.bind_and_activate) {
+    core_->bind();
+    core_->activate();
+  }
+}
+
+BaseServer::~BaseServer() {
+  if (!core_) return;
+  // A server that is destroyed in its own handler could only wait for itself.
+  Expects(!RunningMark::is_set(*core_));
+  while (!core_->closed) server_close();
+  core_->wait_for_connections();
+}
+
+void BaseServer::server_bind() { core_->bind(); }
+
+void BaseServer::server_activate() { core_->activate(); }
+
+void BaseServer::serve_forever(std::chrono::milliseconds poll_interval) {
+  const Serving serving(*core_, "serve_forever");
+  core_->serve(poll_interval);
+}
+
+void BaseServer::handle_request() {
+  const Serving serving(*core_, "handle_request");
+  const auto timeout = core_->options.timeout;
+  if (!core_->serve_one(timeout ? Deadline(*timeout) : Deadline::never())) {
+    core_->call_handle_timeout();
+  }
+}
+
+void BaseServer::shutdown() noexcept { core_->shutdown(); }
+
+void BaseServer::restart() noexcept { core_->page.stop.store(false); }
+
+DrainReport BaseServer::server_close() { return server_close(core_->options.drain); }
+
+DrainReport BaseServer::server_close(Deadline deadline) {
+  ServerCore& core = *core_;
+  if (RunningMark::is_set(core)) {
+    throw_error(std::errc::resource_deadlock_would_occur, "server_close in a handler");
+  }
+  core.shutdown();
+  std::unique_lock lock(core.serving_mutex);
+  const auto free = [&core] { return !core.serving; };
+  const auto wait_until_free = [&](Deadline until) {
+    if (until.is_never()) {
+      core.serving_changed.wait(lock, free);
+      return true;
+    }
+    return core.serving_changed.wait_until(lock, until.point(), free);
+  };
+  if (!wait_until_free(deadline)) {
+    // The serving thread itself is held up by a handler.
+    core.cut_all();
+    if (!wait_until_free(60ms)) return {.stuck = core.registry.size()};
+  }
+  if (core.closed) return core.report;
+  core.serving = true;
+  lock.unlock();
+  const DrainReport report = core.drain(deadline);
+  lock.lock();
+  core.report = report;
+  core.closed = true;
+  core.serving = false;
+  core.serving_changed.notify_all();
+  return report;
+}
+
+Address BaseServer::server_address(std::size_t listener) const { return core_->address(listener); }
+
+std::size_t BaseServer::listeners() const noexcept { return core_->listeners(); }
+
+int BaseServer::fileno() const noexcept { return core_->closed ? -1 : core_->poller.fileno(); }
+
+Stats BaseServer::stats() const { return core_->stats(); }
+
+void BaseServer::kill_children() noexcept { core_->kill_children(); }
+
+}  // namespace net

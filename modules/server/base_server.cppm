@@ -1,0 +1,105 @@
+/// \file
+/// `net.server:base_server`: what every server does, whatever its handlers and its policy.
+module;
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <span>
+
+export module net.server:base_server;
+
+import net.socket;
+import net.handler;
+import :handler_binding;
+import :hooks;
+import :options;
+import :policy;
+
+namespace net {
+class ServerCore;
+}
+
+export namespace net {
+
+/// Serves. Python: `BaseServer`, with the defects that are known there gone.
+///
+///     Methods for the caller:     serve_forever, handle_request, shutdown, restart, server_close,
+///                                 server_bind, server_activate, server_address, fileno, stats
+///     What may be replaced:       ServerHooks, ServerOptions, the policy, the handler's factory
+///
+/// A server goes from bound to serving to closed:
+///
+///     constructor ─→ (server_bind ─→ server_activate) ─→ serve_forever ⇄ shutdown, restart
+///                                                            └─→ server_close
+///
+/// Thread safety: `shutdown` from anywhere, signal handlers included; `stats`, `server_address` and
+/// `server_close` from any thread; the rest from one at a time.
+class BaseServer {
+ public:
+  BaseServer(const BaseServer&) = delete;
+  BaseServer& operator=(const BaseServer&) = delete;
+
+  /// Closes, within the drain limit of the options, and waits for handlers that are stuck.
+  virtual ~BaseServer();
+
+  /// Binds the listeners. In the constructor unless `bind_and_activate` is off.
+  /// Errors as `Socket::bind`; nothing stays open then.
+  void server_bind();
+
+  /// Makes them listen, and registers them.
+  void server_activate();
+
+  /// Serves until `shutdown`; hooks are called at least once each `poll_interval`, which delays
+  /// nothing else. Returns at once if a `shutdown` came before. Throws
+  /// `std::errc::operation_in_progress` if it runs already, `std::errc::bad_file_descriptor` if the
+  /// server is closed or not activated, and what the last listener died of.
+  void serve_forever(std::chrono::milliseconds poll_interval = std::chrono::milliseconds(500));
+
+  /// Serves one event, an accept or a parked request, within `ServerOptions::timeout`; calls
+  /// `handle_timeout` if there was none. Errors as `serve_forever`.
+  void handle_request();
+
+  /// Asks `serve_forever` to return, and never waits: a flag and a write to an eventfd. From any
+  /// thread, a handler or a signal handler; before, during or after `serve_forever`. Remembered
+  /// until `restart`.
+  void shutdown() noexcept;
+
+  /// Makes a server that was shut down ready to serve again.
+  void restart() noexcept;
+
+  /// Closes: stops serving, takes the connections that the kernel has completed already, closes the
+  /// listeners, lets requests in hand be served, and cuts what is left at `deadline`. Returns within
+  /// 100 ms of it, even if handlers are stuck in foreign code. A second call returns the first
+  /// report. Throws `std::errc::resource_deadlock_would_occur` in a handler.
+  DrainReport server_close(Deadline deadline);
+  /// Does so within the drain limit of the options.
+  DrainReport server_close();
+
+  /// Returns where the first (or the given) listener is bound, a port of 0 resolved.
+  /// Python: `server_address`.
+  Address server_address(std::size_t listener = 0) const;
+  /// Returns how many listeners there are.
+  std::size_t listeners() const noexcept;
+
+  /// Returns a descriptor that is readable when `handle_request` would not wait, so that several
+  /// servers fit in one poll loop; -1 once closed. Python: `fileno`.
+  int fileno() const noexcept;
+
+  /// Returns what the server did so far.
+  Stats stats() const;
+
+  /// Kills the children that serve requests of this server, at once. For a second signal, when
+  /// waiting is over; safe in a signal handler.
+  void kill_children() noexcept;
+
+ protected:
+  BaseServer(std::span<const Address> addresses, const ServerOptions& options,
+             std::unique_ptr<HandlerMaker> maker, std::shared_ptr<AnyPolicy> policy,
+             ServerHooks* hooks);
+
+ private:
+  std::unique_ptr<ServerCore> core_;
+};
+
+}  // namespace net

@@ -1,0 +1,116 @@
+module;
+
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <gsl/assert>
+#include <utility>
+
+module net.server;
+
+import net.socket;
+import net.handler;
+import :connection;
+import :core;
+import :signals;
+
+namespace net {
+namespace {
+
+// glibc 2.36 declares its function without C linkage.
+int open_pidfd(int process) noexcept {
+  return static_cast<int>(::syscall(SYS_pidfd_open, process, 0));
+}
+
+void reap(idtype_t kind, int which) noexcept {
+  siginfo_t result{};
+  // A host that ignores SIGCHLD leaves nothing to reap (ECHILD).
+  while (::waitid(kind, static_cast<id_t>(which), &result, WEXITED) != 0 && errno == EINTR) {
+  }
+}
+
+[[noreturn]] void serve_in_child(ServerCore& core, Connection& connection, std::size_t slot) {
+  core.child_slot = slot;
+  Servers::close_in_child(connection);
+  Servers::unlock();
+  connection.registered = false;  // that is the parent's epoll
+  connection.run();
+  ::_exit(0);
+}
+
+}  // namespace
+
+Child::Child(Request& request) {
+  Expects(request);
+  Connection& connection = *request.connection();
+  ServerCore& core = connection.core();
+  if (connection.state() == Connection::State::waiting && !connection.leave_queue()) {
+    request.release();
+    return;
+  }
+  slot_ = core.take_child_slot();
+  auto& slot = core.page.children.at(slot_);
+  {
+    const BlockedSignals blocked(BlockedSignals::stopping());
+    Servers::lock();
+    process_ = ::fork();
+    if (process_ == 0) serve_in_child(core, *request.release(), slot_);
+    Servers::unlock();
+    if (process_ < 0) {
+      slot.process.store(0);
+      throw_system_error(errno, "fork");
+    }
+    slot.process.store(process_);
+  }
+  descriptor_ = open_pidfd(process_);
+  if (descriptor_ < 0 && errno == ESRCH) descriptor_ = ::eventfd(1, EFD_CLOEXEC);
+  if (descriptor_ < 0) {
+    const int error = errno;
+    ::kill(process_, SIGKILL);
+    reap(P_PID, process_);
+    slot.process.store(0);
+    process_ = -1;
+    throw_system_error(error, "pidfd_open");
+  }
+  // What arrives is the child's from here on; the descriptor stays, for a polite close.
+  if (connection.registered) core.policy->context().parking_lot().leave(connection);
+  request_ = std::move(request);
+}
+
+Child::Child(Child&& other) noexcept { *this = std::move(other); }
+
+Child& Child::operator=(Child&& other) noexcept {
+  std::swap(request_, other.request_);
+  std::swap(descriptor_, other.descriptor_);
+  std::swap(process_, other.process_);
+  std::swap(slot_, other.slot_);
+  return *this;
+}
+
+Child::~Child() {
+  if (!request_) return;
+  ::kill(process_, SIGKILL);
+  collect();
+}
+
+void Child::collect() noexcept {
+  Expects(request_);
+  Connection& connection = *request_.release();
+  auto& slot = connection.core().page.children.at(slot_);
+  // First, so that kill_children never meets a number that the system has given away again.
+  slot.process.store(-1);
+  reap(P_PIDFD, descriptor_);
+  ::close(std::exchange(descriptor_, -1));
+  const Outcome outcome = slot.outcome.exchange(Outcome::none);
+  slot.process.store(0);
+  connection.end(outcome != Outcome::none ? outcome
+                 : connection.was_cut()   ? Outcome::cut
+                                          : Outcome::failed);
+}
+
+}  // namespace net

@@ -1,0 +1,52 @@
+/// \file
+/// `net.server:child`: a request in a process of its own.
+module;
+
+#include <cstddef>
+
+export module net.server:child;
+
+import net.handler;
+import :request;
+
+export namespace net {
+
+/// Is a child process that serves one connection to its end. What `ForkPerRequest` is made of, and
+/// what a policy of yours may use.
+///
+/// The child closes the listeners and the connections of others, blocks SIGINT and SIGTERM (so that
+/// draining is the parent's decision), runs the request, and ends by `_exit`: no destructor, no
+/// atexit function and no buffer of stdio of the parent runs twice. Only async-signal-safe functions
+/// are safe there if the host has other threads: fork(2). What it counts reaches the parent's
+/// `Stats`. No SIGCHLD handler is needed, no other child is ever waited for, and a host that ignores
+/// SIGCHLD is allowed.
+class Child {
+ public:
+  Child() noexcept = default;
+
+  /// Forks. In the child, this does not return. Throws `resource_unavailable_try_again` or
+  /// `not_enough_memory` if there is no child; `request` is untouched then.
+  explicit Child(Request& request);
+
+  Child(Child&& other) noexcept;
+  Child& operator=(Child&& other) noexcept;
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  /// Kills a child that has not been collected, and collects it.
+  ~Child();
+
+  /// Returns a descriptor that is readable when the child has ended. pidfd_open(2).
+  int fileno() const noexcept { return descriptor_; }
+
+  /// Takes the ended child's result over, frees its entry in the process table, and closes its
+  /// connection politely. Precondition: it has ended.
+  void collect() noexcept;
+
+ private:
+  Request request_;
+  int descriptor_ = -1;
+  int process_ = -1;
+  std::size_t slot_ = 0;
+};
+
+}  // namespace net

@@ -1,0 +1,95 @@
+module;
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <exception>
+#include <list>
+#include <mutex>
+#include <utility>
+
+module net.server;
+
+import net.socket;
+import :closer;
+import :poller;
+
+namespace net {
+
+Closer::Lingering::Lingering(Closer& closer, Socket lingering_socket, CoarseTime until,
+                             std::size_t most) noexcept
+    : socket(std::move(lingering_socket)), limit(until), closer_(closer), left_(most) {}
+
+void Closer::Lingering::ready(std::uint32_t) {
+  std::array<std::byte, 16384> discarded;  // NOLINT(*-member-init): recv fills it
+  for (int turn = 0; turn < 16; ++turn) {
+    const auto count = ::recv(socket.fileno(), discarded.data(), discarded.size(), MSG_DONTWAIT);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    const auto size = static_cast<std::size_t>(std::max<ssize_t>(count, 0));
+    if (count <= 0 || size >= left_) {
+      closer_.done(*this);
+      return;
+    }
+    left_ -= size;
+  }
+}
+
+Closer::Closer(Poller& poller, std::int64_t milliseconds, std::size_t bytes) noexcept
+    : poller_(poller), milliseconds_(milliseconds), bytes_(bytes) {}
+
+Closer::~Closer() { close_all(); }
+
+void Closer::add(Socket socket) noexcept {
+  const std::lock_guard lock(mutex_);
+  try {
+    Lingering& added = lingering_.emplace_back(
+        *this, std::move(socket), coarse_after(coarse_now(), milliseconds_), bytes_);
+    try {
+      poller_.add(added.socket.fileno(), added);
+    } catch (const std::exception&) {
+      lingering_.pop_back();
+    }
+  } catch (const std::exception&) {
+    // No memory to be polite with: the socket is closed.
+  }
+}
+
+void Closer::done(Lingering& lingering) noexcept {
+  const std::lock_guard lock(mutex_);
+  poller_.remove(lingering.socket.fileno(), lingering);
+  lingering_.remove_if([&](const Lingering& other) { return &other == &lingering; });
+}
+
+void Closer::sweep(CoarseTime now) noexcept {
+  const std::lock_guard lock(mutex_);
+  // In order of time: each gets the same.
+  while (!lingering_.empty() && lingering_.front().limit <= now) {
+    poller_.remove(lingering_.front().socket.fileno(), lingering_.front());
+    lingering_.pop_front();
+  }
+}
+
+bool Closer::close_all() noexcept {
+  const std::lock_guard lock(mutex_);
+  const bool any = !lingering_.empty();
+  for (Lingering& lingering : lingering_) {
+    poller_.remove(lingering.socket.fileno(), lingering);
+  }
+  lingering_.clear();
+  return any;
+}
+
+std::size_t Closer::size() const {
+  const std::lock_guard lock(mutex_);
+  return lingering_.size();
+}
+
+void Closer::close_in_child() noexcept {
+  for (Lingering& lingering : lingering_) lingering.socket.close();
+}
+
+}  // namespace net

@@ -1,0 +1,63 @@
+/// \file
+/// `net.server:closer`, internal: bare sockets that wait for their peers to close.
+///
+/// Closing a socket while its peer still sends resets the connection, and what was sent last is
+/// lost. So sending is shut down first, and what comes is read and discarded until the peer closes
+/// as well, within bounds: RFC 1122, 4.2.2.13; nginx's `lingering_close`.
+module;
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <mutex>
+
+module net.server:closer;
+
+import net.socket;
+import :poller;
+
+namespace net {
+
+// `add` from any thread; the rest on the serving thread.
+class Closer {
+ public:
+  Closer(Poller& poller, std::int64_t milliseconds, std::size_t bytes) noexcept;
+  Closer(const Closer&) = delete;
+  Closer& operator=(const Closer&) = delete;
+  ~Closer();
+
+  void add(Socket socket) noexcept;
+  // Closes those whose time is over.
+  void sweep(CoarseTime now) noexcept;
+  // Closes all, for want of descriptors or of time; returns whether there were any.
+  bool close_all() noexcept;
+  std::size_t size() const;
+  // In a child, under the lock that the parent took.
+  void close_in_child() noexcept;
+  std::mutex& mutex() noexcept { return mutex_; }
+
+ private:
+  class Lingering;
+  void done(Lingering& lingering) noexcept;
+
+  Poller& poller_;
+  const std::int64_t milliseconds_;
+  const std::size_t bytes_;
+  mutable std::mutex mutex_;
+  std::list<Lingering> lingering_;
+};
+
+class Closer::Lingering final : public Watch {
+ public:
+  Lingering(Closer& closer, Socket lingering_socket, CoarseTime until, std::size_t most) noexcept;
+  void ready(std::uint32_t events) override;
+
+  Socket socket;
+  const CoarseTime limit;
+
+ private:
+  Closer& closer_;
+  std::size_t left_;
+};
+
+}  // namespace net

@@ -1,0 +1,524 @@
+module;
+
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <system_error>
+#include <utility>
+
+module net.server;
+
+import net.socket;
+import net.handler;
+import :connection;
+import :core;
+
+namespace net {
+namespace {
+
+thread_local const RunningMark* running_here = nullptr;
+
+[[noreturn]] void throw_too_large(std::size_t most) {
+  throw std::system_error(std::make_error_code(std::errc::message_size),
+                          "a request of more than " + std::to_string(most) + " bytes");
+}
+
+// A limit as a socket's timeout; one of more than a century is none.
+std::optional<Socket::Duration> timeout(std::chrono::milliseconds limit) noexcept {
+  if (limit > std::chrono::years(100)) return std::nullopt;
+  return limit;
+}
+
+}  // namespace
+
+RunningMark::RunningMark(const ServerCore& core) noexcept
+    : core_(&core), outer_(std::exchange(running_here, this)) {}
+
+RunningMark::~RunningMark() { running_here = outer_; }
+
+bool RunningMark::is_set(const ServerCore& core) noexcept {
+  for (const RunningMark* mark = running_here; mark != nullptr; mark = mark->outer_) {
+    if (mark->core_ == &core) return true;
+  }
+  return false;
+}
+
+Deadline deadline_at(CoarseTime time) noexcept {
+  return Deadline::Clock::time_point(std::chrono::nanoseconds(time));
+}
+
+Connection::Connection(ServerCore& core, Socket socket, const Address& peer,
+                       const Address& listener) noexcept
+    : RequestContext(std::move(socket), peer, core.options.limits),
+      core_(&core),
+      listener_(listener) {
+  Connection::limits_changed();
+  stream().set_write_buffer(conversation() ? 0 : core.options.write_buffer);
+  this->socket().end_input_on(core.drain_signal.fileno(), core.options.quiet_grace);
+}
+
+Connection::~Connection() = default;
+
+void Connection::shutdown() noexcept { core_->shutdown(); }
+
+bool Connection::stopping() const noexcept {
+  return core_->page.draining.load(std::memory_order_relaxed) ||
+         core_->page.stop.load(std::memory_order_relaxed);
+}
+
+Stats Connection::stats() const { return core_->stats(); }
+
+bool Connection::conversation() const noexcept { return core_->maker->conversation(); }
+
+void Connection::limits_changed() {
+  if (conversation()) {
+    socket().settimeout(timeout(limits().idle), timeout(limits().send));
+    stream().set_rest_limit(limits().request);
+  } else {
+    // Each receive of `handle` is bounded by the request limit, as a deadline.
+    socket().settimeout(std::nullopt, timeout(limits().send));
+  }
+}
+
+void Connection::before_detach() noexcept {
+  if (registered) core_->policy->context().parking_lot().leave(*this);
+}
+
+// --- one step --------------------------------------------------------------------------------
+
+Next Connection::step() noexcept {
+  const RunningMark mark(*core_);
+  if (state() == State::waiting) {
+    if (!leave_queue()) return Next::close;
+    if (queue_deadline().passed()) {
+      end(Outcome::shed);
+      return Next::close;
+    }
+  }
+  try {
+    switch (prepare_or_throw(true)) {
+      case Prepared::later: return Next::keep;
+      case Prepared::gone: return Next::close;
+      case Prepared::handler: break;
+    }
+    return conversation() ? converse() : handle_one();
+  } catch (...) {
+    fail(std::current_exception());
+    return Next::close;
+  }
+}
+
+Connection::Prepared Connection::prepare() noexcept {
+  try {
+    return prepare_or_throw(false);
+  } catch (...) {
+    fail(std::current_exception());
+    return Prepared::gone;
+  }
+}
+
+Connection::Prepared Connection::prepare_or_throw(bool may_finish) {
+  phase_ = Phase::receive;
+  if (expired_ != Outcome::none) return end_expired(may_finish);
+  if (stream().pending() > 0) {
+    ready_ = false;
+    if (!stream().flush_now()) return Prepared::later;
+    last_pending_ = 0;
+    ready_ = true;
+  }
+  if (ending_ != Outcome::none) {
+    end(ending_);
+    return Prepared::gone;
+  }
+  if (!core_->maker->reads_ahead()) {
+    note_input();
+    return Prepared::handler;
+  }
+  switch (gather()) {
+    case Gathered::whole: return Prepared::handler;
+    case Gathered::end: return finish_and_end(Outcome::served, may_finish);
+    case Gathered::partial: break;
+  }
+  ready_ = false;
+  return Prepared::later;
+}
+
+Connection::Prepared Connection::end_expired(bool may_finish) {
+  const Outcome outcome = std::exchange(expired_, Outcome::none);
+  if (outcome == Outcome::closed_idle && something_arrived()) {
+    ready_ = true;
+    return prepare_or_throw(may_finish);
+  }
+  if (handler_ && !may_finish) {
+    expired_ = outcome;
+    return Prepared::handler;
+  }
+  if (outcome == Outcome::timed_out) throw TimeoutError("the connection's limit passed");
+  return finish_and_end(outcome, may_finish);
+}
+
+Connection::Prepared Connection::finish_and_end(Outcome outcome, bool may_finish) {
+  if (handler_ && !may_finish) return Prepared::handler;
+  if (!finish() && outcome == Outcome::served) outcome = Outcome::failed;
+  if (outcome == Outcome::served && !stream().flush_now()) {
+    ending_ = outcome;
+    ready_ = false;
+    return Prepared::later;
+  }
+  end(outcome);
+  return Prepared::gone;
+}
+
+Connection::Gathered Connection::gather() {
+  ByteBuffer& input = stream().input();
+  const auto request_size = core_->maker->request_size();
+  const std::size_t most = core_->options.max_request_size;
+  for (;;) {
+    if (!input.empty() && !stalled_) {
+      if (request_size == nullptr) return Gathered::whole;
+      const std::size_t size = request_size(input.content());
+      if (size > most || (size == 0 && input.size() >= most)) throw_too_large(most);
+      if (size != 0 && size <= input.size()) return Gathered::whole;
+    }
+    if (stalled_ && input.size() >= most) throw_too_large(most);
+    if (stream().ended()) {
+      // What came before the end is the last request, whole or not: the handler decides.
+      return input.empty() || stalled_ ? Gathered::end : Gathered::whole;
+    }
+    const bool drained = socket().last_receive() == Socket::Received::all &&
+                         !hangup_.load(std::memory_order_relaxed);
+    if (drained) return Gathered::partial;
+    switch (stream().receive_now(SIZE_MAX)) {
+      case BufferedStream::Arrival::bytes:
+        note_input();
+        stalled_ = false;
+        break;
+      case BufferedStream::Arrival::nothing: return Gathered::partial;
+      case BufferedStream::Arrival::end: break;
+    }
+  }
+}
+
+void Connection::note_input() noexcept {
+  if (request_since_ == 0) request_since_ = coarse_now();
+}
+
+bool Connection::something_arrived() noexcept {
+  std::byte one{};
+  return ::recv(socket().fileno(), &one, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+void Connection::begin() {
+  if (handler_) return;
+  phase_ = Phase::make;
+  handler_ = core_->maker->make(*this);
+  phase_ = Phase::setup;
+  handler_->setup();
+}
+
+Next Connection::handle_one() {
+  begin();
+  ByteBuffer& input = stream().input();
+  const std::size_t before = input.size();
+  const bool reads_ahead = core_->maker->reads_ahead();
+  if (!reads_ahead) socket().forget_receives();
+  socket().set_deadline(Deadline::never());
+  socket().set_receive_deadline(
+      deadline_at(coarse_after(request_since_, limits().request.count())));
+  core_->page.counters.requests.fetch_add(1, std::memory_order_relaxed);
+  phase_ = Phase::handle;
+  const Next decision = handler_->handle();
+  if (detached()) {
+    finish();
+    end(Outcome::served);
+    return Next::close;
+  }
+  const auto received = socket().last_receive();
+  stalled_ = reads_ahead ? before != 0 && input.size() == before
+                         : received == Socket::Received::nothing_asked;
+  if (!stalled_) request_since_ = input.empty() ? 0 : coarse_now();
+  const bool raw_end = !reads_ahead && received == Socket::Received::end;
+  if (decision == Next::close || raw_end) {
+    phase_ = Phase::receive;
+    return finish_and_end(Outcome::served, true) == Prepared::gone ? Next::close : Next::keep;
+  }
+  phase_ = Phase::receive;
+  if (!stream().flush_now()) {
+    ready_ = false;
+    return Next::keep;
+  }
+  const bool drained = reads_ahead ? received == Socket::Received::all &&
+                                         !hangup_.load(std::memory_order_relaxed)
+                                   : received != Socket::Received::perhaps_more;
+  ready_ = stream().ended() || !drained || (!input.empty() && !stalled_);
+  return Next::keep;
+}
+
+Next Connection::converse() {
+  begin();
+  core_->page.counters.requests.fetch_add(1, std::memory_order_relaxed);
+  phase_ = Phase::handle;
+  handler_->handle();
+  phase_ = Phase::receive;
+  end(finish() || detached() ? Outcome::served : Outcome::failed);
+  return Next::close;
+}
+
+// --- a whole connection, waiting here ---------------------------------------------------------
+
+void Connection::run() noexcept {
+  for (;;) {
+    if (step() == Next::close) return;
+    if (!ready_ && !wait_for_more()) return;
+  }
+}
+
+bool Connection::wait_for_more() noexcept {
+  try {
+    if (stream().pending() > 0) {
+      stream().flush();
+    } else {
+      stream().input().shrink();
+      const bool partial = request_since_ != 0;
+      const CoarseTime limit =
+          partial ? coarse_after(request_since_, limits().request.count())
+                  : coarse_after(coarse_now(), limits().idle.count());
+      if (!socket().wait_to_receive(deadline_at(limit))) {
+        expire(partial ? Outcome::timed_out : Outcome::closed_idle);
+      }
+      socket().forget_receives();
+    }
+    ready_ = true;
+    return true;
+  } catch (...) {
+    const RunningMark mark(*core_);
+    fail(std::current_exception());
+    return false;
+  }
+}
+
+// --- ownership --------------------------------------------------------------------------------
+
+bool Connection::try_park() noexcept {
+  if (ready_) return false;
+  stream().input().shrink();
+  const CoarseTime now = coarse_now();
+  const std::size_t pending = stream().pending();
+  if (pending > 0) {
+    if (pending != last_pending_) {
+      park_limit_.store(coarse_after(now, limits().send.count()), std::memory_order_relaxed);
+    }
+    last_pending_ = pending;
+  } else if (request_since_ != 0) {
+    park_limit_.store(coarse_after(request_since_, limits().request.count()),
+                      std::memory_order_relaxed);
+  } else {
+    park_limit_.store(coarse_after(now, limits().idle.count()), std::memory_order_relaxed);
+  }
+  parked_idle_.store(pending == 0 && request_since_ == 0, std::memory_order_relaxed);
+  parked_since_.store(now, std::memory_order_relaxed);
+  if ((pending > 0) != wants_output) {
+    core_->policy->context().parking_lot().want_output(*this, pending > 0);
+  }
+  State expected = State::running;
+  if (state_.compare_exchange_strong(expected, State::parked, std::memory_order_acq_rel)) {
+    return true;
+  }
+  // An edge came while it ran: what it told is not known to be taken.
+  state_.store(State::running, std::memory_order_relaxed);
+  socket().forget_receives();
+  ready_ = true;
+  return false;
+}
+
+void Connection::become_parked() noexcept {
+  const CoarseTime now = coarse_now();
+  park_limit_.store(coarse_after(now, limits().idle.count()), std::memory_order_relaxed);
+  parked_since_.store(now, std::memory_order_relaxed);
+  state_.store(State::parked, std::memory_order_release);
+}
+
+bool Connection::claim() noexcept {
+  State expected = State::parked;
+  if (!state_.compare_exchange_strong(expected, State::running, std::memory_order_acq_rel)) {
+    return false;
+  }
+  socket().forget_receives();
+  ready_ = true;
+  return true;
+}
+
+bool Connection::edge(std::uint32_t events) noexcept {
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+    hangup_.store(true, std::memory_order_relaxed);
+  }
+  State seen = state();
+  for (;;) {
+    if (seen == State::parked) {
+      if (claim()) return true;
+      seen = state();
+    } else if (seen != State::running ||
+               state_.compare_exchange_weak(seen, State::running_more,
+                                            std::memory_order_acq_rel)) {
+      return false;
+    }
+  }
+}
+
+void Connection::enter_queue() noexcept {
+  park_limit_.store(coarse_after(coarse_now(), limits().request.count()),
+                    std::memory_order_relaxed);
+  state_.store(State::waiting, std::memory_order_release);
+}
+
+bool Connection::leave_queue() noexcept {
+  State expected = State::waiting;
+  if (state_.compare_exchange_strong(expected, State::running, std::memory_order_acq_rel)) {
+    return true;
+  }
+  // It is being shed, or was: whoever comes second frees it.
+  if (state_.exchange(State::abandoned, std::memory_order_acq_rel) == State::gone) delete this;
+  return false;
+}
+
+Deadline Connection::queue_deadline() const noexcept {
+  return conversation() ? deadline_at(park_limit()) : Deadline::never();
+}
+
+bool Connection::claim_waiting() noexcept {
+  State expected = State::waiting;
+  return state_.compare_exchange_strong(expected, State::shedding, std::memory_order_acq_rel);
+}
+
+void Connection::shed() noexcept {
+  ServerCore& core = *core_;
+  core.unlink(*this);
+  close(Outcome::shed);
+  core.count(Outcome::shed);
+  if (state_.exchange(State::gone, std::memory_order_acq_rel) == State::abandoned) delete this;
+  core.gone();
+}
+
+void Connection::cut() noexcept {
+  cut_.store(true, std::memory_order_relaxed);
+  ::shutdown(stream().socket().fileno(), SHUT_RDWR);
+}
+
+void Connection::drop() noexcept {
+  const RunningMark mark(*core_);
+  if (state() == State::waiting && !leave_queue()) return;
+  finish();
+  end(cut_.load(std::memory_order_relaxed) ? Outcome::cut : Outcome::dropped);
+}
+
+// --- the end ----------------------------------------------------------------------------------
+
+bool Connection::finish() noexcept {
+  const std::unique_ptr<BoundHandler> handler = std::move(handler_);
+  if (!handler) return true;
+  phase_ = Phase::finish;
+  try {
+    handler->finish();
+    return true;
+  } catch (...) {
+    const RequestError error{phase_, std::current_exception(), client_address()};
+    core_->page.counters.handler_errors.fetch_add(1, std::memory_order_relaxed);
+    core_->tell(error);
+    return false;
+  }
+}
+
+void Connection::fail(std::exception_ptr exception) noexcept {
+  const RequestError error{phase_, std::move(exception), client_address()};
+  auto& counters = core_->page.counters;
+  Outcome outcome = Outcome::failed;
+  if (cut_.load(std::memory_order_relaxed)) {
+    outcome = Outcome::cut;
+  } else if (error.timed_out()) {
+    counters.time_outs.fetch_add(1, std::memory_order_relaxed);
+    outcome = Outcome::timed_out;
+  } else if (error.peer_gone()) {
+    counters.peer_gone.fetch_add(1, std::memory_order_relaxed);
+    // Between two requests a reset is an end like any other.
+    if (phase_ == Phase::receive && request_since_ == 0 && stream().pending() == 0) {
+      outcome = Outcome::served;
+    }
+  } else {
+    counters.handler_errors.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (phase_ == Phase::setup) {
+    handler_.reset();  // what was not set up is not finished
+  } else {
+    finish();
+  }
+  if (outcome != Outcome::cut) core_->tell(error);
+  if (outcome == Outcome::failed) {
+    // What was answered before the exception is still an answer.
+    try {
+      stream().flush_now();
+    } catch (const std::exception&) {
+      // The peer is gone: nobody is left to answer.
+    }
+  }
+  end(outcome);
+}
+
+void Connection::close(Outcome outcome) noexcept {
+  Socket& bare = socket();
+  if (bare.fileno() < 0) return;
+  if (outcome == Outcome::timed_out || outcome == Outcome::cut || stream().ended()) {
+    bare.close();
+    return;
+  }
+  // Closing while the peer still sends would reset the connection, and destroy what it has not got
+  // yet. After a silence in which it got everything, there is nothing to destroy.
+  int untaken = 0;
+  const bool all_taken = outcome == Outcome::closed_idle &&
+                         ::ioctl(bare.fileno(), TIOCOUTQ, &untaken) == 0 && untaken == 0;
+  ::shutdown(bare.fileno(), SHUT_WR);
+  std::byte one{};
+  const auto left = ::recv(bare.fileno(), &one, 1, MSG_DONTWAIT);
+  if (left > 0 || (left < 0 && errno == EAGAIN && !all_taken)) {
+    core_->linger(std::move(bare));
+  } else {
+    bare.close();
+  }
+}
+
+void Connection::end(Outcome outcome) noexcept {
+  ServerCore& core = *core_;
+  handler_.reset();
+  if (core.in_child()) {
+    // The parent closes politely and counts.
+    core.page.children[core.child_slot].outcome.store(outcome);
+    socket().close();
+    delete this;
+    return;
+  }
+  ParkingLot& lot = core.policy->context().parking_lot();
+  core.unlink(*this);
+  if (registered) lot.leave(*this);
+  if (cut_.load(std::memory_order_relaxed) && outcome == Outcome::served) outcome = Outcome::cut;
+  close(outcome);
+  core.count(outcome);
+  state_.store(State::gone, std::memory_order_release);
+  if (entered) {
+    lot.retire(this);
+  } else {
+    delete this;
+  }
+  core.gone();
+}
+
+}  // namespace net

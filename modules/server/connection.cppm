@@ -1,0 +1,166 @@
+/// \file
+/// `net.server:connection`, internal: one connection, from accept to close.
+///
+/// Who owns it is always one of: the serving thread (accepting it, or ending it for a limit), a
+/// `Request` (in a policy's hand, or running), the parking lot. Only the owner touches it, but for
+/// the atomics; only the owner closes its descriptor, so that cutting never hits a reused number.
+/// Ownership moves by one compare-exchange of `state`, and the loser does nothing:
+///
+///     running ─ try_park → parked ─ claim (edge, limit, drain) → running
+///     running ─ edge → running_more            try_park fails then
+///     waiting ─ leave_queue → running          a conversation in a policy's queue
+///     waiting ─ claim_waiting → shedding → gone    its limit passed; the request is a shell
+module;
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+
+module net.server:connection;
+
+import net.socket;
+import net.handler;
+import :handler_binding;
+import :hooks;
+import :poller;
+import :request;
+
+namespace net {
+
+class ServerCore;
+
+// How a connection ended; each has its counter in `Stats`.
+enum class Outcome : std::uint8_t {
+  none,
+  served,
+  closed_idle,
+  shed,
+  timed_out,
+  failed,
+  cut,
+  dropped,
+  refused,
+};
+
+class Connection final : public RequestContext {
+ public:
+  enum class State : std::uint8_t {
+    running, running_more, parked, waiting, shedding, gone, abandoned };
+
+  Connection(ServerCore& core, Socket socket, const Address& peer, const Address& listener) noexcept;
+  ~Connection() override;
+
+  // RequestContext
+  const Address& server_address() const noexcept override { return listener_; }
+  void shutdown() noexcept override;
+  bool stopping() const noexcept override;
+  Stats stats() const override;
+
+  ServerCore& core() const noexcept { return *core_; }
+  bool conversation() const noexcept;
+
+  // --- for the owner ---
+  Next step() noexcept;
+  void run() noexcept;
+  bool ready() const noexcept { return ready_; }
+  // Does what needs no handler: says whether a handler is needed, nothing can be done now, or the
+  // connection is gone.
+  enum class Prepared : std::uint8_t { handler, later, gone };
+  Prepared prepare() noexcept;
+  bool try_park() noexcept;
+  // For a new connection: it is the lot's from here on.
+  void become_parked() noexcept;
+  // Ends the connection; it is gone after this.
+  void end(Outcome outcome) noexcept;
+  // Ends what a policy would not run.
+  void drop() noexcept;
+  // Begins the wait in a policy's queue, and ends it; false if it was shed: it is gone then.
+  void enter_queue() noexcept;
+  bool leave_queue() noexcept;
+  Deadline queue_deadline() const noexcept;
+  // How the next step ends the connection, unless something arrived meanwhile.
+  void expire(Outcome outcome) noexcept { expired_ = outcome; }
+
+  // --- for anyone, while the connection is known to exist ---
+  // Says that there is something to do; true if the caller owns the connection now.
+  bool claim() noexcept;
+  // The same, for an event of epoll.
+  bool edge(std::uint32_t events) noexcept;
+  // Takes a waiting conversation away from its policy, and ends it.
+  bool claim_waiting() noexcept;
+  void shed() noexcept;
+  State state() const noexcept { return state_.load(std::memory_order_acquire); }
+  CoarseTime park_limit() const noexcept { return park_limit_.load(std::memory_order_relaxed); }
+  CoarseTime parked_since() const noexcept { return parked_since_.load(std::memory_order_relaxed); }
+  bool was_cut() const noexcept { return cut_.load(std::memory_order_relaxed); }
+  bool parked_idle() const noexcept { return parked_idle_.load(std::memory_order_relaxed); }
+  void cut() noexcept;
+
+  // The core's list of connections, under its lock.
+  Connection* previous = nullptr;
+  Connection* next = nullptr;
+  // The parking lot's: registered in epoll, ever and now; waiting for room to send; the list of the
+  // retired (and, while one is owned by a sweep, of the swept).
+  bool entered = false;
+  bool registered = false;
+  bool wants_output = false;
+  Connection* next_retired = nullptr;
+
+ private:
+  enum class Gathered : std::uint8_t { whole, partial, end };
+
+  Prepared prepare_or_throw(bool may_finish);
+  Prepared end_expired(bool may_finish);
+  Prepared finish_and_end(Outcome outcome, bool may_finish);
+  Gathered gather();
+  bool something_arrived() noexcept;
+  void begin();
+  Next handle_one();
+  Next converse();
+  void note_input() noexcept;
+  void fail(std::exception_ptr exception) noexcept;
+  bool finish() noexcept;
+  bool wait_for_more() noexcept;
+  void limits_changed() override;
+  void before_detach() noexcept override;
+  void close(Outcome outcome) noexcept;
+
+  ServerCore* core_;
+  std::unique_ptr<BoundHandler> handler_;
+  Address listener_;
+  std::atomic<State> state_{State::running};
+  std::atomic<bool> hangup_{false};   // epoll saw the peer's end of stream
+  std::atomic<bool> cut_{false};
+  std::atomic<bool> parked_idle_{true};
+  std::atomic<CoarseTime> park_limit_{0};
+  std::atomic<CoarseTime> parked_since_{0};
+  CoarseTime request_since_ = 0;  // when the first byte of the request in hand came; 0: none
+  Phase phase_ = Phase::receive;
+  Outcome expired_ = Outcome::none;
+  Outcome ending_ = Outcome::none;  // how it ends once what is pending is sent
+  std::size_t last_pending_ = 0;    // of the answer, when it was parked for room to send
+  bool ready_ = true;
+  bool stalled_ = false;  // the handler left the input as it was: only new bytes make a request
+};
+
+// A point of the coarse clock as a deadline.
+Deadline deadline_at(CoarseTime time) noexcept;
+
+// Marks this thread as running a handler of `core` while it lives; `server_close` there would wait
+// for itself.
+class RunningMark {
+ public:
+  explicit RunningMark(const ServerCore& core) noexcept;
+  RunningMark(const RunningMark&) = delete;
+  RunningMark& operator=(const RunningMark&) = delete;
+  ~RunningMark();
+  static bool is_set(const ServerCore& core) noexcept;
+
+ private:
+  const ServerCore* core_;
+  const RunningMark* outer_;
+};
+
+}  // namespace net

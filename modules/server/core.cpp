@@ -1,0 +1,409 @@
+module;
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <span>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+module net.server;
+
+import net.socket;
+import net.handler;
+import :core;
+
+namespace net {
+namespace {
+
+SharedPage& make_shared_page() {
+  void* const memory = ::mmap(nullptr, sizeof(SharedPage), PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw_system_error(errno, "mmap");
+  return *new (memory) SharedPage;
+}
+
+}  // namespace
+
+ServerCore::CallingWatch::CallingWatch(ServerCore& core, Function function) noexcept
+    : core_(core), function_(function) {}
+
+void ServerCore::CallingWatch::ready(std::uint32_t) { (core_.*function_)(); }
+
+ServerCore::ServerCore(std::span<const Address> addresses, const ServerOptions& server_options,
+                       std::unique_ptr<HandlerMaker> handler_maker,
+                       std::shared_ptr<AnyPolicy> any_policy, ServerHooks* server_hooks)
+    : options(server_options),
+      maker(std::move(handler_maker)),
+      policy(std::move(any_policy)),
+      page(make_shared_page()),
+      hooks_(server_hooks),
+      addresses_(addresses.begin(), addresses.end()),
+      closer_(poller, options.linger.count(), options.linger_bytes),
+      wake_watch_(*this, &ServerCore::woken),
+      policy_watch_(*this, &ServerCore::dispatch_policy),
+      lot_watch_(*this, &ServerCore::dispatch_parking_lot) {
+  poller.add(wakeup.fileno(), wake_watch_);
+  PolicyContext& context = policy->context();
+  poller.add(context.fileno(), policy_watch_);
+  if (!context.parking_lot_taken()) poller.add(context.parking_lot().fileno(), lot_watch_);
+  Servers::add(*this);
+}
+
+ServerCore::~ServerCore() {
+  Servers::remove(*this);
+  ::munmap(&page, sizeof page);
+}
+
+// --- binding ----------------------------------------------------------------------------------
+
+void ServerCore::bind() {
+  std::vector<std::unique_ptr<Listener>> bound;
+  for (const Address& address : addresses_) {
+    Socket socket(address.family());
+    if (options.reuse_address) socket.setsockopt(SocketOption::reuse_address, 1);
+    if (options.reuse_port) socket.setsockopt(SocketOption::reuse_port, 1);
+    if (options.no_delay) socket.setsockopt(SocketOption::no_delay, 1);  // inherited by accept
+    if (address.family() == Family::ipv6) {
+      socket.setsockopt(SocketOption::ipv6_only, options.dualstack ? 0 : 1);
+    }
+    hooks().server_bind(socket, address);
+    const Address name = socket.getsockname();
+    bound.push_back(std::make_unique<Listener>(*this, std::move(socket), name));
+  }
+  listeners_ = std::move(bound);
+}
+
+void ServerCore::activate() {
+  if (listeners_.empty()) {
+    throw std::system_error(std::make_error_code(std::errc::bad_file_descriptor),
+                            "server_activate before server_bind");
+  }
+  try {
+    for (const auto& listener : listeners_) {
+      hooks().server_activate(listener->socket(), options.request_queue_size);
+      poller.add(listener->socket().fileno(), *listener);
+    }
+  } catch (...) {
+    close_listeners();
+    throw;
+  }
+  active_ = true;
+}
+
+Address ServerCore::address(std::size_t listener) const {
+  return listeners_.empty() ? addresses_.at(listener) : listeners_.at(listener)->address();
+}
+
+void ServerCore::close_listeners() noexcept {
+  for (const auto& listener : listeners_) listener->close();
+}
+
+bool ServerCore::all_dead() const noexcept {
+  return std::ranges::all_of(listeners_, [](const auto& listener) { return listener->dead(); });
+}
+
+// --- the loop ---------------------------------------------------------------------------------
+
+void ServerCore::serve(std::chrono::milliseconds poll_interval) {
+  events_left_ = SIZE_MAX;
+  while (!page.stop.load()) {
+    if (all_dead()) std::rethrow_exception(last_listener_error_);
+    // Without hooks there is nothing to do in time.
+    turn(hooks_ != nullptr ? Deadline(poll_interval) : Deadline::never());
+    service_actions();
+  }
+}
+
+bool ServerCore::serve_one(Deadline deadline) {
+  for (events_left_ = 1;;) {
+    if (all_dead()) std::rethrow_exception(last_listener_error_);
+    turn(deadline);
+    if (events_left_ == 0) return true;
+    if (deadline.passed()) return false;
+  }
+}
+
+void ServerCore::turn(Deadline until) {
+  if (registry.size() > 0 || closer_.size() > 0 || paused_.load(std::memory_order_relaxed)) {
+    until = std::min(until, deadline_at(next_sweep_));
+  }
+  poller.dispatch(until, std::min<std::size_t>(events_left_, 64));
+  const CoarseTime now = coarse_now();
+  resume_listeners(now);
+  if (now < next_sweep_) return;
+  sweep(now);
+  next_sweep_ = coarse_after(now, sweep_interval());
+}
+
+std::int64_t ServerCore::sweep_interval() const noexcept {
+  if (page.draining.load(std::memory_order_relaxed) || paused_.load(std::memory_order_relaxed)) {
+    return 10;
+  }
+  const auto shortest = std::min({options.limits.request, options.limits.idle, options.limits.send,
+                                  options.linger});
+  return std::clamp<std::int64_t>(shortest.count() / 8, 5, 1000);
+}
+
+void ServerCore::woken() { wakeup.clear(); }
+
+void ServerCore::dispatch_policy() { policy->context().dispatch(); }
+
+void ServerCore::dispatch_parking_lot() {
+  std::array<Request, 64> ready;
+  const auto room = std::span(ready).first(std::min(ready.size(), events_left_));
+  const std::size_t count = policy->context().take_ready(room);
+  if (events_left_ != SIZE_MAX) events_left_ -= count;
+  for (Request& request : room.first(count)) serve_parked(*request.release());
+}
+
+void ServerCore::serve_parked(Connection& connection) noexcept {
+  switch (connection.prepare()) {
+    case Connection::Prepared::handler: hand_over(connection); break;
+    case Connection::Prepared::later: Request(&connection).park(); break;
+    case Connection::Prepared::gone: break;
+  }
+}
+
+void ServerCore::hand_over(Connection& connection) noexcept {
+  const Address peer = connection.client_address();
+  if (connection.conversation()) connection.enter_queue();
+  try {
+    policy->process(Request(&connection));
+  } catch (...) {
+    policy_errors_.fetch_add(1, std::memory_order_relaxed);
+    tell({Phase::process, std::current_exception(), peer});
+  }
+}
+
+void ServerCore::resume_listeners(CoarseTime now) noexcept {
+  if (!paused_.load(std::memory_order_relaxed)) return;
+  bool paused = false;
+  for (const auto& listener : listeners_) {
+    if (listener->paused() && listener->paused_until() <= now) listener->resume();
+    paused = paused || listener->paused();
+  }
+  paused_.store(paused);
+}
+
+// --- accepting --------------------------------------------------------------------------------
+
+void ServerCore::accept_from(Listener& listener) noexcept {
+  const std::size_t accepted = listener.accept(std::min<std::size_t>(events_left_, 64));
+  if (events_left_ != SIZE_MAX) events_left_ -= accepted;
+  if (listener.paused()) paused_.store(true);
+}
+
+void ServerCore::welcome(int descriptor, std::span<const std::byte> peer,
+                         const Listener& listener) noexcept {
+  accepted_.fetch_add(1, std::memory_order_relaxed);
+  std::unique_ptr<Connection> made;
+  try {
+    Socket socket = Socket::adopt(descriptor);
+    made = std::make_unique<Connection>(*this, std::move(socket), Address::from_native(peer),
+                                        listener.address());
+  } catch (const std::exception&) {
+    // No memory for it.
+    ::close(descriptor);
+    count(Outcome::dropped);
+    return;
+  }
+  Connection& connection = *made.release();
+  {
+    const std::lock_guard lock(registry.mutex);
+    registry.add(connection);
+  }
+  if (hooks_ != nullptr) {
+    try {
+      if (!hooks_->verify_request(connection.socket(), connection.client_address())) {
+        connection.end(Outcome::refused);
+        return;
+      }
+    } catch (...) {
+      tell_hook_error(Phase::verify_request, connection.client_address());
+      connection.end(Outcome::failed);
+      return;
+    }
+  }
+  if (maker->conversation()) {
+    hand_over(connection);
+    return;
+  }
+  bool entered = true;
+  {
+    // Under the lock nobody can end it between its parking and its registration: what happens to
+    // it then happens to the connection that this still is.
+    const std::lock_guard lock(registry.mutex);
+    connection.become_parked();
+    try {
+      policy->context().parking_lot().enter(connection);
+    } catch (const std::exception&) {
+      entered = !connection.claim();
+    }
+  }
+  if (!entered) connection.end(Outcome::dropped);
+}
+
+void ServerCore::accept_failed(const Listener& listener, int error) noexcept {
+  accept_errors_.fetch_add(1, std::memory_order_relaxed);
+  if (Listener::verdict(error) != Listener::Verdict::exhausted) return;
+  try {
+    hooks().report({Event::Kind::accept_error,
+                    "cannot accept on " + listener.address().to_string() + " for now: " +
+                        std::system_category().message(error)});
+  } catch (...) {
+    page.counters.hook_errors.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+void ServerCore::listener_died(Listener& listener, int error) noexcept {
+  accept_errors_.fetch_add(1, std::memory_order_relaxed);
+  try {
+    last_listener_error_ = std::make_exception_ptr(std::system_error(
+        error, std::system_category(), "accept on " + listener.address().to_string()));
+    hooks().handle_listener_error(listener.address(), last_listener_error_);
+  } catch (...) {
+    tell_hook_error(Phase::handle_listener_error, listener.address());
+  }
+  listener.close();
+}
+
+// --- limits -----------------------------------------------------------------------------------
+
+void ServerCore::sweep(CoarseTime now) noexcept {
+  closer_.sweep(now);
+  Connection* swept = nullptr;
+  {
+    const std::lock_guard lock(registry.mutex);
+    registry.for_each([&](Connection& connection) { sweep_one(connection, now, swept); });
+  }
+  // Outside of the lock: handlers and hooks may run here, and ends need it.
+  while (swept != nullptr) {
+    Connection& connection = *std::exchange(swept, swept->next_retired);
+    if (connection.state() == Connection::State::shedding) {
+      connection.shed();
+    } else {
+      serve_parked(connection);
+    }
+  }
+}
+
+void ServerCore::sweep_one(Connection& connection, CoarseTime now, Connection*& swept) noexcept {
+  const Connection::State state = connection.state();
+  if (state == Connection::State::waiting) {
+    if (!cutting_ && now < connection.park_limit()) return;
+    if (!connection.claim_waiting()) return;
+  } else if (state == Connection::State::parked) {
+    const bool idle = connection.parked_idle();
+    CoarseTime limit = connection.park_limit();
+    if (idle && page.draining.load(std::memory_order_relaxed)) {
+      limit = std::min(limit, coarse_after(connection.parked_since(), options.quiet_grace.count()));
+    }
+    if ((!cutting_ && now < limit) || !connection.claim()) return;
+    connection.expire(cutting_ ? Outcome::cut : idle ? Outcome::closed_idle : Outcome::timed_out);
+  } else {
+    return;
+  }
+  connection.next_retired = std::exchange(swept, &connection);
+}
+
+// --- hooks ------------------------------------------------------------------------------------
+
+void ServerCore::service_actions() noexcept {
+  if (hooks_ == nullptr) return;
+  try {
+    hooks_->service_actions();
+  } catch (...) {
+    tell_hook_error(Phase::service_actions, {});
+  }
+}
+
+void ServerCore::call_handle_timeout() noexcept {
+  try {
+    hooks().handle_timeout();
+  } catch (...) {
+    tell_hook_error(Phase::handle_timeout, {});
+  }
+}
+
+void ServerCore::tell_hook_error(Phase phase, const Address& client_address) noexcept {
+  page.counters.hook_errors.fetch_add(1, std::memory_order_relaxed);
+  tell({phase, std::current_exception(), client_address});
+}
+
+void ServerCore::tell(const RequestError& error) noexcept {
+  try {
+    hooks().handle_error(error);
+  } catch (...) {
+    page.counters.hook_errors.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+// --- counting ---------------------------------------------------------------------------------
+
+void ServerCore::count(Outcome outcome) noexcept {
+  outcomes_.at(static_cast<std::size_t>(outcome)).fetch_add(1, std::memory_order_relaxed);
+}
+
+std::uint64_t ServerCore::ended_as(Outcome outcome) const noexcept {
+  return outcomes_.at(static_cast<std::size_t>(outcome)).load(std::memory_order_relaxed);
+}
+
+Stats ServerCore::stats() {
+  Stats stats;
+  {
+    const std::lock_guard lock(registry.mutex);
+    registry.for_each([&](const Connection& connection) {
+      const bool parked = connection.state() == Connection::State::parked;
+      ++(parked ? stats.parked : stats.active);
+    });
+  }
+  stats.lingering = closer_.size();
+  stats.served = ended_as(Outcome::served);
+  stats.closed_idle = ended_as(Outcome::closed_idle);
+  stats.shed = ended_as(Outcome::shed);
+  stats.timed_out = ended_as(Outcome::timed_out);
+  stats.failed = ended_as(Outcome::failed);
+  stats.cut = ended_as(Outcome::cut);
+  stats.dropped = ended_as(Outcome::dropped);
+  stats.refused = ended_as(Outcome::refused);
+  stats.accepted = accepted_.load(std::memory_order_relaxed);
+  stats.requests = page.counters.requests.load(std::memory_order_relaxed);
+  stats.handler_errors = page.counters.handler_errors.load(std::memory_order_relaxed);
+  stats.hook_errors = page.counters.hook_errors.load(std::memory_order_relaxed);
+  stats.peer_gone = page.counters.peer_gone.load(std::memory_order_relaxed);
+  stats.time_outs = page.counters.time_outs.load(std::memory_order_relaxed);
+  stats.accept_errors = accept_errors_.load(std::memory_order_relaxed);
+  stats.policy_errors = policy_errors_.load(std::memory_order_relaxed);
+  return stats;
+}
+
+void ServerCore::unlink(Connection& connection) noexcept {
+  const std::lock_guard lock(registry.mutex);
+  registry.unlink(connection);
+}
+
+void ServerCore::gone() noexcept {
+  registry.done([this](std::size_t left) {
+    const bool awaited = left == 0 && page.draining.load(std::memory_order_relaxed);
+    if (awaited || paused_.load(std::memory_order_relaxed)) wakeup.signal();
+  });
+}
+
+}  // namespace net

@@ -1,0 +1,184 @@
+/// \file
+/// `net.server:core`, internal: what the connections, the listeners and the loop of one server share.
+module;
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+module net.server:core;
+
+import net.socket;
+import net.handler;
+import :closer;
+import :connection;
+import :handler_binding;
+import :hooks;
+import :listener;
+import :options;
+import :poller;
+import :policy;
+import :registry;
+
+namespace net {
+
+// Shared memory: what a child counts and asks must reach its parent.
+struct SharedPage {
+  struct Counters {
+    std::atomic<std::uint64_t> requests{0}, handler_errors{0}, hook_errors{0}, peer_gone{0},
+        time_outs{0};
+  };
+  struct ChildSlot {
+    std::atomic<int> process{0};  // 0: free; -1: being taken, or being given back
+    std::atomic<Outcome> outcome{Outcome::none};
+  };
+  static constexpr std::size_t most_children = 1024;
+
+  std::atomic<bool> stop{false};
+  std::atomic<bool> draining{false};
+  Counters counters;
+  std::array<ChildSlot, most_children> children;
+};
+
+class ServerCore {
+ public:
+  ServerCore(std::span<const Address> addresses, const ServerOptions& server_options,
+             std::unique_ptr<HandlerMaker> handler_maker, std::shared_ptr<AnyPolicy> any_policy,
+             ServerHooks* server_hooks);
+  ServerCore(const ServerCore&) = delete;
+  ServerCore& operator=(const ServerCore&) = delete;
+  ~ServerCore();
+
+  // --- binding ---
+  void bind();
+  void activate();
+  bool active() const noexcept { return active_; }
+  Address address(std::size_t listener) const;
+  std::size_t listeners() const noexcept { return addresses_.size(); }
+
+  // --- the serving thread ---
+  // Serves until `shutdown`, or until the last listener is dead: throws its error.
+  void serve(std::chrono::milliseconds poll_interval);
+  // Serves one event; false if there was none until `deadline`.
+  bool serve_one(Deadline deadline);
+  // Closes; see BaseServer::server_close.
+  DrainReport drain(Deadline deadline);
+  // Serves on until no connection is left: for handlers that were stuck.
+  void wait_for_connections();
+  void call_handle_timeout() noexcept;
+
+  // --- for listeners ---
+  void accept_from(Listener& listener) noexcept;
+  void welcome(int descriptor, std::span<const std::byte> peer, const Listener& listener) noexcept;
+  void accept_failed(const Listener& listener, int error) noexcept;
+  void listener_died(Listener& listener, int error) noexcept;
+  bool close_lingering() noexcept { return closer_.close_all(); }
+
+  // --- from any thread ---
+  void shutdown() noexcept;
+  void tell(const RequestError& error) noexcept;
+  void tell_hook_error(Phase phase, const Address& client_address) noexcept;
+  void count(Outcome outcome) noexcept;
+  void linger(Socket socket) noexcept { closer_.add(std::move(socket)); }
+  // Takes a connection out of the list: no sweep and no cut meets it any more.
+  void unlink(Connection& connection) noexcept;
+  // Counts a connection out; the last that its end touches of the core.
+  void gone() noexcept;
+  Stats stats();
+  void cut_all() noexcept;
+
+  // --- children ---
+  std::size_t take_child_slot();
+  void kill_children() noexcept;
+  void close_in_child(const Connection& own) noexcept;
+  std::mutex& closer_mutex() noexcept { return closer_.mutex(); }
+  bool in_child() const noexcept { return child_slot != no_child; }
+
+  const ServerOptions options;
+  const std::unique_ptr<HandlerMaker> maker;
+  const std::shared_ptr<AnyPolicy> policy;
+  SharedPage& page;
+  Wakeup wakeup;
+  Wakeup drain_signal;  // readable from the drain's begin: ends the input of silent conversations
+  Poller poller;
+  Registry registry;
+  static constexpr std::size_t no_child = SIZE_MAX;
+  std::size_t child_slot = no_child;  // in a child: where its outcome goes
+
+  // --- who serves: one thread at a time ---
+  std::mutex serving_mutex;
+  std::condition_variable serving_changed;
+  bool serving = false;
+  bool closed = false;
+  DrainReport report;
+
+ private:
+  // A watch that calls a function of the core.
+  class CallingWatch final : public Watch {
+   public:
+    using Function = void (ServerCore::*)();
+    CallingWatch(ServerCore& core, Function function) noexcept;
+    void ready(std::uint32_t events) override;
+
+   private:
+    ServerCore& core_;
+    Function function_;
+  };
+
+  void turn(Deadline until);
+  void woken();
+  void dispatch_policy();
+  void dispatch_parking_lot();
+  void resume_listeners(CoarseTime now) noexcept;
+  void sweep(CoarseTime now) noexcept;
+  void sweep_one(Connection& connection, CoarseTime now, Connection*& swept) noexcept;
+  std::int64_t sweep_interval() const noexcept;
+  void hand_over(Connection& connection) noexcept;
+  void serve_parked(Connection& connection) noexcept;
+  void service_actions() noexcept;
+  void close_listeners() noexcept;
+  ServerHooks& hooks() noexcept { return hooks_ != nullptr ? *hooks_ : default_hooks_; }
+  bool all_dead() const noexcept;
+  std::uint64_t ended_as(Outcome outcome) const noexcept;
+
+  ServerHooks default_hooks_;
+  ServerHooks* hooks_;  // null: the default ones, which need no calls in time
+  std::vector<Address> addresses_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  bool active_ = false;
+  Closer closer_;
+  CallingWatch wake_watch_;
+  CallingWatch policy_watch_;
+  CallingWatch lot_watch_;
+  std::size_t events_left_ = 0;  // that this turn may serve
+  CoarseTime next_sweep_ = 0;
+  bool cutting_ = false;
+  std::atomic<bool> paused_{false};  // some listener waits for descriptors or memory
+  std::exception_ptr last_listener_error_;
+  std::array<std::atomic<std::uint64_t>, 9> outcomes_{};
+  std::atomic<std::uint64_t> accepted_{0};
+  std::atomic<std::uint64_t> accept_errors_{0};
+  std::atomic<std::uint64_t> policy_errors_{0};
+};
+
+// The servers of this process, for the moment of a fork: a child closes what is theirs.
+class Servers {
+ public:
+  static void add(ServerCore& core);
+  static void remove(const ServerCore& core) noexcept;
+  // Takes every lock that the child will need, so that none is left locked in it by a thread that
+  // it does not have.
+  static void lock() noexcept;
+  static void unlock() noexcept;
+  static void close_in_child(const Connection& own) noexcept;
+};
+
+}  // namespace net

@@ -1,0 +1,114 @@
+module;
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <memory>
+#include <mutex>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+module net.server;
+
+import net.socket;
+import net.handler;
+import :core;
+
+// How a server stops: the end of net.server:core.
+
+namespace net {
+namespace {
+
+using namespace std::chrono_literals;
+
+// What is left after the deadline, out of the 100 ms that server_close promises: for handlers whose
+// sockets were cut, and for the policy's threads.
+constexpr auto time_to_notice = 60ms;
+constexpr auto time_for_policy = 20ms;
+
+}  // namespace
+
+void ServerCore::shutdown() noexcept {
+  page.stop.store(true);
+  wakeup.signal();
+}
+
+DrainReport ServerCore::drain(Deadline deadline) {
+  const Stats before = stats();
+  events_left_ = SIZE_MAX;
+  page.draining.store(true);
+  drain_signal.signal();
+  // Who got through to the kernel got through to us.
+  for (const auto& listener : listeners_) {
+    if (active_ && !listener->dead()) listener->accept(SIZE_MAX);
+  }
+  close_listeners();
+  next_sweep_ = 0;
+  const auto busy = [this] { return registry.size() > 0 || closer_.size() > 0; };
+  while (busy() && !deadline.passed()) turn(deadline);
+
+  if (registry.size() > 0) {
+    cutting_ = true;
+    cut_all();
+    kill_children();
+    next_sweep_ = 0;
+    const Deadline noticed(time_to_notice);
+    while (registry.size() > 0 && !noticed.passed()) turn(noticed);
+  }
+  closer_.close_all();
+  const std::size_t stuck = registry.size();
+  DrainReport policy_report;
+  // A policy that others share goes on.
+  if (policy.use_count() == 1) {
+    policy_report = policy->drain(std::max(deadline, Deadline(time_for_policy)));
+  }
+  const Stats after = stats();
+  return {.drained = after.served + after.failed + after.timed_out + after.refused - before.served -
+                     before.failed - before.timed_out - before.refused,
+          .closed_idle = after.closed_idle - before.closed_idle,
+          .cut = after.cut - before.cut,
+          .dropped = after.dropped + after.shed - before.dropped - before.shed,
+          .stuck = std::max<std::uint64_t>(stuck, policy_report.stuck)};
+}
+
+void ServerCore::wait_for_connections() {
+  cutting_ = true;
+  while (registry.size() > 0) {
+    next_sweep_ = 0;
+    turn(Deadline(50ms));
+  }
+  // The last one's end is over when it has given the lock back.
+  const std::lock_guard lock(registry.mutex);
+}
+
+void ServerCore::cut_all() noexcept {
+  const std::lock_guard lock(registry.mutex);
+  registry.for_each([](Connection& connection) {
+    // Parked ones are swept; they are nobody's to wake.
+    if (connection.state() != Connection::State::parked) connection.cut();
+  });
+}
+
+// --- children ---------------------------------------------------------------------------------
+
+std::size_t ServerCore::take_child_slot() {
+  for (std::size_t slot = 0; slot < page.children.size(); ++slot) {
+    int free = 0;
+    if (page.children.at(slot).process.compare_exchange_strong(free, -1)) return slot;
+  }
+  throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again),
+                          "more children than a server can count");
+}
+
+void ServerCore::kill_children() noexcept {
+  for (SharedPage::ChildSlot& slot : page.children) {
+    const int process = slot.process.load();
+    if (process > 0) ::kill(process, SIGKILL);
+  }
+}
+
+}  // namespace net

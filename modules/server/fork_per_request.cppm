@@ -1,0 +1,46 @@
+/// \file
+/// `net.server:fork_per_request`: a process for each connection.
+module;
+
+#include <cstddef>
+#include <memory>
+
+export module net.server:fork_per_request;
+
+import net.socket;
+import :options;
+import :policy;
+import :request;
+
+export namespace net {
+
+/// Forks a child for each connection, when its first request is here (a conversation: at once); the
+/// child runs all its requests. See `Child` for what holds there. Python: `ForkingMixIn`.
+///
+/// At `max_children`, connections wait in order for a child to end; the serving thread never does.
+class ForkPerRequest {
+ public:
+  struct Options {
+    std::size_t max_children = 256;  ///< at most 1024
+  };
+
+  ForkPerRequest(Options options, PolicyContext& context);
+  ForkPerRequest(const ForkPerRequest&) = delete;
+  ForkPerRequest& operator=(const ForkPerRequest&) = delete;
+  /// Kills the children that are left.
+  ~ForkPerRequest();
+
+  /// Throws `resource_unavailable_try_again` or `not_enough_memory` if the system has no process and
+  /// no child is running whose end could make room.
+  void process(Request request);
+  DrainReport drain(Deadline deadline);
+
+  /// Returns how many children there are. On the serving thread. Python: `active_children`.
+  std::size_t children() const noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace net

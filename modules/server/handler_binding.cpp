@@ -1,0 +1,9 @@
+module net.server;
+
+namespace net {
+
+BoundHandler::~BoundHandler() = default;
+
+HandlerMaker::~HandlerMaker() = default;
+
+}  // namespace net

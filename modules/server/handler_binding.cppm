@@ -1,0 +1,141 @@
+/// \file
+/// `net.server:handler_binding`: any handler class behind one interface, so that what serves it is
+/// no template.
+module;
+
+#include <concepts>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+export module net.server:handler_binding;
+
+import net.handler;
+
+export namespace net {
+
+/// Is a handler as the server calls it. Made by a `HandlerMaker`.
+class BoundHandler {
+ public:
+  BoundHandler() noexcept = default;
+  BoundHandler(const BoundHandler&) = delete;
+  BoundHandler& operator=(const BoundHandler&) = delete;
+  virtual ~BoundHandler();
+  virtual void setup() = 0;
+  virtual Next handle() = 0;
+  virtual void finish() = 0;
+};
+
+/// Makes handlers, and knows of their class what the server must know before there is one.
+class HandlerMaker {
+ public:
+  HandlerMaker(const HandlerMaker&) = delete;
+  HandlerMaker& operator=(const HandlerMaker&) = delete;
+  virtual ~HandlerMaker();
+
+  /// Makes a handler for a connection. Called concurrently.
+  virtual std::unique_ptr<BoundHandler> make(RequestContext& context) = 0;
+
+  using RequestSize = std::size_t (*)(std::span<const std::byte> received);
+
+  bool conversation() const noexcept { return conversation_; }
+  bool reads_ahead() const noexcept { return reads_ahead_; }
+  /// Returns the framing, null if any byte is a request.
+  RequestSize request_size() const noexcept { return request_size_; }
+
+ protected:
+  HandlerMaker(bool conversation, bool reads_ahead, RequestSize request_size) noexcept
+      : conversation_(conversation), reads_ahead_(reads_ahead), request_size_(request_size) {}
+
+ private:
+  bool conversation_;
+  bool reads_ahead_;
+  RequestSize request_size_;
+};
+
+/// Makes the handler as `LibraryConstructible` says: the factory of those who give none.
+template <class H>
+struct DefaultFactory {
+  H operator()(RequestContext& context) const
+    requires(!std::derived_from<H, BaseRequestHandler>)
+  {
+    return H(context);
+  }
+  H operator()() const
+    requires std::derived_from<H, BaseRequestHandler>
+  {
+    return H();
+  }
+};
+
+/// Returns handlers of class `H`: called with the context, or with nothing.
+template <class F, class H>
+concept HandlerFactory = std::same_as<std::invoke_result_t<F&, RequestContext&>, H> ||
+                         std::same_as<std::invoke_result_t<F&>, H>;
+
+template <class H>
+class HandlerBinding final : public BoundHandler {
+ public:
+  // The factory's result is made in place: handlers need not be movable.
+  template <class F>
+  HandlerBinding(F& factory, RequestContext& context)
+    requires std::invocable<F&, RequestContext&>
+      : handler_(factory(context)) {
+    attach(context);
+  }
+  template <class F>
+  HandlerBinding(F& factory, RequestContext& context)
+    requires(!std::invocable<F&, RequestContext&>)
+      : handler_(factory()) {
+    attach(context);
+  }
+
+  void setup() override {
+    if constexpr (requires { handler_.setup(); }) handler_.setup();
+  }
+  Next handle() override {
+    if constexpr (OneRequestHandler<H>) {
+      return handler_.handle();
+    } else {
+      handler_.handle();
+      return Next::close;
+    }
+  }
+  void finish() override {
+    if constexpr (requires { handler_.finish(); }) handler_.finish();
+  }
+
+ private:
+  void attach(RequestContext& context) {
+    if constexpr (std::derived_from<H, BaseRequestHandler>) handler_.attach(context);
+  }
+
+  H handler_;
+};
+
+template <class H, class F>
+class HandlerMaking final : public HandlerMaker {
+ public:
+  explicit HandlerMaking(F factory)
+      : HandlerMaker(!OneRequestHandler<H>, OneRequestHandler<H> && BufferedHandler<H>, framing()),
+        factory_(std::move(factory)) {}
+
+  std::unique_ptr<BoundHandler> make(RequestContext& context) override {
+    return std::make_unique<HandlerBinding<H>>(factory_, context);
+  }
+
+ private:
+  static constexpr RequestSize framing() noexcept {
+    if constexpr (FramedHandler<H>) {
+      return &H::request_size;
+    } else {
+      return nullptr;
+    }
+  }
+
+  F factory_;
+};
+
+}  // namespace net

@@ -1,0 +1,146 @@
+module;
+
+#include <poll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <new>
+#include <string>
+#include <system_error>
+
+module net.server;
+
+import net.socket;
+
+namespace net {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Who printed last, for each kind of event.
+struct Turn {
+  std::atomic<Clock::rep> last{0};
+  std::atomic<std::uint32_t> suppressed{0};
+};
+using Turns = std::array<Turn, 8>;
+
+// One for the process and its children: a thousand failing children must not print a thousand
+// lines. Hence shared memory, and hence never unmapped.
+Turns& turns() {
+  static Turns* const shared = [] {
+    void* const memory = ::mmap(nullptr, sizeof(Turns), PROT_READ | PROT_WRITE,
+                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory != MAP_FAILED) return new (memory) Turns;
+    static Turns own;
+    return &own;
+  }();
+  return *shared;
+}
+
+void write_line(std::string line) {
+  line += '\n';
+  pollfd polled{STDERR_FILENO, POLLOUT, 0};
+  if (::poll(&polled, 1, 0) != 1 || (polled.revents & POLLOUT) == 0) return;
+  // A line that cannot be written is lost: there is nowhere to tell it.
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+bool has_code(const std::exception_ptr& exception, auto... codes) noexcept {
+  try {
+    std::rethrow_exception(exception);
+  } catch (const std::system_error& error) {
+    return ((error.code() == codes) || ...);
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace
+
+const char* name(Phase phase) noexcept {
+  switch (phase) {
+    case Phase::verify_request: return "verify_request";
+    case Phase::process: return "process";
+    case Phase::make: return "the making of its handler";
+    case Phase::setup: return "setup";
+    case Phase::receive: return "receive";
+    case Phase::handle: return "handle";
+    case Phase::finish: return "finish";
+    case Phase::service_actions: return "service_actions";
+    case Phase::handle_timeout: return "handle_timeout";
+    case Phase::handle_listener_error: return "handle_listener_error";
+  }
+  return "unknown phase";
+}
+
+std::string RequestError::what() const {
+  try {
+    std::rethrow_exception(exception);
+  } catch (const std::exception& error) {
+    return error.what();
+  } catch (...) {
+    return "unknown exception";
+  }
+}
+
+bool RequestError::peer_gone() const noexcept {
+  return has_code(exception, std::errc::connection_reset, std::errc::broken_pipe,
+                  std::errc::connection_aborted, std::errc::not_connected);
+}
+
+bool RequestError::timed_out() const noexcept { return has_code(exception, std::errc::timed_out); }
+
+ServerHooks::~ServerHooks() = default;
+
+void ServerHooks::server_bind(Socket& listener, const Address& address) { listener.bind(address); }
+
+void ServerHooks::server_activate(Socket& listener, int request_queue_size) {
+  listener.listen(request_queue_size);
+}
+
+bool ServerHooks::verify_request(const Socket&, const Address&) { return true; }
+
+void ServerHooks::service_actions() {}
+
+void ServerHooks::handle_timeout() {}
+
+void ServerHooks::handle_listener_error(const Address& address, std::exception_ptr error) {
+  const RequestError described{Phase::handle_listener_error, std::move(error), address};
+  report({Event::Kind::listener_dead,
+          "the listener on " + address.to_string() + " is dead: " + described.what()});
+}
+
+void ServerHooks::handle_error(const RequestError& error) {
+  if (error.peer_gone() || error.timed_out()) return;
+  std::string text;
+  if (error.client_address.family() == Family::unspecified) {
+    text = std::string("exception in ") + name(error.phase);
+  } else {
+    text = "request from " + error.client_address.to_string() + " failed in " + name(error.phase);
+  }
+  report({Event::Kind::request_error, text + ": " + error.what()});
+}
+
+void ServerHooks::report(const Event& event) {
+  using namespace std::chrono_literals;
+  Turn& turn = turns().at(static_cast<std::size_t>(event.kind));
+  auto last = turn.last.load(std::memory_order_relaxed);
+  const auto now = Clock::now().time_since_epoch().count();
+  const auto since = Clock::duration(now - last);
+  if ((last != 0 && since < 1s) ||
+      !turn.last.compare_exchange_strong(last, now, std::memory_order_relaxed)) {
+    turn.suppressed.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  const auto suppressed = turn.suppressed.exchange(0, std::memory_order_relaxed);
+  std::string line = "netserve: " + event.text;
+  if (suppressed != 0) line += " (and " + std::to_string(suppressed) + " more like it)";
+  write_line(std::move(line));
+}
+
+}  // namespace net

@@ -1,0 +1,27 @@
+/// \file
+/// `net.server:inline_policy`: no concurrency.
+module;
+
+export module net.server:inline_policy;
+
+import net.socket;
+import :options;
+import :policy;
+import :request;
+
+export namespace net {
+
+/// Runs each request in the serving thread, one at a time. A connection between two requests is
+/// parked, so many clients can be connected; a conversation keeps all others waiting until it ends.
+/// Python: a server without mix-in.
+class Inline {
+ public:
+  struct Options {};
+
+  Inline(Options, PolicyContext&) noexcept {}
+
+  void process(Request request);
+  DrainReport drain(Deadline deadline);
+};
+
+}  // namespace net

@@ -1,0 +1,50 @@
+/// \file
+/// Module `net.server`: servers, and how their requests run.
+///
+/// The parts, with Python's `socketserver` in mind:
+///
+///     TcpServer<Handler, Policy>      binds, listens, accepts, and parks what is idle
+///     Handler                         answers requests: `net.handler`
+///     Policy                          decides where they run: ThreadPool (the default),
+///                                     ThreadPerRequest, ForkPerRequest, Inline, or yours
+///     ServerHooks                     sees what happens, and may refuse
+///     ServerOptions                   numbers
+///
+/// A server in ten lines:
+///
+///     import net.server;
+///
+///     struct Echo : net::StreamRequestHandler {
+///       net::Next handle() {
+///         wfile.write(rfile.read_some());
+///         return net::Next::keep;
+///       }
+///     };
+///
+///     int main() {
+///       net::TcpServer<Echo> server{net::Address{"127.0.0.1", 9999}};
+///       server.serve_forever();
+///     }
+///
+/// A connection's way: accept → verify_request → policy → handler → (parked ⇄ handler) → close.
+/// Between requests it is parked: it has no thread, no stack, and less than a kilobyte.
+///
+/// Stopping: `shutdown` asks, from anywhere; `serve_forever` returns then; `server_close` lets what
+/// is being served come to its end, within a deadline, and tells what became of it.
+export module net.server;
+
+export import net.socket;
+export import net.handler;
+export import :options;
+export import :hooks;
+export import :handler_binding;
+export import :request;
+export import :parking_lot;
+export import :child;
+export import :policy;
+export import :thread_pool;
+export import :thread_per_request;
+export import :fork_per_request;
+export import :inline_policy;
+export import :base_server;
+export import :tcp_server;

@@ -1,0 +1,59 @@
+/// \file
+/// `net.server:options`: the numbers of a server.
+module;
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+export module net.server:options;
+
+import net.handler;
+
+export namespace net {
+
+/// Holds what a server is told when it is made. Every default is safe to serve strangers with.
+struct ServerOptions {
+  /// The backlog of listen(2): how many connections the kernel completes ahead of us. 0 is the
+  /// system's maximum. No limit of concurrency. Python: `request_queue_size`.
+  int request_queue_size = 0;
+
+  bool reuse_address = true;  ///< SO_REUSEADDR. Python: `allow_reuse_address`.
+  bool reuse_port = false;    ///< SO_REUSEPORT. Python: `allow_reuse_port`.
+  bool dualstack = false;     ///< an IPv6 server takes IPv4 clients too. Python: `dualstack_ipv6`.
+  bool no_delay = true;       ///< TCP_NODELAY on connections. Python: `disable_nagle_algorithm`.
+
+  /// Binds and listens in the constructor; else `server_bind` and `server_activate` are called by
+  /// you. Python: `bind_and_activate`.
+  bool bind_and_activate = true;
+
+  /// How long `handle_request` waits; nothing is for ever. Python: `timeout`.
+  std::optional<std::chrono::nanoseconds> timeout;
+
+  Limits limits;  ///< of each connection: request, idle, send
+
+  /// The largest request that is gathered before a handler is called, in bytes.
+  std::size_t max_request_size = std::size_t{64} * 1024;
+  /// How much of an answer waits with its connection for a slow reader, in bytes, before `write`
+  /// itself waits. For handlers of one request a call.
+  std::size_t write_buffer = std::size_t{256} * 1024;
+
+  std::chrono::milliseconds drain{10'000};     ///< the time of `server_close` without a deadline
+  std::chrono::milliseconds quiet_grace{100};  ///< a draining connection this silent is closed
+  std::chrono::milliseconds linger{2'000};     ///< wait for a peer to close after us,
+  std::size_t linger_bytes = std::size_t{1024} * 1024;  ///< reading and discarding up to this
+};
+
+/// Tells what became of the connections that were open when the server was closed.
+struct DrainReport {
+  std::uint64_t drained = 0;      ///< served to their end
+  std::uint64_t closed_idle = 0;  ///< nothing was asked of us
+  std::uint64_t cut = 0;          ///< still busy at the deadline: ended by us
+  std::uint64_t dropped = 0;      ///< never served
+  std::uint64_t stuck = 0;        ///< handlers that had not returned when the report was made
+
+  friend bool operator==(const DrainReport&, const DrainReport&) = default;
+};
+
+}  // namespace net

@@ -1,0 +1,142 @@
+module;
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <utility>
+
+module net.server;
+
+import net.socket;
+import :connection;
+import :poller;
+
+namespace net {
+namespace {
+
+constexpr std::uint32_t input_edges = EPOLLIN | EPOLLRDHUP | EPOLLET;
+
+}  // namespace
+
+struct ParkingLot::State {
+  State() : epoll(::epoll_create1(EPOLL_CLOEXEC)) {
+    if (epoll.get() < 0) throw_system_error(errno, "epoll_create1");
+    epoll_event event{.events = EPOLLIN, .data = {.ptr = nullptr}};
+    if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wakeup.fileno(), &event) != 0) {
+      throw_system_error(errno, "epoll_ctl");
+    }
+  }
+
+  void control(int operation, Connection& connection, std::uint32_t events) {
+    epoll_event event{.events = events, .data = {.ptr = &connection}};
+    if (::epoll_ctl(epoll.get(), operation, connection.socket().fileno(), &event) != 0) {
+      throw_system_error(errno, "epoll_ctl");
+    }
+  }
+
+  // Frees what was retired before: only a wait that was going on then could still know it, and
+  // waits do not overlap.
+  void free_retired() noexcept {
+    Connection* connection = retired.exchange(nullptr, std::memory_order_acquire);
+    while (connection != nullptr) {
+      delete std::exchange(connection, connection->next_retired);
+    }
+  }
+
+  std::size_t take_pushed(std::span<Request> ready) {
+    if (!has_pushed.load(std::memory_order_acquire)) return 0;
+    const std::lock_guard lock(mutex);
+    std::size_t count = 0;
+    for (; count < ready.size() && !pushed.empty(); ++count) {
+      ready[count] = std::move(pushed.front());
+      pushed.pop_front();
+    }
+    has_pushed.store(!pushed.empty(), std::memory_order_release);
+    return count;
+  }
+
+  Descriptor epoll;
+  Wakeup wakeup;
+  std::mutex mutex;
+  std::deque<Request> pushed;  // back from a park that found something to do
+  std::atomic<bool> has_pushed{false};
+  std::atomic<Connection*> retired{nullptr};
+};
+
+ParkingLot::ParkingLot() : state_(std::make_unique<State>()) {}
+
+ParkingLot::~ParkingLot() { state_->free_retired(); }
+
+std::size_t ParkingLot::wait(std::span<Request> ready, Deadline deadline) {
+  state_->free_retired();
+  std::array<epoll_event, 64> room;  // NOLINT(*-member-init): epoll_wait fills it
+  std::size_t count = state_->take_pushed(ready);
+  if (count > 0) deadline = Deadline::Clock::time_point::min();
+  const std::size_t most = std::min(room.size(), ready.size() - count);
+  if (most == 0) return count;
+  for (const epoll_event& event :
+       wait_for_events(fileno(), std::span(room).first(most), deadline)) {
+    auto* const connection = static_cast<Connection*>(event.data.ptr);
+    if (connection == nullptr) {
+      state_->wakeup.clear();
+    } else if (connection->edge(event.events)) {
+      ready[count++] = Request(connection);
+    }
+  }
+  if (count == 0) count = state_->take_pushed(ready);
+  return count;
+}
+
+void ParkingLot::wake() noexcept { state_->wakeup.signal(); }
+
+int ParkingLot::fileno() const noexcept { return state_->epoll.get(); }
+
+void ParkingLot::enter(Connection& connection) {
+  connection.entered = connection.registered = true;
+  try {
+    state_->control(EPOLL_CTL_ADD, connection, input_edges);
+  } catch (...) {
+    connection.entered = connection.registered = false;
+    throw;
+  }
+}
+
+void ParkingLot::leave(Connection& connection) noexcept {
+  connection.registered = false;
+  epoll_event event{};
+  ::epoll_ctl(fileno(), EPOLL_CTL_DEL, connection.socket().fileno(), &event);
+}
+
+void ParkingLot::want_output(Connection& connection, bool wanted) noexcept {
+  connection.wants_output = wanted;
+  const std::uint32_t output = wanted ? std::uint32_t{EPOLLOUT} : 0U;
+  epoll_event event{.events = input_edges | output, .data = {.ptr = &connection}};
+  ::epoll_ctl(fileno(), EPOLL_CTL_MOD, connection.socket().fileno(), &event);
+}
+
+void ParkingLot::retire(Connection* connection) noexcept {
+  connection->next_retired = state_->retired.load(std::memory_order_relaxed);
+  while (!state_->retired.compare_exchange_weak(connection->next_retired, connection,
+                                                std::memory_order_release,
+                                                std::memory_order_relaxed)) {
+  }
+}
+
+void ParkingLot::push(Request request) {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->pushed.push_back(std::move(request));
+    state_->has_pushed.store(true, std::memory_order_release);
+  }
+  wake();
+}
+
+}  // namespace net

@@ -1,0 +1,92 @@
+module;
+
+#include <unistd.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <utility>
+
+module net.server;
+
+import net.socket;
+import :poller;
+
+namespace net {
+namespace {
+
+class FunctionWatch final : public Watch {
+ public:
+  explicit FunctionWatch(std::function<void()> function) : function_(std::move(function)) {}
+  void ready(std::uint32_t) override { function_(); }
+
+ private:
+  std::function<void()> function_;
+};
+
+}  // namespace
+
+struct PolicyContext::State {
+  Poller poller;
+  ParkingLot lot;
+  bool lot_taken = false;
+  // Servers that share the policy dispatch one at a time.
+  std::mutex mutex;
+  std::mutex lot_mutex;
+  // Shared, so that a function may unwatch its own descriptor while it runs.
+  std::map<int, std::shared_ptr<FunctionWatch>> watches;
+  std::shared_ptr<FunctionWatch> unwatched;
+};
+
+PolicyContext::PolicyContext() : state_(std::make_unique<State>()) {}
+
+PolicyContext::~PolicyContext() = default;
+
+void PolicyContext::watch(int descriptor, std::function<void()> ready) {
+  auto watch = std::make_shared<FunctionWatch>(std::move(ready));
+  state_->poller.add(descriptor, *watch);
+  state_->watches[descriptor] = std::move(watch);
+}
+
+void PolicyContext::unwatch(int descriptor) noexcept {
+  const auto found = state_->watches.find(descriptor);
+  if (found == state_->watches.end()) return;
+  state_->poller.remove(descriptor, *found->second);
+  state_->unwatched = std::move(found->second);
+  state_->watches.erase(found);
+}
+
+ParkingLot& PolicyContext::take_parking_lot() noexcept {
+  state_->lot_taken = true;
+  return state_->lot;
+}
+
+ParkingLot& PolicyContext::parking_lot() noexcept { return state_->lot; }
+
+bool PolicyContext::parking_lot_taken() const noexcept { return state_->lot_taken; }
+
+int PolicyContext::fileno() const noexcept { return state_->poller.fileno(); }
+
+void PolicyContext::dispatch() {
+  const std::unique_lock lock(state_->mutex, std::try_to_lock);
+  if (lock) state_->poller.dispatch(Deadline::Clock::time_point::min());
+}
+
+std::size_t PolicyContext::take_ready(std::span<Request> ready) {
+  const std::unique_lock lock(state_->lot_mutex, std::try_to_lock);
+  return lock ? state_->lot.wait(ready, Deadline::Clock::time_point::min()) : 0;
+}
+
+void PolicyContext::close_in_child() noexcept {
+  for (const auto& [descriptor, watch] : state_->watches) ::close(descriptor);
+  ::close(state_->poller.fileno());
+  ::close(state_->lot.fileno());
+}
+
+AnyPolicy::AnyPolicy() = default;
+
+AnyPolicy::~AnyPolicy() = default;
+
+}  // namespace net

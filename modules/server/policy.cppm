@@ -1,0 +1,130 @@
+/// \file
+/// `net.server:policy`: the seam between a server and what runs its requests.
+///
+/// A policy is a class of twenty lines. It is made from its options and a context, and is given
+/// requests; this is a thread for each:
+///
+///     struct MyPolicy {
+///       struct Options {};
+///       MyPolicy(Options, net::PolicyContext&) {}
+///       void process(net::Request request) {
+///         threads.emplace_back([request = std::move(request)]() mutable {
+///           if (request.step() == net::Next::keep) request.park();
+///         });
+///       }
+///       net::DrainReport drain(net::Deadline) { threads.clear(); return {}; }
+///       std::list<std::jthread> threads;
+///     };
+///
+///     net::TcpServer<Echo, MyPolicy> server{address};
+module;
+
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <utility>
+
+export module net.server:policy;
+
+import net.socket;
+import :options;
+import :parking_lot;
+import :request;
+
+export namespace net {
+
+/// Is what a policy gets from the library. Lives as long as the policy does.
+class PolicyContext {
+ public:
+  PolicyContext();
+  PolicyContext(const PolicyContext&) = delete;
+  PolicyContext& operator=(const PolicyContext&) = delete;
+  ~PolicyContext();
+
+  /// Calls `ready` on the serving thread when `descriptor` is readable, again and again until
+  /// `unwatch`. On the serving thread, or in the policy's constructor.
+  void watch(int descriptor, std::function<void()> ready);
+  void unwatch(int descriptor) noexcept;
+
+  /// Takes the lot over: from now on the policy calls `ParkingLot::wait`, and `process` gets only
+  /// conversations and what the server itself must end. In the policy's constructor.
+  ParkingLot& take_parking_lot() noexcept;
+
+  // For the library's own parts.
+  ParkingLot& parking_lot() noexcept;
+  bool parking_lot_taken() const noexcept;
+  int fileno() const noexcept;
+  void dispatch();
+  std::size_t take_ready(std::span<Request> ready);
+  void close_in_child() noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Runs requests. `process` is called by the serving thread (of each server that shares the policy)
+/// with requests that have something to do: a conversation just accepted, or a connection whose next
+/// request is here. It should return soon. An exception from it drops the connection and is counted.
+/// `drain` is called once, when the server has no connection left or the time is over: the policy
+/// ends its threads, and tells what it could not.
+template <class P>
+concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline) {
+  typename P::Options;
+  policy.process(std::move(request));
+  { policy.drain(deadline) } -> std::same_as<DrainReport>;
+} && std::constructible_from<P, typename P::Options, PolicyContext&>;
+
+/// Is a policy as the server calls it, with its context.
+class AnyPolicy {
+ public:
+  AnyPolicy();
+  AnyPolicy(const AnyPolicy&) = delete;
+  AnyPolicy& operator=(const AnyPolicy&) = delete;
+  virtual ~AnyPolicy();
+
+  virtual void process(Request request) = 0;
+  virtual DrainReport drain(Deadline deadline) = 0;
+
+  PolicyContext& context() noexcept { return context_; }
+
+ private:
+  PolicyContext context_;
+};
+
+template <class P>
+class PolicyBinding final : public AnyPolicy {
+ public:
+  explicit PolicyBinding(typename P::Options options) : policy_(std::move(options), context()) {}
+  void process(Request request) override { policy_.process(std::move(request)); }
+  DrainReport drain(Deadline deadline) override { return policy_.drain(deadline); }
+  P& policy() noexcept { return policy_; }
+
+ private:
+  P policy_;
+};
+
+/// Is one policy object for several servers: copies share it, and it ends with the last of them.
+///
+///     net::SharedPolicy<net::ThreadPool> pool{{.workers = 4}};
+///     net::TcpServer<Echo> one{address, pool};
+///     net::TcpServer<Time> two{other, pool};
+template <class P>
+class SharedPolicy {
+ public:
+  using Options = typename P::Options;
+  explicit SharedPolicy(Options options = {})
+      : binding_(std::make_shared<PolicyBinding<P>>(std::move(options))) {}
+
+  P& operator*() const noexcept { return binding_->policy(); }
+  P* operator->() const noexcept { return &binding_->policy(); }
+  /// For the server's own use.
+  std::shared_ptr<PolicyBinding<P>> binding() const noexcept { return binding_; }
+
+ private:
+  std::shared_ptr<PolicyBinding<P>> binding_;
+};
+
+}  // namespace net

@@ -1,0 +1,117 @@
+module;
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <ctime>
+#include <gsl/narrow>
+#include <limits>
+#include <span>
+#include <utility>
+
+module net.server;
+
+import net.socket;
+import :poller;
+
+namespace net {
+
+CoarseTime coarse_now() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return CoarseTime{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+CoarseTime coarse_after(CoarseTime from, std::int64_t milliseconds) noexcept {
+  constexpr CoarseTime never = std::numeric_limits<CoarseTime>::max();
+  return milliseconds > (never - from) / 1'000'000 ? never : from + milliseconds * 1'000'000;
+}
+
+Descriptor::Descriptor(Descriptor&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
+  std::swap(descriptor_, other.descriptor_);
+  return *this;
+}
+
+Descriptor::~Descriptor() { close(); }
+
+void Descriptor::close() noexcept {
+  if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
+}
+
+Wakeup::Wakeup() : descriptor_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (descriptor_.get() < 0) throw_system_error(errno, "eventfd");
+}
+
+void Wakeup::signal() noexcept {
+  // A signal handler must not change errno for the code it interrupted.
+  const int saved = errno;
+  const std::uint64_t one = 1;
+  // It can only fail with a full counter, which is readable, and that is all we want.
+  [[maybe_unused]] const auto written = ::write(descriptor_.get(), &one, sizeof one);
+  errno = saved;
+}
+
+void Wakeup::clear() noexcept {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const auto got = ::read(descriptor_.get(), &count, sizeof count);
+}
+
+Watch::~Watch() = default;
+
+Poller::Poller() : descriptor_(::epoll_create1(EPOLL_CLOEXEC)) {
+  if (descriptor_.get() < 0) throw_system_error(errno, "epoll_create1");
+}
+
+void Poller::add(int descriptor, Watch& watch) {
+  epoll_event event{.events = EPOLLIN, .data = {.ptr = &watch}};
+  if (::epoll_ctl(descriptor_.get(), EPOLL_CTL_ADD, descriptor, &event) != 0) {
+    throw_system_error(errno, "epoll_ctl");
+  }
+}
+
+void Poller::arm(int descriptor, Watch& watch, bool armed) noexcept {
+  epoll_event event{.events = armed ? std::uint32_t{EPOLLIN} : 0U, .data = {.ptr = &watch}};
+  ::epoll_ctl(descriptor_.get(), EPOLL_CTL_MOD, descriptor, &event);
+}
+
+void Poller::remove(int descriptor, const Watch& watch) noexcept {
+  ::epoll_ctl(descriptor_.get(), EPOLL_CTL_DEL, descriptor, nullptr);
+  for (epoll_event& event : dispatching_) {
+    if (event.data.ptr == &watch) event.data.ptr = nullptr;
+  }
+}
+
+std::size_t Poller::dispatch(Deadline deadline, std::size_t most) {
+  const auto room = std::span(batch_).first(std::min(most, batch_.size()));
+  dispatching_ = wait_for_events(fileno(), room, deadline);
+  const std::size_t count = dispatching_.size();
+  for (const epoll_event& event : dispatching_) {
+    if (event.data.ptr != nullptr) static_cast<Watch*>(event.data.ptr)->ready(event.events);
+  }
+  dispatching_ = {};
+  return count;
+}
+
+std::span<epoll_event> wait_for_events(int epoll, std::span<epoll_event> room, Deadline deadline) {
+  int timeout = -1;
+  if (!deadline.is_never()) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline.left()).count();
+    timeout = gsl::narrow_cast<int>(
+        std::min<std::chrono::milliseconds::rep>(left, std::numeric_limits<int>::max()));
+  }
+  const int count =
+      ::epoll_wait(epoll, room.data(), gsl::narrow_cast<int>(room.size()), timeout);
+  if (count < 0 && errno != EINTR) throw_system_error(errno, "epoll_wait");
+  return room.first(gsl::narrow_cast<std::size_t>(std::max(count, 0)));
+}
+
+}  // namespace net

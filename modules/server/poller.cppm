@@ -1,0 +1,89 @@
+/// \file
+/// `net.server:poller`, internal: epoll and eventfd, as objects.
+module;
+
+#include <sys/epoll.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+module net.server:poller;
+
+import net.socket;
+
+namespace net {
+
+// The clock of limits: the steady clock to the kernel's tick, which costs a fifth to read. In
+// nanoseconds, so that it fits an atomic.
+using CoarseTime = std::int64_t;
+CoarseTime coarse_now() noexcept;
+// The coarse time that far from `from`; a limit too large to add never comes.
+CoarseTime coarse_after(CoarseTime from, std::int64_t milliseconds) noexcept;
+
+// Owns a descriptor that is no socket.
+class Descriptor {
+ public:
+  Descriptor() noexcept = default;
+  explicit Descriptor(int descriptor) noexcept : descriptor_(descriptor) {}
+  Descriptor(Descriptor&& other) noexcept;
+  Descriptor& operator=(Descriptor&& other) noexcept;
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor();
+  int get() const noexcept { return descriptor_; }
+  void close() noexcept;
+
+ private:
+  int descriptor_ = -1;
+};
+
+// Wakes a poll from anywhere, signal handlers and children included.
+class Wakeup {
+ public:
+  Wakeup();
+  int fileno() const noexcept { return descriptor_.get(); }
+  void signal() noexcept;
+  void clear() noexcept;
+
+ private:
+  Descriptor descriptor_;
+};
+
+// Is told that a descriptor is ready.
+class Watch {
+ public:
+  Watch() noexcept = default;
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+  virtual ~Watch();
+  virtual void ready(std::uint32_t events) = 0;
+};
+
+// Polls descriptors, level-triggered, for one thread; `add` may come from others.
+class Poller {
+ public:
+  Poller();
+  Poller(const Poller&) = delete;
+  Poller& operator=(const Poller&) = delete;
+
+  int fileno() const noexcept { return descriptor_.get(); }
+  void add(int descriptor, Watch& watch);
+  // Pauses or resumes what was added.
+  void arm(int descriptor, Watch& watch, bool armed) noexcept;
+  // Forgets the watch, also in the batch that is being dispatched.
+  void remove(int descriptor, const Watch& watch) noexcept;
+  // Waits and calls the ready watches, at most `most` of them; returns how many.
+  std::size_t dispatch(Deadline deadline, std::size_t most = 64);
+
+ private:
+  Descriptor descriptor_;
+  std::array<epoll_event, 64> batch_{};
+  std::span<epoll_event> dispatching_;
+};
+
+// epoll_wait within a deadline; a signal ends it with nothing.
+std::span<epoll_event> wait_for_events(int epoll, std::span<epoll_event> room, Deadline deadline);
+
+}  // namespace net

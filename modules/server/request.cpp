@@ -1,0 +1,77 @@
+module;
+
+#include <gsl/assert>
+#include <utility>
+
+module net.server;
+
+import net.socket;
+import net.handler;
+import :connection;
+import :core;
+
+namespace net {
+
+Request& Request::operator=(Request&& other) noexcept {
+  Request old(std::exchange(connection_, std::exchange(other.connection_, nullptr)));
+  return *this;
+}
+
+Request::~Request() {
+  if (connection_ != nullptr) connection_->drop();
+}
+
+void Request::run() {
+  Expects(connection_ != nullptr);
+  release()->run();
+}
+
+Next Request::step() {
+  Expects(connection_ != nullptr);
+  const Next next = connection_->step();
+  if (next == Next::close) release();
+  return next;
+}
+
+bool Request::ready() const noexcept { return connection_ != nullptr && connection_->ready(); }
+
+void Request::park() {
+  Expects(connection_ != nullptr);
+  if (try_park()) return;
+  ParkingLot& lot = connection_->core().policy->context().parking_lot();
+  lot.push(std::move(*this));
+}
+
+bool Request::try_park() {
+  Expects(connection_ != nullptr);
+  if (!connection_->try_park()) return false;
+  release();
+  return true;
+}
+
+int Request::fileno() const noexcept {
+  Expects(connection_ != nullptr);
+  return connection_->socket().fileno();
+}
+
+const Address& Request::peer() const noexcept {
+  Expects(connection_ != nullptr);
+  return connection_->client_address();
+}
+
+bool Request::conversation() const noexcept {
+  Expects(connection_ != nullptr);
+  return connection_->conversation();
+}
+
+Deadline Request::deadline() const noexcept {
+  Expects(connection_ != nullptr);
+  return connection_->queue_deadline();
+}
+
+void Request::cut() noexcept {
+  Expects(connection_ != nullptr);
+  connection_->cut();
+}
+
+}  // namespace net

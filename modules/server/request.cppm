@@ -1,0 +1,74 @@
+/// \file
+/// `net.server:request`: what a policy is given to run.
+module;
+
+#include <utility>
+
+export module net.server:request;
+
+import net.handler;
+
+namespace net {
+class Connection;
+}
+
+export namespace net {
+
+/// Is a connection with something to do, in the hand of a policy. Moves; never copied.
+///
+/// A request is in one hand at a time, and every call but `cut` is that hand's. Destroying it ends
+/// the connection politely and counts it as dropped.
+class Request {
+ public:
+  Request() noexcept = default;
+  /// Takes a connection over. For the library's own parts.
+  explicit Request(Connection* connection) noexcept : connection_(connection) {}
+  Request(Request&& other) noexcept : connection_(std::exchange(other.connection_, nullptr)) {}
+  Request& operator=(Request&& other) noexcept;
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
+  ~Request();
+
+  /// Tells whether there is a connection.
+  explicit operator bool() const noexcept { return connection_ != nullptr; }
+
+  /// Serves the connection to its end, waiting in this thread where it must. Never throws.
+  void run();
+
+  /// Serves one request, or what is here of one. After `close` the connection is gone and this is
+  /// empty; after `keep`, `step` again if `ready`, else `park`. Never throws.
+  Next step();
+
+  /// Tells whether there is more to do already, so that a park would come back at once.
+  bool ready() const noexcept;
+
+  /// Gives the connection back to the server; it comes again through `process`, or through
+  /// `ParkingLot::wait`, when there is something to do. Precondition: not empty.
+  void park();
+
+  /// Does the same unless something came meanwhile: then it stays in this hand, and is false.
+  bool try_park();
+
+  /// Returns the descriptor, and the peer's address. Precondition of the rest: not empty.
+  int fileno() const noexcept;
+  const Address& peer() const noexcept;
+
+  /// Tells whether it is a conversation: it will hold what runs it until it ends.
+  bool conversation() const noexcept;
+
+  /// Returns until when it should have begun; later, `step` sheds it.
+  Deadline deadline() const noexcept;
+
+  /// Cuts the connection: every call on it fails from now on. From any thread, while the request
+  /// exists.
+  void cut() noexcept;
+
+  /// Gives the connection up. For the library's own parts.
+  Connection* release() noexcept { return std::exchange(connection_, nullptr); }
+  Connection* connection() const noexcept { return connection_; }
+
+ private:
+  Connection* connection_ = nullptr;
+};
+
+}  // namespace net

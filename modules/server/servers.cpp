@@ -1,0 +1,81 @@
+module;
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+module net.server;
+
+import net.socket;
+import :core;
+
+// The moment of a fork: the rest of net.server:core.
+
+namespace net {
+namespace {
+
+struct AllServers {
+  std::mutex mutex;
+  std::vector<ServerCore*> cores;
+};
+
+AllServers& all() {
+  static AllServers servers;
+  return servers;
+}
+
+}  // namespace
+
+void ServerCore::close_in_child(const Connection& own) noexcept {
+  // Not Listener::close: the epoll instance is the parent's as well.
+  for (const auto& listener : listeners_) listener->socket().close();
+  registry.for_each([&](Connection& connection) {
+    if (&connection != &own) connection.socket().close();
+  });
+  closer_.close_in_child();
+  ::close(poller.fileno());
+}
+
+void Servers::add(ServerCore& core) {
+  const std::lock_guard lock(all().mutex);
+  all().cores.push_back(&core);
+}
+
+void Servers::remove(const ServerCore& core) noexcept {
+  const std::lock_guard lock(all().mutex);
+  std::erase(all().cores, &core);
+}
+
+void Servers::lock() noexcept {
+  all().mutex.lock();
+  for (ServerCore* core : all().cores) {
+    core->registry.mutex.lock();
+    core->closer_mutex().lock();
+  }
+}
+
+void Servers::unlock() noexcept {
+  for (ServerCore* core : all().cores) {
+    core->closer_mutex().unlock();
+    core->registry.mutex.unlock();
+  }
+  all().mutex.unlock();
+}
+
+void Servers::close_in_child(const Connection& own) noexcept {
+  std::vector<PolicyContext*> closed;
+  for (ServerCore* core : all().cores) {
+    core->close_in_child(own);
+    PolicyContext& context = core->policy->context();
+    if (std::ranges::find(closed, &context) != closed.end()) continue;
+    context.close_in_child();
+    closed.push_back(&context);
+  }
+}
+
+}  // namespace net

@@ -1,0 +1,33 @@
+module;
+
+#include <pthread.h>
+
+#include <csignal>
+
+module net.server;
+
+import :signals;
+
+namespace net {
+
+BlockedSignals::BlockedSignals(const sigset_t& blocked) noexcept {
+  ::pthread_sigmask(SIG_BLOCK, &blocked, &before_);
+}
+
+BlockedSignals::~BlockedSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+sigset_t BlockedSignals::all() noexcept {
+  sigset_t signals{};
+  ::sigfillset(&signals);
+  return signals;
+}
+
+sigset_t BlockedSignals::stopping() noexcept {
+  sigset_t signals{};
+  ::sigemptyset(&signals);
+  ::sigaddset(&signals, SIGINT);
+  ::sigaddset(&signals, SIGTERM);
+  return signals;
+}
+
+}  // namespace net

@@ -1,0 +1,99 @@
+module;
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <gsl/assert>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+module net.server;
+
+import net.socket;
+import net.handler;
+import :signals;
+
+namespace net {
+
+struct ThreadPerRequest::State {
+  explicit State(std::size_t most_threads) : most(most_threads) {}
+
+  void run(std::list<std::thread>::iterator self) {
+    std::unique_lock lock(mutex);
+    while (!waiting.empty()) {
+      Request request = std::move(waiting.front());
+      waiting.pop_front();
+      lock.unlock();
+      while (request && request.step() == Next::keep && !request.try_park()) {
+      }
+      lock.lock();
+    }
+    ended.splice(ended.end(), threads, self);
+    changed.notify_all();
+  }
+
+  // Under the lock.
+  void start() {
+    const BlockedSignals blocked(BlockedSignals::all());
+    threads.emplace_front();
+    try {
+      threads.front() = std::thread([this, self = threads.begin()] { run(self); });
+    } catch (...) {
+      threads.pop_front();
+      throw;
+    }
+  }
+
+  // Under the lock: none of these needs it any more.
+  void join_ended() {
+    for (std::thread& thread : ended) thread.join();
+    ended.clear();
+  }
+
+  const std::size_t most;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<Request> waiting;
+  std::list<std::thread> threads;
+  std::list<std::thread> ended;
+};
+
+ThreadPerRequest::ThreadPerRequest(Options options, PolicyContext&)
+    : state_(std::make_unique<State>(options.max_threads)) {
+  Expects(options.max_threads > 0);
+}
+
+ThreadPerRequest::~ThreadPerRequest() { drain(Deadline::never()); }
+
+void ThreadPerRequest::process(Request request) {
+  const std::lock_guard lock(state_->mutex);
+  state_->join_ended();
+  state_->waiting.push_back(std::move(request));
+  if (state_->threads.size() >= state_->most) return;
+  try {
+    state_->start();
+  } catch (const std::system_error&) {
+    // A thread that is running takes it when it is done with its own.
+    if (!state_->threads.empty()) return;
+    state_->waiting.pop_back();
+    throw;
+  }
+}
+
+DrainReport ThreadPerRequest::drain(Deadline deadline) {
+  std::unique_lock lock(state_->mutex);
+  const auto all_ended = [this] { return state_->threads.empty(); };
+  if (deadline.is_never()) {
+    state_->changed.wait(lock, all_ended);
+  } else {
+    state_->changed.wait_until(lock, deadline.point(), all_ended);
+  }
+  state_->join_ended();
+  return {.stuck = state_->threads.size()};
+}
+
+}  // namespace net

@@ -1,0 +1,228 @@
+module;
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+module net.server;
+
+import net.socket;
+import net.handler;
+import :signals;
+
+// How the workers share the work.
+//
+// One worker polls, puts what it got into the queue, and serves from the queue itself. In a steady
+// state of short handlers nobody else runs: no wake-up, no contention, warm caches. Of the others,
+// one keeps watch (the sentinel), in ticks, and only while there is something to watch over: a
+// worker serves and nobody polls. When a tick passes without progress, a handler is held up: the
+// sentinel steps in, and calls as many others as requests wait. From then on work is handed over at
+// once, each worker calling the next, until handlers are short again.
+
+namespace net {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto tick = 500us;
+constexpr auto short_handler = 100us;
+constexpr unsigned short_handlers_in_a_row = 64;  // until work is no more handed over
+constexpr unsigned quiet_ticks = 8;               // until the sentinel sleeps
+
+std::size_t default_workers() {
+  return std::max<std::size_t>(8, std::size_t{2} * std::thread::hardware_concurrency());
+}
+
+}  // namespace
+
+struct ThreadPool::State {
+  State(std::size_t workers, ParkingLot& parking_lot) : lot(parking_lot) {
+    const BlockedSignals blocked(BlockedSignals::all());
+    try {
+      for (; running < workers; ++running) threads.emplace_back([this] { work(); });
+    } catch (...) {
+      stop(Deadline::never());
+      throw;
+    }
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() { stop(Deadline::never()); }
+
+  void work() {
+    std::unique_lock lock(mutex);
+    for (;;) {
+      if (!ready.empty()) {
+        serve(lock);
+      } else if (stopping) {
+        break;
+      } else if (!polling) {
+        poll(lock);
+      } else {
+        sleep(lock);
+      }
+    }
+    --running;
+    ended.notify_all();
+  }
+
+  void serve(std::unique_lock<std::mutex>& lock) {
+    Request request = std::move(ready.front());
+    ready.pop_front();
+    ++progress;
+    const bool timed = handing_over;
+    if (handing_over && (!ready.empty() || !polling)) call_one(false);
+    lock.unlock();
+    const auto begin = timed ? Clock::now() : Clock::time_point();
+    const bool kept = request.step() == Next::keep && !request.try_park();
+    const bool was_short = timed && Clock::now() - begin < short_handler;
+    lock.lock();
+    if (kept) ready.push_back(std::move(request));
+    if (!timed) return;
+    short_handlers = was_short ? short_handlers + 1 : 0;
+    if (short_handlers >= short_handlers_in_a_row) handing_over = false;
+  }
+
+  void poll(std::unique_lock<std::mutex>& lock) {
+    polling = true;
+    lock.unlock();
+    std::array<Request, 64> batch;
+    const std::size_t count = lot.wait(batch, Deadline::never());
+    lock.lock();
+    polling = false;
+    // A full batch may have left more behind.
+    if (count < batch.size()) emptied = true;
+    for (std::size_t i = 0; i < count; ++i) ready.push_back(std::move(batch.at(i)));
+    if (count > 0 && sentinel_asleep) {
+      sentinel_asleep = false;
+      watch.notify_one();
+    }
+  }
+
+  void sleep(std::unique_lock<std::mutex>& lock) {
+    if (sentinel) {
+      ++sleeping;
+      idle.wait(lock, [this] { return calls > 0 || stopping; });
+      if (calls > 0) --calls;
+      return;
+    }
+    sentinel = true;
+    keep_watch(lock);
+    sentinel = called = sentinel_asleep = false;
+    // Somebody must keep watch over the one that steps in now.
+    if (sleeping > 0 && !stopping) call_sleeper();
+  }
+
+  void keep_watch(std::unique_lock<std::mutex>& lock) {
+    for (unsigned quiet = 0; !stopping && !called;) {
+      if (quiet >= quiet_ticks) {
+        sentinel_asleep = true;
+        watch.wait(lock, [this] { return !sentinel_asleep || called || stopping; });
+        quiet = 0;
+        continue;
+      }
+      const auto seen = progress;
+      emptied = false;
+      watch.wait_for(lock, tick, [this] { return called || stopping; });
+      if (ready.empty() && polling) {
+        ++quiet;
+        continue;
+      }
+      quiet = 0;
+      if (progress == seen) {
+        handing_over = true;
+        short_handlers = 0;
+        for (std::size_t more = ready.size(); more > 1 && sleeping > 0; --more) call_sleeper();
+        return;
+      }
+      // Served, but never to the end: there is work for one more core.
+      if (!ready.empty() && !emptied) return;
+    }
+  }
+
+  // Calls a worker to the queue, if one is free; the one that polls only if it `must`.
+  void call_one(bool must) {
+    if (sleeping > 0) {
+      call_sleeper();
+    } else if (sentinel && !called) {
+      called = true;
+      watch.notify_one();
+    } else if (must && polling) {
+      lot.wake();
+    }
+  }
+
+  void call_sleeper() {
+    --sleeping;
+    ++calls;
+    idle.notify_one();
+  }
+
+  std::size_t stop(Deadline deadline) {
+    std::unique_lock lock(mutex);
+    stopping = true;
+    idle.notify_all();
+    watch.notify_all();
+    lot.wake();
+    const auto all_ended = [this] { return running == 0; };
+    if (deadline.is_never()) {
+      ended.wait(lock, all_ended);
+    } else {
+      ended.wait_until(lock, deadline.point(), all_ended);
+    }
+    if (running > 0) return running;
+    lock.unlock();
+    for (std::thread& thread : threads) {
+      if (thread.joinable()) thread.join();
+    }
+    return 0;
+  }
+
+  ParkingLot& lot;
+  std::mutex mutex;
+  std::deque<Request> ready;
+  std::uint64_t progress = 0;       // requests taken from the queue
+  bool polling = false;             // a worker is in lot.wait
+  bool emptied = true;              // since the last tick, all that was ready was taken
+  bool handing_over = false;
+  unsigned short_handlers = 0;
+  std::condition_variable idle;
+  std::size_t sleeping = 0;         // workers in `idle` that nobody called yet
+  std::size_t calls = 0;            // calls that no worker has heard yet
+  std::condition_variable watch;
+  bool sentinel = false;            // a worker keeps watch
+  bool sentinel_asleep = false;     // and needs to be told when there is something to watch over
+  bool called = false;              // and is called to the queue
+  bool stopping = false;
+  std::condition_variable ended;
+  std::size_t running = 0;
+  std::vector<std::thread> threads;
+};
+
+ThreadPool::ThreadPool(Options options, PolicyContext& context)
+    : state_(std::make_unique<State>(options.workers == 0 ? default_workers() : options.workers,
+                                     context.take_parking_lot())) {}
+
+ThreadPool::~ThreadPool() = default;
+
+void ThreadPool::process(Request request) {
+  const std::lock_guard lock(state_->mutex);
+  state_->ready.push_back(std::move(request));
+  state_->call_one(true);
+}
+
+DrainReport ThreadPool::drain(Deadline deadline) { return {.stuck = state_->stop(deadline)}; }
+
+std::size_t ThreadPool::workers() const noexcept { return state_->threads.size(); }
+
+}  // namespace net

@@ -1,0 +1,52 @@
+/// \file
+/// `net.server:thread_pool`: a fixed number of workers, and no client that holds one.
+module;
+
+#include <cstddef>
+#include <memory>
+#include <string_view>
+
+export module net.server:thread_pool;
+
+import net.socket;
+import :options;
+import :policy;
+import :request;
+
+export namespace net {
+
+/// Runs requests on a fixed number of threads. The default policy.
+///
+/// One worker polls, and runs itself what it polled; the others sleep, so that a request costs no
+/// wake-up. Whenever a handler takes its time, another worker steps in within a millisecond: no
+/// request waits behind a blocked handler while a worker is free. A connection between two requests
+/// is in no worker's hand. Conversations (`void handle()`) hold a worker each; beyond the workers
+/// they wait in order.
+///
+/// The workers block all signals. Thread safety: as the policy concept asks, and `process` may be
+/// called from any thread.
+class ThreadPool {
+ public:
+  struct Options {
+    /// How many threads; 0 is max(8, twice the cores).
+    std::size_t workers = 0;
+  };
+
+  /// Starts the workers. Throws `resource_unavailable_try_again` if not all can be started.
+  ThreadPool(Options options, PolicyContext& context);
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+  /// Waits for what is running.
+  ~ThreadPool();
+
+  void process(Request request);
+  DrainReport drain(Deadline deadline);
+
+  std::size_t workers() const noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace net

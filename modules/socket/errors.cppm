@@ -1,0 +1,42 @@
+/// \file
+/// `net.socket:errors`: what the library throws beside plain `std::system_error`.
+module;
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+export module net.socket:errors;
+
+export namespace net {
+
+/// Says that a deadline passed or that the kernel gave up waiting for a peer (ETIMEDOUT).
+/// Its code equals `std::errc::timed_out`. Python: `TimeoutError`.
+class TimeoutError : public std::system_error {
+ public:
+  explicit TimeoutError(const std::string& what);
+  TimeoutError(const TimeoutError&) = default;
+  TimeoutError& operator=(const TimeoutError&) = default;
+  ~TimeoutError() override;
+};
+
+/// Says that a stream ended before the bytes that were asked for had come. Python: `EOFError`.
+class EndOfStream : public std::runtime_error {
+ public:
+  explicit EndOfStream(const std::string& what);
+  EndOfStream(const EndOfStream&) = default;
+  EndOfStream& operator=(const EndOfStream&) = default;
+  ~EndOfStream() override;
+};
+
+/// Returns the category of errors of name look-up, getaddrinfo(3)'s EAI_ codes. Each maps to a
+/// `std::errc`: no such name to `no_such_device_or_address`, a temporary failure to
+/// `resource_unavailable_try_again`. Python: `socket.gaierror`.
+const std::error_category& resolver_category() noexcept;
+
+/// Throws the error of a failed system call: `TimeoutError` for ETIMEDOUT, else `std::system_error`
+/// with `what` ("connect to 127.0.0.1:80") before the system's own text.
+[[noreturn]] void throw_system_error(int error, std::string_view what);
+
+}  // namespace net

@@ -1,0 +1,190 @@
+/// \file
+/// `net.socket:socket`: one descriptor, owned.
+module;
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+
+export module net.socket:socket;
+
+import :address;
+import :deadline;
+
+export namespace net {
+
+/// Names a socket type. Python: `SOCK_STREAM`, `SOCK_DGRAM`, `SOCK_SEQPACKET`.
+enum class SocketType : std::uint8_t { stream, datagram, sequenced_packet };
+
+/// Names the directions that `Socket::shutdown` ends. Python: `SHUT_RD`, `SHUT_WR`, `SHUT_RDWR`.
+enum class ShutdownHow : std::uint8_t { read, write, both };
+
+/// Names the options that `setsockopt` knows without level and number. Flags are 0 or 1.
+enum class SocketOption : std::uint8_t {
+  reuse_address,    ///< SO_REUSEADDR, socket(7): bind while old connections are in TIME_WAIT
+  reuse_port,       ///< SO_REUSEPORT, socket(7): several sockets on one port, spread by the kernel
+  keep_alive,       ///< SO_KEEPALIVE, socket(7)
+  receive_buffer,   ///< SO_RCVBUF, socket(7), bytes; the kernel doubles it
+  send_buffer,      ///< SO_SNDBUF, socket(7), bytes; the kernel doubles it
+  no_delay,         ///< TCP_NODELAY, tcp(7): do not wait for more to send
+  user_timeout,     ///< TCP_USER_TIMEOUT, tcp(7), milliseconds
+  defer_accept,     ///< TCP_DEFER_ACCEPT, tcp(7), seconds
+  ipv6_only,        ///< IPV6_V6ONLY, ipv6(7): no IPv4 clients on an IPv6 listener
+};
+
+/// Views text as the bytes that `send` takes. The text must outlive the view.
+inline std::span<const std::byte> bytes(std::string_view text) noexcept {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+/// Owns a socket descriptor; moves, does not copy, closes at the end of its life.
+///
+/// Thread safety: distinct sockets, safe. One socket: one thread may receive while another sends,
+/// and `shutdown` may come from any thread; it wakes both. Nothing else may run beside `close`.
+///
+/// Time: an operation waits until the earliest of its own `Deadline`, the socket's (`set_deadline`)
+/// and its timeout (`settimeout`), and then throws `TimeoutError`; the default is to wait for ever.
+/// The descriptor itself stays in blocking mode, except a listener's, so that `detach` hands out an
+/// ordinary one.
+///
+/// Errors: `std::system_error` with the call and the address in its text; `bad_file_descriptor` on
+/// a closed socket.
+class Socket {
+ public:
+  using Duration = std::chrono::nanoseconds;
+
+  /// What the last receive told of the kernel's buffer; see `last_receive`.
+  enum class Received : std::uint8_t { nothing_asked, all, perhaps_more, end };
+
+  /// Makes a closed socket.
+  Socket() noexcept = default;
+
+  /// Opens a socket, close-on-exec. socket(2).
+  explicit Socket(Family family, SocketType type = SocketType::stream);
+
+  /// Takes ownership of a descriptor. Throws `bad_file_descriptor` or `not_a_socket`, and leaves
+  /// the descriptor alone then. Python: `socket.socket(fileno=…)`.
+  static Socket adopt(int descriptor);
+
+  Socket(Socket&& other) noexcept;
+  Socket& operator=(Socket&& other) noexcept;
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+  ~Socket();
+
+  /// bind(2). Throws `address_in_use`, `permission_denied`, `address_not_available`.
+  void bind(const Address& address);
+
+  /// listen(2); a backlog of 0 or less is the system's maximum. The descriptor becomes
+  /// non-blocking, so that a connection that went away between poll and accept blocks nobody.
+  void listen(int backlog = 0);
+
+  /// Waits for a connection and returns it with the peer's address, as Python's pair. accept4(2).
+  std::pair<Socket, Address> accept();
+
+  /// connect(2), within `deadline`. After a failure, close the socket: its state is unspecified.
+  void connect(const Address& address, Deadline deadline = Deadline::never());
+
+  /// Receives what is there, at least a byte, waiting for it if need be; returns how many bytes.
+  /// 0 is the end of the stream (or an empty span). recv(2).
+  std::size_t recv(std::span<std::byte> into);
+
+  /// Receives without waiting; nothing if nothing is there.
+  std::optional<std::size_t> try_recv(std::span<std::byte> into);
+
+  /// Waits until a receive would not wait; false if that is not so at `deadline`, or if the input
+  /// was ended meanwhile (`end_input_on`). poll(2).
+  bool wait_to_receive(Deadline deadline);
+
+  /// Sends some of the bytes, at least one, waiting for room if need be; returns how many. send(2).
+  std::size_t send(std::span<const std::byte> from);
+
+  /// Sends without waiting; nothing if there is no room.
+  std::optional<std::size_t> try_send(std::span<const std::byte> from);
+
+  /// Sends all of the bytes, within `deadline` in total. After an error it is unknown how many the
+  /// peer got.
+  void sendall(std::span<const std::byte> from, Deadline deadline = Deadline::never());
+
+  /// shutdown(2). A peer that is gone already (ENOTCONN) is no error.
+  void shutdown(ShutdownHow how);
+
+  /// Closes; closing twice is harmless. close(2).
+  void close() noexcept;
+
+  /// Gives up ownership: returns the descriptor, and the socket is closed from then on.
+  int detach() noexcept;
+
+  /// Returns the descriptor, -1 if closed.
+  int fileno() const noexcept { return descriptor_; }
+
+  /// Opens a second, close-on-exec descriptor of the same socket, with the same timeouts. dup(2).
+  Socket dup() const;
+
+  /// getsockname(2).
+  Address getsockname() const;
+
+  /// getpeername(2). Throws `not_connected`.
+  Address getpeername() const;
+
+  /// setsockopt(2) and getsockopt(2) for the options named in `SocketOption`.
+  void setsockopt(SocketOption option, int value);
+  int getsockopt(SocketOption option) const;
+
+  /// setsockopt(2) and getsockopt(2) with numbers from the system's headers; the latter returns how
+  /// many bytes were stored.
+  void setsockopt(int level, int option, std::span<const std::byte> value);
+  std::size_t getsockopt(int level, int option, std::span<std::byte> value) const;
+
+  /// Bounds each operation: nothing waits for ever, zero does not wait at all (the operation throws
+  /// `operation_would_block`). Precondition: not negative.
+  void settimeout(std::optional<Duration> timeout);
+  void settimeout(std::optional<Duration> receiving, std::optional<Duration> sending);
+
+  /// Returns the bound of a receive; nothing if it waits for ever.
+  std::optional<Duration> gettimeout() const noexcept;
+
+  /// Bounds all operations together by a point in time.
+  void set_deadline(Deadline deadline) noexcept { deadline_ = deadline; }
+  Deadline deadline() const noexcept { return deadline_; }
+
+  /// Bounds the receives together by a point in time, beside `set_deadline`.
+  void set_receive_deadline(Deadline deadline) noexcept { receive_deadline_ = deadline; }
+
+  /// Ends the input when a server drains: once `signal` (any descriptor; not owned) is readable, a
+  /// receive that finds nothing for `quiet` returns 0, the end of the stream.
+  void end_input_on(int signal, Duration quiet) noexcept;
+
+  /// Tells what the last receive left behind, for those who wait by edges: `all` was taken, or
+  /// there may be more, or the stream ended. `forget_receives` resets it to `nothing_asked`.
+  Received last_receive() const noexcept { return last_receive_; }
+  void forget_receives() noexcept { last_receive_ = Received::nothing_asked; }
+
+ private:
+  enum class Wait : std::uint8_t { ready, ended, late };
+  Wait poll(short events, Deadline deadline) const;
+  Wait wait(short events, Deadline deadline, std::string_view call) const;
+  Deadline receive_limit() const;
+  Deadline send_limit() const;
+  [[noreturn]] void fail(int error, std::string_view call) const;
+
+  static constexpr Duration no_timeout{-1};
+
+  int descriptor_ = -1;
+  int end_signal_ = -1;
+  Received last_receive_ = Received::nothing_asked;
+  Duration receive_timeout_ = no_timeout;
+  Duration send_timeout_ = no_timeout;
+  Duration end_quiet_{};
+  Deadline deadline_;
+  Deadline receive_deadline_;
+};
+
+/// Returns two connected sockets. socketpair(2); the family is Unix.
+std::pair<Socket, Socket> socket_pair(SocketType type = SocketType::stream);
+
+}  // namespace net
