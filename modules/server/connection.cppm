@@ -107,6 +107,8 @@ class Connection final : public RequestContext {
   bool registered = false;
   bool wants_output = false;
   Connection* next_retired = nullptr;
+  // A RequestQueue's.
+  Connection* next_queued = nullptr;
 
  private:
   enum class Gathered : std::uint8_t { whole, partial, end };

@@ -182,6 +182,13 @@ void ServerCore::serve_parked(Connection& connection) noexcept {
 }
 
 void ServerCore::hand_over(Connection& connection) noexcept {
+  if (policy_drained_) {
+    // A straggler that was stuck: only its end is left, and no policy to run it.
+    Request request(&connection);
+    while (request && request.step() == Next::keep) {
+    }
+    return;
+  }
   const Address peer = connection.client_address();
   if (connection.conversation()) connection.enter_queue();
   try {
@@ -195,8 +202,9 @@ void ServerCore::hand_over(Connection& connection) noexcept {
 void ServerCore::resume_listeners(CoarseTime now) noexcept {
   if (!paused_.load(std::memory_order_relaxed)) return;
   bool paused = false;
+  const bool room = room_made_.exchange(false, std::memory_order_relaxed);
   for (const auto& listener : listeners_) {
-    if (listener->paused() && listener->paused_until() <= now) listener->resume();
+    if (listener->paused() && (room || listener->paused_until() <= now)) listener->resume();
     paused = paused || listener->paused();
   }
   paused_.store(paused);
@@ -402,7 +410,9 @@ void ServerCore::unlink(Connection& connection) noexcept {
 void ServerCore::gone() noexcept {
   registry.done([this](std::size_t left) {
     const bool awaited = left == 0 && page.draining.load(std::memory_order_relaxed);
-    if (awaited || paused_.load(std::memory_order_relaxed)) wakeup.signal();
+    const bool paused = paused_.load(std::memory_order_relaxed);
+    if (paused) room_made_.store(true, std::memory_order_relaxed);
+    if (awaited || paused) wakeup.signal();
   });
 }
 

@@ -161,6 +161,8 @@ class ServerCore {
   std::size_t events_left_ = 0;  // that this turn may serve
   CoarseTime next_sweep_ = 0;
   bool cutting_ = false;
+  bool policy_drained_ = false;
+  std::atomic<bool> room_made_{false};  // a connection ended since
   std::atomic<bool> paused_{false};  // some listener waits for descriptors or memory
   std::exception_ptr last_listener_error_;
   std::array<std::atomic<std::uint64_t>, 9> outcomes_{};

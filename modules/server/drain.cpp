@@ -29,6 +29,7 @@ using namespace std::chrono_literals;
 // sockets were cut, and for the policy's threads.
 constexpr auto time_to_notice = 60ms;
 constexpr auto time_for_policy = 20ms;
+constexpr auto time_for_free_policy = 1000ms;
 
 }  // namespace
 
@@ -60,11 +61,14 @@ DrainReport ServerCore::drain(Deadline deadline) {
     while (registry.size() > 0 && !noticed.passed()) turn(noticed);
   }
   closer_.close_all();
-  const std::size_t stuck = registry.size();
-  DrainReport policy_report;
+  std::uint64_t stuck = registry.size();
   // A policy that others share goes on.
   if (policy.use_count() == 1) {
-    policy_report = policy->drain(std::max(deadline, Deadline(time_for_policy)));
+    // Without a handler that is stuck, its threads have nothing left that could take time.
+    const auto time = stuck > 0 ? time_for_policy : time_for_free_policy;
+    const DrainReport rest = policy->drain(std::max(deadline, Deadline(time)));
+    if (stuck == 0) stuck = rest.stuck;
+    policy_drained_ = true;
   }
   const Stats after = stats();
   return {.drained = after.served + after.failed + after.timed_out + after.refused - before.served -
@@ -72,7 +76,7 @@ DrainReport ServerCore::drain(Deadline deadline) {
           .closed_idle = after.closed_idle - before.closed_idle,
           .cut = after.cut - before.cut,
           .dropped = after.dropped + after.shed - before.dropped - before.shed,
-          .stuck = std::max<std::uint64_t>(stuck, policy_report.stuck)};
+          .stuck = stuck};
 }
 
 void ServerCore::wait_for_connections() {

@@ -1,11 +1,11 @@
 module;
 
 #include <cstddef>
-#include <deque>
 #include <gsl/assert>
 #include <map>
 #include <memory>
-#include <system_error>
+#include <mutex>
+#include <exception>
 #include <utility>
 
 module net.server;
@@ -15,7 +15,7 @@ import :core;
 
 namespace net {
 
-// All of this runs on the serving thread.
+// The members under the lock: servers that share the policy have a serving thread each.
 struct ForkPerRequest::State {
   State(std::size_t most_children, PolicyContext& policy_context)
       : most(most_children), context(policy_context) {}
@@ -29,6 +29,7 @@ struct ForkPerRequest::State {
   }
 
   void collect(int ended) {
+    const std::lock_guard lock(mutex);
     context.unwatch(ended);
     children.extract(ended).mapped().collect();
     start_waiting();
@@ -36,20 +37,23 @@ struct ForkPerRequest::State {
 
   void start_waiting() {
     while (!waiting.empty() && children.size() < most) {
+      Request request = waiting.pop();
       try {
-        start(waiting.front());
-      } catch (const std::system_error&) {
-        // The end of another child is the next chance.
-        if (!children.empty()) return;
+        start(request);
+      } catch (const std::exception&) {
+        // The end of another child is the next chance. Without one, the request is dropped.
+        if (children.empty() || !request) continue;
+        waiting.push_front(std::move(request));
+        return;
       }
-      waiting.pop_front();
     }
   }
 
   const std::size_t most;
   PolicyContext& context;
+  mutable std::mutex mutex;
   std::map<int, Child> children;  // by the descriptor that tells of their end
-  std::deque<Request> waiting;
+  RequestQueue waiting;
 };
 
 ForkPerRequest::ForkPerRequest(Options options, PolicyContext& context)
@@ -60,15 +64,16 @@ ForkPerRequest::ForkPerRequest(Options options, PolicyContext& context)
 ForkPerRequest::~ForkPerRequest() = default;
 
 void ForkPerRequest::process(Request request) {
+  const std::lock_guard lock(state_->mutex);
   if (state_->waiting.empty() && state_->children.size() < state_->most) {
     try {
       state_->start(request);
       return;
-    } catch (const std::system_error&) {
-      if (state_->children.empty()) throw;
+    } catch (const std::exception&) {
+      if (state_->children.empty() || !request) throw;
     }
   }
-  state_->waiting.push_back(std::move(request));
+  state_->waiting.push(std::move(request));
 }
 
 DrainReport ForkPerRequest::drain(Deadline) {
@@ -76,6 +81,9 @@ DrainReport ForkPerRequest::drain(Deadline) {
   return {};
 }
 
-std::size_t ForkPerRequest::children() const noexcept { return state_->children.size(); }
+std::size_t ForkPerRequest::children() const noexcept {
+  const std::lock_guard lock(state_->mutex);
+  return state_->children.size();
+}
 
 }  // namespace net

@@ -35,7 +35,7 @@ class ForkPerRequest {
   void process(Request request);
   DrainReport drain(Deadline deadline);
 
-  /// Returns how many children there are. On the serving thread. Python: `active_children`.
+  /// Returns how many children there are. From any thread. Python: `active_children`.
   std::size_t children() const noexcept;
 
  private:

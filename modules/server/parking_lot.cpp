@@ -7,7 +7,6 @@ module;
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -55,10 +54,7 @@ struct ParkingLot::State {
     if (!has_pushed.load(std::memory_order_acquire)) return 0;
     const std::lock_guard lock(mutex);
     std::size_t count = 0;
-    for (; count < ready.size() && !pushed.empty(); ++count) {
-      ready[count] = std::move(pushed.front());
-      pushed.pop_front();
-    }
+    while (count < ready.size() && !pushed.empty()) ready[count++] = pushed.pop();
     has_pushed.store(!pushed.empty(), std::memory_order_release);
     return count;
   }
@@ -66,7 +62,7 @@ struct ParkingLot::State {
   Descriptor epoll;
   Wakeup wakeup;
   std::mutex mutex;
-  std::deque<Request> pushed;  // back from a park that found something to do
+  RequestQueue pushed;  // back from a park that found something to do
   std::atomic<bool> has_pushed{false};
   std::atomic<Connection*> retired{nullptr};
 };
@@ -130,10 +126,10 @@ void ParkingLot::retire(Connection* connection) noexcept {
   }
 }
 
-void ParkingLot::push(Request request) {
+void ParkingLot::push(Request request) noexcept {
   {
     const std::lock_guard lock(state_->mutex);
-    state_->pushed.push_back(std::move(request));
+    state_->pushed.push(std::move(request));
     state_->has_pushed.store(true, std::memory_order_release);
   }
   wake();

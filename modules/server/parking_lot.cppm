@@ -44,7 +44,7 @@ class ParkingLot {
   void leave(Connection& connection) noexcept;
   void want_output(Connection& connection, bool wanted) noexcept;
   void retire(Connection* connection) noexcept;
-  void push(Request request);
+  void push(Request request) noexcept;
 
  private:
   struct State;

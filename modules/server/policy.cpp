@@ -35,6 +35,7 @@ struct PolicyContext::State {
   // Servers that share the policy dispatch one at a time.
   std::mutex mutex;
   std::mutex lot_mutex;
+  std::mutex watches_mutex;
   // Shared, so that a function may unwatch its own descriptor while it runs.
   std::map<int, std::shared_ptr<FunctionWatch>> watches;
   std::shared_ptr<FunctionWatch> unwatched;
@@ -46,11 +47,13 @@ PolicyContext::~PolicyContext() = default;
 
 void PolicyContext::watch(int descriptor, std::function<void()> ready) {
   auto watch = std::make_shared<FunctionWatch>(std::move(ready));
+  const std::lock_guard lock(state_->watches_mutex);
   state_->poller.add(descriptor, *watch);
   state_->watches[descriptor] = std::move(watch);
 }
 
 void PolicyContext::unwatch(int descriptor) noexcept {
+  const std::lock_guard lock(state_->watches_mutex);
   const auto found = state_->watches.find(descriptor);
   if (found == state_->watches.end()) return;
   state_->poller.remove(descriptor, *found->second);

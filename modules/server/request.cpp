@@ -74,4 +74,33 @@ void Request::cut() noexcept {
   connection_->cut();
 }
 
+RequestQueue::~RequestQueue() {
+  while (!empty()) pop();
+}
+
+void RequestQueue::push(Request request) noexcept {
+  Expects(request);
+  Connection* const added = request.release();
+  added->next_queued = nullptr;
+  (last_ != nullptr ? last_->next_queued : first_) = added;
+  last_ = added;
+  ++size_;
+}
+
+void RequestQueue::push_front(Request request) noexcept {
+  Expects(request);
+  Connection* const added = request.release();
+  added->next_queued = std::exchange(first_, added);
+  if (last_ == nullptr) last_ = added;
+  ++size_;
+}
+
+Request RequestQueue::pop() noexcept {
+  Expects(!empty());
+  Connection* const taken = std::exchange(first_, first_->next_queued);
+  if (first_ == nullptr) last_ = nullptr;
+  --size_;
+  return Request(taken);
+}
+
 }  // namespace net

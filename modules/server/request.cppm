@@ -2,6 +2,7 @@
 /// `net.server:request`: what a policy is given to run.
 module;
 
+#include <cstddef>
 #include <utility>
 
 export module net.server:request;
@@ -69,6 +70,29 @@ class Request {
 
  private:
   Connection* connection_ = nullptr;
+};
+
+/// Holds requests in order, without allocating: the links are the connections'. Destroying it drops
+/// what it holds. Thread safety: none.
+class RequestQueue {
+ public:
+  RequestQueue() noexcept = default;
+  RequestQueue(const RequestQueue&) = delete;
+  RequestQueue& operator=(const RequestQueue&) = delete;
+  ~RequestQueue();
+
+  bool empty() const noexcept { return first_ == nullptr; }
+  std::size_t size() const noexcept { return size_; }
+  /// Precondition: the request is not empty.
+  void push(Request request) noexcept;
+  void push_front(Request request) noexcept;
+  /// Takes the first. Precondition: there is one.
+  Request pop() noexcept;
+
+ private:
+  Connection* first_ = nullptr;
+  Connection* last_ = nullptr;
+  std::size_t size_ = 0;
 };
 
 }  // namespace net

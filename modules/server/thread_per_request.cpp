@@ -2,12 +2,10 @@ module;
 
 #include <condition_variable>
 #include <cstddef>
-#include <deque>
 #include <gsl/assert>
 #include <list>
 #include <memory>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -25,8 +23,7 @@ struct ThreadPerRequest::State {
   void run(std::list<std::thread>::iterator self) {
     std::unique_lock lock(mutex);
     while (!waiting.empty()) {
-      Request request = std::move(waiting.front());
-      waiting.pop_front();
+      Request request = waiting.pop();
       lock.unlock();
       while (request && request.step() == Next::keep && !request.try_park()) {
       }
@@ -57,7 +54,7 @@ struct ThreadPerRequest::State {
   const std::size_t most;
   std::mutex mutex;
   std::condition_variable changed;
-  std::deque<Request> waiting;
+  RequestQueue waiting;
   std::list<std::thread> threads;
   std::list<std::thread> ended;
 };
@@ -72,14 +69,15 @@ ThreadPerRequest::~ThreadPerRequest() { drain(Deadline::never()); }
 void ThreadPerRequest::process(Request request) {
   const std::lock_guard lock(state_->mutex);
   state_->join_ended();
-  state_->waiting.push_back(std::move(request));
+  state_->waiting.push(std::move(request));
   if (state_->threads.size() >= state_->most) return;
   try {
     state_->start();
-  } catch (const std::system_error&) {
-    // A thread that is running takes it when it is done with its own.
+  } catch (...) {
+    // A thread that is running takes it when it is done with its own. If there is none, this is the
+    // only one that waits.
     if (!state_->threads.empty()) return;
-    state_->waiting.pop_back();
+    state_->waiting.pop();
     throw;
   }
 }

@@ -6,7 +6,6 @@ module;
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -77,8 +76,7 @@ struct ThreadPool::State {
   }
 
   void serve(std::unique_lock<std::mutex>& lock) {
-    Request request = std::move(ready.front());
-    ready.pop_front();
+    Request request = ready.pop();
     ++progress;
     const bool timed = handing_over;
     if (handing_over && (!ready.empty() || !polling)) call_one(false);
@@ -87,7 +85,7 @@ struct ThreadPool::State {
     const bool kept = request.step() == Next::keep && !request.try_park();
     const bool was_short = timed && Clock::now() - begin < short_handler;
     lock.lock();
-    if (kept) ready.push_back(std::move(request));
+    if (kept) ready.push(std::move(request));
     if (!timed) return;
     short_handlers = was_short ? short_handlers + 1 : 0;
     if (short_handlers >= short_handlers_in_a_row) handing_over = false;
@@ -102,7 +100,7 @@ struct ThreadPool::State {
     polling = false;
     // A full batch may have left more behind.
     if (count < batch.size()) emptied = true;
-    for (std::size_t i = 0; i < count; ++i) ready.push_back(std::move(batch.at(i)));
+    for (std::size_t i = 0; i < count; ++i) ready.push(std::move(batch.at(i)));
     if (count > 0 && sentinel_asleep) {
       sentinel_asleep = false;
       watch.notify_one();
@@ -190,7 +188,7 @@ struct ThreadPool::State {
 
   ParkingLot& lot;
   std::mutex mutex;
-  std::deque<Request> ready;
+  RequestQueue ready;
   std::uint64_t progress = 0;       // requests taken from the queue
   bool polling = false;             // a worker is in lot.wait
   bool emptied = true;              // since the last tick, all that was ready was taken
@@ -217,7 +215,7 @@ ThreadPool::~ThreadPool() = default;
 
 void ThreadPool::process(Request request) {
   const std::lock_guard lock(state_->mutex);
-  state_->ready.push_back(std::move(request));
+  state_->ready.push(std::move(request));
   state_->call_one(true);
 }
 
