@@ -28,7 +28,7 @@ using namespace std::chrono_literals;
 // Holds the serving thread's place: one thread at a time.
 class Serving {
  public:
-  Serving(ServerCore& core, const char* call) : core_(core) {
+  Serving(ServerCore& core, const char* call) : core_(core), mark_(core) {
     const std::lock_guard lock(core_.serving_mutex);
     if (core_.closed) throw_error(std::errc::bad_file_descriptor, call);
     if (core_.serving) throw_error(std::errc::operation_in_progress, call);
@@ -45,6 +45,7 @@ class Serving {
 
  private:
   ServerCore& core_;
+  const RunningMark mark_;  // its hooks could only wait for themselves, too
 };
 
 }  // namespace
@@ -96,7 +97,7 @@ DrainReport BaseServer::server_close() { return server_close(core_->options.drai
 DrainReport BaseServer::server_close(Deadline deadline) {
   ServerCore& core = *core_;
   if (RunningMark::is_set(core)) {
-    throw_error(std::errc::resource_deadlock_would_occur, "server_close in a handler");
+    throw_error(std::errc::resource_deadlock_would_occur, "server_close in a handler or a hook");
   }
   core.shutdown();
   std::unique_lock lock(core.serving_mutex);

@@ -500,8 +500,11 @@ void Connection::end(Outcome outcome) noexcept {
   ServerCore& core = *core_;
   handler_.reset();
   if (core.in_child()) {
-    // The parent closes politely and counts.
-    core.page.children[core.child_slot].outcome.store(outcome);
+    // The parent closes politely and counts; its copy must not keep the peer waiting for the end.
+    core.page.children.at(core.child_slot).outcome.store(outcome);
+    if (outcome != Outcome::timed_out && outcome != Outcome::cut) {
+      ::shutdown(socket().fileno(), SHUT_WR);
+    }
     socket().close();
     delete this;
     return;
