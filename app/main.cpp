@@ -1,5 +1,8 @@
 // netserve, the demo server.
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdlib>
 #include <exception>
@@ -51,7 +54,6 @@ int parse_and_run(int argc, char** argv) {
           ->type_name("N");
   echo->add_option("--drain-timeout", drain_seconds,
                    "How long requests in hand may take after SIGTERM or SIGINT")
-      ->check(CLI::Range(0.0, longest_drain))
       ->type_name("SECONDS")
       ->capture_default_str();
   try {
@@ -68,14 +70,28 @@ int parse_and_run(int argc, char** argv) {
   if (workers->count() > 0 && options.policy != "pool") {
     return usage(app, "--workers is for --policy pool");
   }
+  if (!(drain_seconds >= 0 && drain_seconds <= longest_drain)) {  // so that "nan" is none either
+    return usage(app, "--drain-timeout is from 0 to 86400 seconds");
+  }
   options.drain = std::chrono::round<std::chrono::milliseconds>(
       std::chrono::duration<double>(drain_seconds));
   return run_echo(options);
 }
 
+// A descriptor from 0 to 2 that is closed would be given to the next socket, and lines meant for
+// people would be sent to it.
+void open_standard_descriptors() {
+  int descriptor = 0;
+  do {
+    descriptor = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  } while (descriptor >= 0 && descriptor <= STDERR_FILENO);
+  if (descriptor > STDERR_FILENO) ::close(descriptor);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_standard_descriptors();
   spdlog::set_default_logger(spdlog::stderr_color_mt("netserve"));
   spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %l: %v");
   try {

@@ -49,7 +49,7 @@ Child::Child(Request& request) {
   Expects(request);
   Connection& connection = *request.connection();
   ServerCore& core = connection.core();
-  if (connection.state() == Connection::State::waiting && !connection.leave_queue()) {
+  if (!connection.leave_queue()) {
     request.release();
     return;
   }
@@ -108,9 +108,7 @@ void Child::collect() noexcept {
   ::close(std::exchange(descriptor_, -1));
   const Outcome outcome = slot.outcome.exchange(Outcome::none);
   slot.process.store(0);
-  connection.end(outcome != Outcome::none ? outcome
-                 : connection.was_cut()   ? Outcome::cut
-                                          : Outcome::failed);
+  connection.end(outcome != Outcome::none ? outcome : Outcome::failed);
 }
 
 }  // namespace net

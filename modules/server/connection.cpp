@@ -99,13 +99,7 @@ void Connection::before_detach() noexcept {
 
 Next Connection::step() noexcept {
   const RunningMark mark(*core_);
-  if (state() == State::waiting) {
-    if (!leave_queue()) return Next::close;
-    if (queue_deadline().passed()) {
-      end(Outcome::shed);
-      return Next::close;
-    }
-  }
+  if (!leave_queue()) return Next::close;
   try {
     switch (prepare_or_throw(true)) {
       case Prepared::later: return Next::keep;
@@ -383,7 +377,9 @@ void Connection::enter_queue() noexcept {
 }
 
 bool Connection::leave_queue() noexcept {
-  State expected = State::waiting;
+  State expected = state();
+  if (expected == State::running || expected == State::running_more) return true;
+  expected = State::waiting;
   if (state_.compare_exchange_strong(expected, State::running, std::memory_order_acq_rel)) {
     return true;
   }
@@ -417,9 +413,9 @@ void Connection::cut() noexcept {
 
 void Connection::drop() noexcept {
   const RunningMark mark(*core_);
-  if (state() == State::waiting && !leave_queue()) return;
+  if (!leave_queue()) return;
   finish();
-  end(cut_.load(std::memory_order_relaxed) ? Outcome::cut : Outcome::dropped);
+  end(Outcome::dropped);
 }
 
 // --- the end ----------------------------------------------------------------------------------
@@ -512,7 +508,7 @@ void Connection::end(Outcome outcome) noexcept {
   ParkingLot& lot = core.policy->context().parking_lot();
   core.unlink(*this);
   if (registered) lot.leave(*this);
-  if (cut_.load(std::memory_order_relaxed) && outcome == Outcome::served) outcome = Outcome::cut;
+  if (was_cut()) outcome = Outcome::cut;  // whatever its handler, or its child, made of that
   close(outcome);
   core.count(outcome);
   state_.store(State::gone, std::memory_order_release);

@@ -76,7 +76,8 @@ class Connection final : public RequestContext {
   void end(Outcome outcome) noexcept;
   // Ends what a policy would not run.
   void drop() noexcept;
-  // Begins the wait in a policy's queue, and ends it; false if it was shed: it is gone then.
+  // Begins the wait in a policy's queue, and ends it, if there is one; false if it was shed: it is
+  // gone then.
   void enter_queue() noexcept;
   bool leave_queue() noexcept;
   Deadline queue_deadline() const noexcept;

@@ -57,7 +57,7 @@ class Request {
   /// Tells whether it is a conversation: it will hold what runs it until it ends.
   bool conversation() const noexcept;
 
-  /// Returns until when it should have begun; later, `step` sheds it.
+  /// Returns until when a conversation should have begun; later, the server sheds it.
   Deadline deadline() const noexcept;
 
   /// Cuts the connection: every call on it fails from now on. From any thread, while the request

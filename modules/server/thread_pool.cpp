@@ -107,18 +107,21 @@ struct ThreadPool::State {
     }
   }
 
+  // A worker without work keeps watch if nobody does, else it sleeps: whenever one sleeps, one keeps
+  // watch.
   void sleep(std::unique_lock<std::mutex>& lock) {
     if (sentinel) {
       ++sleeping;
       idle.wait(lock, [this] { return calls > 0 || stopping; });
       if (calls > 0) --calls;
-      return;
+      if (!std::exchange(sentinel_due, false)) return;
     }
     sentinel = true;
     keep_watch(lock);
     sentinel = called = sentinel_asleep = false;
-    // Somebody must keep watch over the one that steps in now.
-    if (sleeping > 0 && !stopping) call_sleeper();
+    if (sleeping == 0 || stopping) return;
+    sentinel = sentinel_due = true;
+    call_sleeper();
   }
 
   void keep_watch(std::unique_lock<std::mutex>& lock) {
@@ -198,7 +201,8 @@ struct ThreadPool::State {
   std::size_t sleeping = 0;         // workers in `idle` that nobody called yet
   std::size_t calls = 0;            // calls that no worker has heard yet
   std::condition_variable watch;
-  bool sentinel = false;            // a worker keeps watch
+  bool sentinel = false;            // a worker keeps watch, or
+  bool sentinel_due = false;        // is called to do so
   bool sentinel_asleep = false;     // and needs to be told when there is something to watch over
   bool called = false;              // and is called to the queue
   bool stopping = false;

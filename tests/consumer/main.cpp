@@ -1,18 +1,19 @@
 // One exchange with a server of the installed package: whoever can build and run this can use it.
 
+#include <array>
+#include <cstddef>
 #include <cstdio>
-#include <string>
+#include <span>
+#include <string_view>
 #include <thread>
 
 import net.server;
 
 namespace {
 
-struct Echo : net::BaseRequestHandler {
+struct Echo : net::StreamRequestHandler {
   net::Next handle() {
-    const std::string data = request->receive();
-    if (data.empty()) return net::Next::close;
-    request->send(data);
+    wfile.write(rfile.read_some());
     return net::Next::keep;
   }
 };
@@ -20,15 +21,24 @@ struct Echo : net::BaseRequestHandler {
 }  // namespace
 
 int main() {
+  constexpr std::string_view text = "hello\n";
   net::TcpServer<Echo> server{net::Address{"127.0.0.1", 0}};
-  std::jthread serving{[&] { server.handle_request(); }};
-  std::string answer;
+  std::thread serving{[&] { server.serve_forever(); }};
+  std::array<std::byte, 64> answer{};
+  std::size_t size = 0;
   {
     net::Socket client = net::create_connection(server.server_address());
-    client.send("hello\n");
-    answer = client.receive();
+    client.sendall(net::bytes(text));
+    while (size < text.size()) {
+      const std::size_t count = client.recv(std::span(answer).subspan(size));
+      if (count == 0) break;
+      size += count;
+    }
   }
-  if (answer == "hello\n") return 0;
-  std::fprintf(stderr, "expected the line back, got '%s'\n", answer.c_str());
+  server.shutdown();
+  serving.join();
+  const std::string_view got(reinterpret_cast<const char*>(answer.data()), size);
+  if (got == text) return 0;
+  std::fprintf(stderr, "expected the line back, got %zu other bytes\n", size);
   return 1;
 }
