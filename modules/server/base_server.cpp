@@ -101,6 +101,8 @@ DrainReport BaseServer::server_close(Deadline deadline) {
   }
   core.shutdown();
   std::unique_lock lock(core.serving_mutex);
+  if (core.closed) return core.report;
+  const Stats before = core.begin_drain();
   const auto free = [&core] { return !core.serving; };
   const auto wait_until_free = [&](Deadline until) {
     if (until.is_never()) {
@@ -117,7 +119,7 @@ DrainReport BaseServer::server_close(Deadline deadline) {
   if (core.closed) return core.report;
   core.serving = true;
   lock.unlock();
-  const DrainReport report = core.drain(deadline);
+  const DrainReport report = core.drain(deadline, before);
   lock.lock();
   core.report = report;
   core.closed = true;

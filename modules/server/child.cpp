@@ -36,6 +36,8 @@ void reap(idtype_t kind, int which) noexcept {
 
 [[noreturn]] void serve_in_child(ServerCore& core, Connection& connection, std::size_t slot) {
   core.child_slot = slot;
+  // The parent stores it as well, but its signal handler may look before.
+  core.page.children.at(slot).process.store(::getpid());
   Servers::close_in_child(connection);
   Servers::unlock();
   connection.registered = false;  // that is the parent's epoll

@@ -69,8 +69,11 @@ class ServerCore {
   void serve(std::chrono::milliseconds poll_interval);
   // Serves one event; false if there was none until `deadline`.
   bool serve_one(Deadline deadline);
-  // Closes; see BaseServer::server_close.
-  DrainReport drain(Deadline deadline);
+  // Closes; see BaseServer::server_close. The drain begins before the serving thread is free: a
+  // conversation that holds it must hear of it. `begin_drain` from any thread; it returns what was
+  // counted until then.
+  Stats begin_drain();
+  DrainReport drain(Deadline deadline, const Stats& before);
   // Serves on until no connection is left: for handlers that were stuck.
   void wait_for_connections();
   void call_handle_timeout() noexcept;

@@ -38,11 +38,15 @@ void ServerCore::shutdown() noexcept {
   wakeup.signal();
 }
 
-DrainReport ServerCore::drain(Deadline deadline) {
+Stats ServerCore::begin_drain() {
   const Stats before = stats();
-  events_left_ = SIZE_MAX;
   page.draining.store(true);
   drain_signal.signal();
+  return before;
+}
+
+DrainReport ServerCore::drain(Deadline deadline, const Stats& before) {
+  events_left_ = SIZE_MAX;
   // Who got through to the kernel got through to us.
   for (const auto& listener : listeners_) {
     if (active_ && !listener->dead()) listener->accept(SIZE_MAX);
