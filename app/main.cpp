@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -54,6 +55,7 @@ int parse_and_run(int argc, char** argv) {
           ->type_name("N");
   echo->add_option("--drain-timeout", drain_seconds,
                    "How long requests in hand may take after SIGTERM or SIGINT")
+      ->check(CLI::Range(0.0, longest_drain))
       ->type_name("SECONDS")
       ->capture_default_str();
   try {
@@ -70,8 +72,8 @@ int parse_and_run(int argc, char** argv) {
   if (workers->count() > 0 && options.policy != "pool") {
     return usage(app, "--workers is for --policy pool");
   }
-  if (!(drain_seconds >= 0 && drain_seconds <= longest_drain)) {  // so that "nan" is none either
-    return usage(app, "--drain-timeout is from 0 to 86400 seconds");
+  if (std::isnan(drain_seconds)) {  // which is in every range, as CLI11 compares
+    return usage(app, "--drain-timeout is a number of seconds");
   }
   options.drain = std::chrono::round<std::chrono::milliseconds>(
       std::chrono::duration<double>(drain_seconds));
