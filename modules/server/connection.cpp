@@ -191,7 +191,7 @@ Connection::Gathered Connection::gather() {
       return input.empty() || stalled_ ? Gathered::end : Gathered::whole;
     }
     const bool drained = socket().last_receive() == Socket::Received::all &&
-                         !hangup_.load(std::memory_order_relaxed);
+                         !look_again_.load(std::memory_order_relaxed);
     if (drained) return Gathered::partial;
     switch (stream().receive_now(SIZE_MAX)) {
       case BufferedStream::Arrival::bytes:
@@ -253,7 +253,7 @@ Next Connection::handle_one() {
     return Next::keep;
   }
   const bool drained = reads_ahead ? received == Socket::Received::all &&
-                                         !hangup_.load(std::memory_order_relaxed)
+                                         !look_again_.load(std::memory_order_relaxed)
                                    : received != Socket::Received::perhaps_more;
   ready_ = stream().ended() || !drained || (!input.empty() && !stalled_);
   return Next::keep;
@@ -354,8 +354,8 @@ bool Connection::claim() noexcept {
 }
 
 bool Connection::edge(std::uint32_t events) noexcept {
-  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
-    hangup_.store(true, std::memory_order_relaxed);
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0) {
+    look_again_.store(true, std::memory_order_relaxed);
   }
   State seen = state();
   for (;;) {
@@ -497,7 +497,9 @@ void Connection::end(Outcome outcome) noexcept {
   handler_.reset();
   if (core.in_child()) {
     // The parent closes politely and counts; its copy must not keep the peer waiting for the end.
-    core.page.children.at(core.child_slot).outcome.store(outcome);
+    auto& slot = core.page.children.at(core.child_slot);
+    slot.detached.store(detached());
+    slot.outcome.store(outcome);
     if (outcome != Outcome::timed_out && outcome != Outcome::cut) {
       ::shutdown(socket().fileno(), SHUT_WR);
     }

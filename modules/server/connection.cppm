@@ -134,7 +134,9 @@ class Connection final : public RequestContext {
   std::unique_ptr<BoundHandler> handler_;
   Address listener_;
   std::atomic<State> state_{State::running};
-  std::atomic<bool> hangup_{false};   // epoll saw the peer's end of stream
+  // Epoll told of an end of stream or of urgent data: a short receive does not mean that all that
+  // had come was taken.
+  std::atomic<bool> look_again_{false};
   std::atomic<bool> cut_{false};
   std::atomic<bool> parked_idle_{true};
   std::atomic<CoarseTime> park_limit_{0};

@@ -39,6 +39,7 @@ struct SharedPage {
   struct ChildSlot {
     std::atomic<int> process{0};  // 0: free; -1: being taken, or being given back
     std::atomic<Outcome> outcome{Outcome::none};
+    std::atomic<bool> detached{false};  // by the handler, which left it to somebody else
   };
   static constexpr std::size_t most_children = 1024;
 

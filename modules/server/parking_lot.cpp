@@ -21,7 +21,7 @@ import :poller;
 namespace net {
 namespace {
 
-constexpr std::uint32_t input_edges = EPOLLIN | EPOLLRDHUP | EPOLLET;
+constexpr std::uint32_t input_edges = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET;
 
 }  // namespace
 
