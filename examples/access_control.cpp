@@ -1,0 +1,32 @@
+// Serves 127.0.0.1 and nobody else, and says whom it refused.
+
+#include <cstdio>
+
+#include "serve.hpp"
+
+namespace {
+
+struct Echo : net::StreamRequestHandler {
+  net::Next handle() {
+    wfile.write(rfile.read_some());
+    return net::Next::keep;
+  }
+};
+
+class LocalOnly : public net::ServerHooks {
+ public:
+  bool verify_request(const net::Socket&, const net::Address& client_address) override {
+    if (client_address.host() == "127.0.0.1") return true;
+    std::printf("refused %s\n", client_address.host().c_str());
+    std::fflush(stdout);
+    return false;
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  LocalOnly hooks;  // before the server, as it must outlive it
+  net::TcpServer<Echo> server{net::Address{"0.0.0.0", port(argc, argv)}, hooks};
+  serve(server);
+}

@@ -1,0 +1,19 @@
+// Sends back what clients send.
+
+#include "serve.hpp"
+
+namespace {
+
+struct Echo : net::StreamRequestHandler {
+  net::Next handle() {
+    wfile.write(rfile.read_some());
+    return net::Next::keep;
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  net::TcpServer<Echo> server{net::Address{"127.0.0.1", port(argc, argv)}};
+  serve(server);
+}
