@@ -1,0 +1,139 @@
+// Answers to clients that read slowly, or do not stop to talk.
+
+#include <string>
+
+#include "support/server_test.hpp"
+
+namespace {
+
+// Answers with as many bytes as a line says; "last" after the number closes.
+struct Sender : net::StreamRequestHandler {
+  static std::size_t request_size(std::span<const std::byte> received) {
+    return net::line(received);
+  }
+  net::Next handle() {
+    const auto line = rfile.read_line();
+    if (!line) return net::Next::close;
+    const bool last = line->find("last") != std::string_view::npos;
+    wfile.write(pattern(std::stoul(std::string(*line))));
+    return last ? net::Next::close : net::Next::keep;
+  }
+};
+
+// Takes one byte, and answers much.
+struct Talker : net::StreamRequestHandler {
+  net::Next handle() {
+    rfile.read_some(1);
+    wfile.write(pattern(4'000'000));
+    return net::Next::close;
+  }
+};
+
+struct TalkerConversation : Talker {
+  void handle() { Talker::handle(); }
+};
+
+using Talkers = std::tuple<
+    With<Talker, net::ThreadPool>, With<Talker, net::ThreadPerRequest>,
+    With<Talker, net::ForkPerRequest>, With<Talker, net::Inline>,
+    With<TalkerConversation, net::ThreadPool>, With<TalkerConversation, net::ThreadPerRequest>,
+    With<TalkerConversation, net::ForkPerRequest>, With<TalkerConversation, net::Inline>>;
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(server_answers, LeavesNothing)
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(an_answer_arrives_whole_though_input_was_left, Form, Talkers) {
+  net::ServerOptions options = quick();
+  options.linger = 10s;
+  typename Form::Server server{loopback(), options};
+  Running running{server};
+  Client client{server};
+  std::thread sender([&] {
+    client.send(pattern(300'000));
+    client.end_sending();
+  });
+  const std::string answer = client.receive_all();
+  BOOST_TEST((answer == pattern(4'000'000)));
+  sender.join();
+  running.stop();
+  BOOST_TEST(server.stats().served == 1U);
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_slow_reader_holds_no_worker, Policy, ThreadPolicies) {
+  SmallBuffers hooks;
+  net::TcpServer<Sender, Policy> server{loopback(), quick(), hooks, at_once<Policy>(1)};
+  Running running{server};
+  for (const char* const request : {"200000\n", "200000 last\n"}) {
+    Client slow{Client::slow_reader(server)};
+    const auto before = server.stats().requests;
+    slow.send(request);
+    BOOST_TEST(soon([&] { return server.stats().requests == before + 1; }));
+    Client other{server};
+    other.send("5\n");
+    BOOST_TEST(other.receive(5) == pattern(5));
+    BOOST_TEST((slow.receive(200'000) == pattern(200'000)));
+    slow.end_sending();
+    BOOST_TEST(slow.sees_end());
+  }
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(the_next_request_waits_until_the_answer_is_sent, Policy,
+                              ThreadPolicies) {
+  SmallBuffers hooks;
+  net::TcpServer<Sender, Policy> server{loopback(), quick(), hooks, at_once<Policy>(1)};
+  Running running{server};
+  Client slow{Client::slow_reader(server)};
+  slow.send("200000\n3\n200000 last\n");
+  Client other{server};
+  other.send("5\n");
+  BOOST_TEST(other.receive(5) == pattern(5));
+  BOOST_TEST(server.stats().requests == 2U);
+  BOOST_TEST((slow.receive_all() == pattern(200'000) + pattern(3) + pattern(200'000)));
+  BOOST_TEST(server.stats().requests == 4U);
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(an_answer_beyond_the_write_buffer_arrives, Policy, Policies) {
+  SmallBuffers hooks;
+  net::ServerOptions options = quick();
+  options.write_buffer = 10'000;
+  net::TcpServer<Sender, Policy> server{loopback(), options, hooks};
+  Running running{server};
+  Client slow{Client::slow_reader(server)};
+  slow.send("300000\n3\n");
+  BOOST_TEST((slow.receive(300'003) == pattern(300'000) + pattern(3)));
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_drain_waits_for_a_slow_reader, Policy, Policies) {
+  SmallBuffers hooks;
+  net::TcpServer<Sender, Policy> server{loopback(), quick(), hooks};
+  Running running{server};
+  Client slow{Client::slow_reader(server)};
+  slow.send("200000\n");
+  BOOST_TEST(soon([&] { return server.stats().requests == 1; }));
+  std::string answer;
+  std::thread reader([&] { answer = slow.receive_all(); });
+  const net::DrainReport report = running.stop(10s);
+  reader.join();
+  BOOST_TEST((answer == pattern(200'000)));
+  BOOST_TEST(report.cut + report.dropped + report.stuck == 0U);
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_client_that_resets_ends_its_connection_alone, Form, EchoForms) {
+  typename Form::Server server{loopback(), quick()};
+  Running running{server};
+  Client gone{server};
+  BOOST_TEST(gone.ask("hello") == "hello");
+  gone.reset();
+  BOOST_TEST(soon([&] { return server.stats().ended() == 1; }));
+  BOOST_TEST(server.stats().peer_gone == 1U);
+  BOOST_TEST(Client(server).ask("still here") == "still here");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

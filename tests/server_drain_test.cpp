@@ -1,0 +1,167 @@
+// Closing a server: what becomes of the connections that it has.
+
+#include <string>
+
+#include "support/server_test.hpp"
+
+namespace {
+
+// Answers once the server drains.
+struct Waiting : net::StreamRequestHandler {
+  explicit Waiting(Gate& entering) : entered(entering) {}
+  net::Next handle() {
+    rfile.read_some(1);
+    entered.open();
+    wfile.write(soon([this] { return context().stopping(); }) ? "stopping" : "serving");
+    return net::Next::keep;
+  }
+  Gate& entered;
+};
+
+// Says farewell at the end of the stream.
+struct Farewell : net::StreamRequestHandler {
+  void handle() {
+    while (const auto line = rfile.read_line()) wfile.write(*line);
+    wfile.write("farewell");
+  }
+};
+
+// Sends until it fails.
+template <bool Conversation>
+struct Flood : net::StreamRequestHandler {
+  explicit Flood(Gate& sending) : begun(sending) {}
+  std::conditional_t<Conversation, void, net::Next> handle() {
+    rfile.read_some();
+    const std::string block = pattern(1'000'000);
+    for (;;) {
+      wfile.write(block);
+      begun.open();
+    }
+  }
+  Gate& begun;
+};
+
+using Floods =
+    std::tuple<With<Flood<false>, net::ThreadPool>, With<Flood<false>, net::ThreadPerRequest>,
+               With<Flood<false>, net::ForkPerRequest>, With<Flood<false>, net::Inline>,
+               With<Flood<true>, net::ThreadPool>, With<Flood<true>, net::ThreadPerRequest>,
+               With<Flood<true>, net::ForkPerRequest>, With<Flood<true>, net::Inline>>;
+
+// Closes a server in a thread, and waits until that has begun to drain.
+class Closing {
+ public:
+  Closing(net::BaseServer& server, net::Deadline deadline)
+      : thread_([this, &server, deadline] { report = server.server_close(deadline); }) {}
+  Closing(const Closing&) = delete;
+  Closing& operator=(const Closing&) = delete;
+  ~Closing() { join(); }
+  void join() {
+    if (thread_.joinable()) thread_.join();
+  }
+  net::DrainReport report;
+
+ private:
+  std::thread thread_;
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(server_drain, LeavesNothing)
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(idle_clients_are_closed, Policy, Policies) {
+  net::TcpServer<Echo, Policy> server{loopback(), quick()};
+  Running running{server};
+  Client silent{server};
+  Client answered{server};
+  BOOST_TEST(answered.ask("hello") == "hello");
+  BOOST_TEST(soon([&] { return server.stats().accepted == 2; }));
+  const net::DrainReport report = running.stop();
+  BOOST_TEST(report.closed_idle == 2U);
+  BOOST_TEST(report.cut + report.dropped + report.stuck + report.drained == 0U);
+  BOOST_TEST(silent.sees_end());
+  BOOST_TEST(answered.sees_end());
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_request_in_hand_is_served, Policy, Policies) {
+  Gate entered;
+  net::TcpServer<Waiting, Policy> server{loopback(), quick(), [&] { return Waiting(entered); }};
+  Running running{server};
+  Client client{server};
+  // More input than one request, so the connection is kept.
+  client.send("12");
+  BOOST_TEST(entered.wait());
+  Closing closing{server, 10s};
+  BOOST_TEST(client.receive_all() == "stoppingstopping");
+  closing.join();
+  BOOST_TEST(closing.report.drained + closing.report.closed_idle == 1U);
+  BOOST_TEST(closing.report.cut + closing.report.dropped + closing.report.stuck == 0U);
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(who_got_through_to_the_kernel_is_served, Form, EchoForms) {
+  typename Form::Server server{loopback(), quick()};
+  Client one{server};
+  Client two{server};
+  one.send("one");
+  two.send("two");
+  Closing closing{server, 10s};
+  BOOST_TEST(one.receive_all() == "one");
+  BOOST_TEST(two.receive_all() == "two");
+  closing.join();
+  BOOST_TEST(closing.report.cut + closing.report.dropped + closing.report.stuck == 0U);
+  check_sum(server);
+  BOOST_TEST(server.stats().accepted == 2U);
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_silent_conversation_sees_the_end_of_its_stream, Policy, Policies) {
+  net::TcpServer<Farewell, Policy> server{loopback(), quick()};
+  Running running{server};
+  Client client{server};
+  BOOST_TEST(client.ask("hello\n") == "hello\n");
+  Closing closing{server, 10s};
+  BOOST_TEST(client.receive_all() == "farewell");
+  closing.join();
+  BOOST_TEST((closing.report == net::DrainReport{.drained = 1}));
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(what_still_sends_at_the_deadline_is_cut, Form, Floods) {
+  using Handler = typename Form::Handler;
+  Gate begun;
+  typename Form::Server server{loopback(), quick(), [&] { return Handler(begun); }};
+  Running running{server};
+  Client deaf{server};
+  deaf.send("x");
+  BOOST_TEST(begun.wait());
+  const auto begin = std::chrono::steady_clock::now();
+  const net::DrainReport report = running.stop(200ms);
+  const auto took = std::chrono::steady_clock::now() - begin;
+  BOOST_TEST((took >= 200ms));
+  BOOST_TEST((took < 2s));
+  BOOST_TEST((report == net::DrainReport{.cut = 1}));
+  BOOST_TEST(server.stats().cut == 1U);
+  BOOST_TEST(deaf.is_closed());
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_waiting_conversation_is_dropped_at_the_deadline, Policy,
+                              Concurrent) {
+  Gate begun;
+  net::TcpServer<Flood<true>, Policy> server{loopback(), quick(), at_once<Policy>(1),
+                                             [&] { return Flood<true>(begun); }};
+  Running running{server};
+  Client deaf{server};
+  deaf.send("x");
+  BOOST_TEST(begun.wait());
+  Client waiting{server};
+  BOOST_TEST(soon([&] { return server.stats().accepted == 2; }));
+  const net::DrainReport report = running.stop(100ms);
+  BOOST_TEST(report.cut == 1U);
+  BOOST_TEST(report.dropped == 1U);
+  BOOST_TEST(waiting.is_closed());
+}
+
+BOOST_AUTO_TEST_SUITE_END()

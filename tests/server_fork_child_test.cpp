@@ -1,0 +1,141 @@
+// A process for each connection: what the child has, and how it may end.
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <string>
+
+#include "support/server_test.hpp"
+
+namespace {
+
+using Forking = net::ForkPerRequest;
+
+// Counts the sockets of this process that are bound to one of two ports.
+int sockets_of(std::uint16_t one, std::uint16_t other) {
+  int count = 0;
+  for (const int descriptor : open_descriptors()) {
+    sockaddr_in name{};
+    socklen_t size = sizeof name;
+    if (::getsockname(descriptor, reinterpret_cast<sockaddr*>(&name), &size) != 0) continue;
+    if (name.sin_family != AF_INET) continue;
+    const std::uint16_t port = ntohs(name.sin_port);
+    if (port == one || port == other) ++count;
+  }
+  return count;
+}
+
+// Answers how many sockets of two servers it has, and stays.
+struct Telling : net::StreamRequestHandler {
+  explicit Telling(std::uint16_t another) : other(another) {}
+  net::Next handle() {
+    rfile.read_some();
+    wfile.write(std::to_string(sockets_of(context().server_address().port(), other)));
+    return net::Next::keep;
+  }
+  std::uint16_t other;
+};
+
+struct Crashing : net::StreamRequestHandler {
+  net::Next handle() {
+    const std::string how(rfile.read_some());
+    for (const int signal : {SIGABRT, SIGSEGV}) std::signal(signal, SIG_DFL);
+    if (how == "abort") std::abort();
+    if (how == "fault") std::raise(SIGSEGV);
+    if (how == "killed") std::raise(SIGKILL);
+    if (how == "exit") ::_exit(0);
+    wfile.write(how);
+    return net::Next::keep;
+  }
+};
+
+struct Masked : net::StreamRequestHandler {
+  net::Next handle() {
+    rfile.read_some();
+    sigset_t blocked{};
+    ::pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+    for (const int signal : {SIGINT, SIGTERM}) {
+      wfile.write(::sigismember(&blocked, signal) != 0 ? "y" : "n");
+    }
+    return net::Next::close;
+  }
+};
+
+struct WhoAmI : net::StreamRequestHandler {
+  net::Next handle() {
+    rfile.read_some();
+    wfile.write(std::to_string(::getpid()) + "\n");
+    return net::Next::keep;
+  }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(server_fork_child, LeavesNothing)
+
+BOOST_AUTO_TEST_CASE(a_child_has_one_socket_of_all_servers, *timeout(20)) {
+  net::TcpServer<Echo> other{loopback(), quick()};
+  Running other_running{other};
+  Client elsewhere{other};
+  BOOST_TEST(elsewhere.ask("hello") == "hello");
+  const std::uint16_t port = other.server_address().port();
+  net::TcpServer<Telling, Forking> server{loopback(), quick(), [port] { return Telling(port); }};
+  Running running{server};
+  Client silent{server};
+  BOOST_TEST(soon([&] { return server.stats().parked == 1; }));
+  Client first{server};
+  first.send("x");
+  BOOST_TEST(first.receive(1) == "1");
+  Client second{server};
+  second.send("x");
+  BOOST_TEST(second.receive(1) == "1");
+  BOOST_TEST(sockets_of(port, server.server_address().port()) > 4);
+}
+
+BOOST_AUTO_TEST_CASE(a_crashed_child_is_a_failed_connection, *timeout(20)) {
+  net::TcpServer<Crashing, Forking> server{loopback(), quick()};
+  Running running{server};
+  for (const char* const how : {"abort", "fault", "killed", "exit"}) {
+    Client unlucky{server};
+    unlucky.send(how);
+    BOOST_TEST(unlucky.is_closed());
+  }
+  Client fresh{server};
+  BOOST_TEST(fresh.ask("still here") == "still here");
+  BOOST_TEST(server.stats().failed == 4U);
+  fresh.end_sending();
+  BOOST_TEST(fresh.sees_end());
+  running.stop();
+  BOOST_TEST(server.stats().failed == 4U);
+  BOOST_TEST(server.stats().served == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(a_child_blocks_what_stops_its_parent, *timeout(20)) {
+  net::TcpServer<Masked, Forking> server{loopback(), quick()};
+  Running running{server};
+  Client client{server};
+  client.send("x");
+  BOOST_TEST(client.receive_all() == "yy");
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_keeps_its_child, *timeout(20)) {
+  net::TcpServer<WhoAmI, Forking> server{loopback(), quick()};
+  Running running{server};
+  const auto ask = [](Client& client) {
+    client.send("?");
+    std::string answer;
+    while (!answer.ends_with('\n')) answer += client.receive(1);
+    return answer;
+  };
+  Client one{server};
+  const std::string first = ask(one);
+  BOOST_TEST(ask(one) == first);
+  Client two{server};
+  BOOST_TEST(ask(two) != first);
+  BOOST_TEST(first != std::to_string(::getpid()) + "\n");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

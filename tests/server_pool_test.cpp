@@ -1,0 +1,136 @@
+// How the pool's workers share the work: nobody waits behind a blocked handler.
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <list>
+#include <string>
+
+#include "support/server_test.hpp"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// "block\n" blocks until the gate opens; any other line is echoed at once.
+struct Blocking : net::StreamRequestHandler {
+  static std::size_t request_size(std::span<const std::byte> received) {
+    return net::line(received);
+  }
+  Blocking(Gate& opened, std::atomic<int>& blocked) : gate(opened), blocked_now(blocked) {}
+  net::Next handle() {
+    const auto line = rfile.read_line();
+    if (line == "block\n") {
+      ++blocked_now;
+      gate.wait();
+    }
+    wfile.write(line.value_or(""));
+    return net::Next::keep;
+  }
+  Gate& gate;
+  std::atomic<int>& blocked_now;
+};
+
+struct PoolOfBlocking {
+  explicit PoolOfBlocking(std::size_t workers)
+      : server(loopback(), net::ThreadPool::Options{.workers = workers},
+               [this] { return Blocking(gate, blocked); }) {}
+  Gate gate;
+  std::atomic<int> blocked{0};
+  net::TcpServer<Blocking> server;
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(no_request_waits_behind_a_blocked_handler, *timeout(30)) {
+  const LeavesNothing nothing;
+  PoolOfBlocking pool(8);
+  Running running(pool.server);
+  std::list<Client> blocked;
+  for (int i = 0; i < 4; ++i) {
+    blocked.emplace_back(pool.server).send("block\n");
+  }
+  BOOST_REQUIRE(soon([&] { return pool.blocked == 4; }));
+  Client neighbour(pool.server);
+  auto slowest = Clock::duration::zero();
+  for (int i = 0; i < 1000; ++i) {
+    const auto begin = Clock::now();
+    BOOST_REQUIRE(neighbour.ask("short\n") == "short\n");
+    slowest = std::max(slowest, Clock::now() - begin);
+  }
+  // Four of eight workers are free all the time; a tick of the pool is half a millisecond. The
+  // bound leaves room for a loaded machine and a sanitizer.
+  BOOST_TEST(std::chrono::duration_cast<std::chrono::milliseconds>(slowest).count() < 100);
+  pool.gate.open();
+  for (Client& client : blocked) BOOST_TEST(client.receive(6) == "block\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_burst_of_blocking_handlers_gets_all_workers, *timeout(30)) {
+  const LeavesNothing nothing;
+  PoolOfBlocking pool(8);
+  Running running(pool.server);
+  std::list<Client> clients;
+  for (int i = 0; i < 8; ++i) clients.emplace_back(pool.server);
+  for (Client& client : clients) client.send("block\n");
+  BOOST_TEST(soon([&] { return pool.blocked == 8; }));
+  pool.gate.open();
+  for (Client& client : clients) BOOST_TEST(client.receive(6) == "block\n");
+}
+
+BOOST_AUTO_TEST_CASE(requests_beyond_the_workers_wait_and_are_served, *timeout(30)) {
+  const LeavesNothing nothing;
+  PoolOfBlocking pool(2);
+  Running running(pool.server);
+  std::list<Client> clients;
+  for (int i = 0; i < 20; ++i) clients.emplace_back(pool.server).send("block\n");
+  BOOST_REQUIRE(soon([&] { return pool.blocked == 2; }));
+  pool.gate.open();
+  for (Client& client : clients) BOOST_TEST(client.receive(6) == "block\n");
+}
+
+BOOST_AUTO_TEST_CASE(conversations_beyond_the_workers_wait_in_order, *timeout(30)) {
+  struct Counting : net::StreamRequestHandler {
+    explicit Counting(std::atomic<int>& so_far) : count(so_far) {}
+    void handle() {
+      wfile.write(std::to_string(++count) + "\n");
+      rfile.read_line();
+    }
+    std::atomic<int>& count;
+  };
+  const LeavesNothing nothing;
+  std::atomic<int> count{0};
+  net::TcpServer<Counting> server(loopback(), net::ThreadPool::Options{.workers = 1},
+                                  [&count] { return Counting(count); });
+  Running running(server);
+  Client first(server);
+  BOOST_TEST(first.receive(2) == "1\n");
+  Client second(server);
+  BOOST_REQUIRE(soon([&] { return server.stats().accepted == 2; }));
+  Client third(server);
+  BOOST_REQUIRE(soon([&] { return server.stats().accepted == 3; }));
+  BOOST_TEST(server.stats().active == 3U);
+  for (Client* client : {&first, &second, &third}) {
+    if (client != &first) BOOST_TEST(client->receive(2) == (client == &second ? "2\n" : "3\n"));
+    client->send("bye\n");
+    BOOST_TEST(client->sees_end());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_conversation_that_waits_for_a_worker_too_long_is_shed, *timeout(30)) {
+  struct Silent : net::StreamRequestHandler {
+    void handle() { rfile.read_line(); }
+  };
+  const LeavesNothing nothing;
+  net::ServerOptions options = quick();
+  options.limits.request = 50ms;
+  net::TcpServer<Silent> server(loopback(), options, net::ThreadPool::Options{.workers = 1});
+  Running running(server);
+  Client holding(server);
+  BOOST_REQUIRE(soon([&] { return server.stats().active == 1; }));
+  Client waiting(server);
+  BOOST_TEST(waiting.sees_end());
+  holding.send("bye\n");
+  BOOST_TEST(holding.sees_end());
+  BOOST_TEST((running.stop() == net::DrainReport{}));
+  BOOST_TEST(server.stats().shed == 1U);
+}

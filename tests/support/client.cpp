@@ -1,0 +1,198 @@
+#include "client.hpp"
+
+#include <netdb.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace support {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto patience = std::chrono::seconds(10);
+constexpr int patience_in_milliseconds = 10'000;
+
+[[noreturn]] void fail(int error, const char* what) {
+  throw std::system_error(error, std::generic_category(), what);
+}
+
+using Found = std::unique_ptr<addrinfo, void (*)(addrinfo*)>;
+
+Found find(const std::string& host, std::uint16_t port) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICHOST;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) {
+    fail(EINVAL, host.c_str());
+  }
+  return {found, ::freeaddrinfo};
+}
+
+Descriptor connect(const std::string& host, std::uint16_t port, const std::string& from) {
+  const Found to = find(host, port);
+  Descriptor socket(::socket(to->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (socket.get() < 0) fail(errno, "socket");
+  const timeval most{.tv_sec = patience.count(), .tv_usec = 0};
+  for (const int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
+    ::setsockopt(socket.get(), SOL_SOCKET, option, &most, sizeof most);
+  }
+  if (!from.empty()) {
+    const Found own = find(from, 0);
+    if (::bind(socket.get(), own->ai_addr, own->ai_addrlen) != 0) fail(errno, "bind");
+  }
+  if (::connect(socket.get(), to->ai_addr, to->ai_addrlen) != 0) fail(errno, "connect");
+  return socket;
+}
+
+std::optional<Client> try_connect(const std::string& host, std::uint16_t port) {
+  try {
+    return Client(host, port);
+  } catch (const std::system_error& error) {
+    if (error.code() == std::errc::connection_refused) return std::nullopt;
+    // Completed by the kernel just when the listener closed.
+    if (error.code() == std::errc::connection_reset) return std::nullopt;
+    throw;
+  }
+}
+
+// 0 at the end of the stream, if a reset is one as well.
+std::size_t receive_some(int socket, std::span<char> into) {
+  const auto count = ::recv(socket, into.data(), into.size(), 0);
+  if (count < 0 && errno != ECONNRESET) fail(errno, "recv");
+  return count < 0 ? 0 : static_cast<std::size_t>(count);
+}
+
+// One client's part in `echo_all`.
+struct Exchange {
+  const Client* client;
+  const std::string* message;
+  std::size_t sent = 0;
+  std::string received;
+
+  bool done() const noexcept { return received.size() == message->size(); }
+  short events() const noexcept {
+    return done() ? short{0} : sent < message->size() ? short{POLLIN | POLLOUT} : short{POLLIN};
+  }
+  // False if it failed.
+  bool go_on(short ready) {
+    if ((ready & POLLOUT) != 0 && sent < message->size()) {
+      const auto count = ::send(client->fileno(), message->data() + sent, message->size() - sent,
+                                MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (count < 0) return errno == EAGAIN;
+      sent += static_cast<std::size_t>(count);
+    }
+    if ((ready & ~POLLOUT) != 0) {
+      std::array<char, 16384> buffer;  // NOLINT(*-member-init): recv fills it
+      const auto count = ::recv(client->fileno(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+      if (count <= 0) return false;
+      received.append(buffer.data(), static_cast<std::size_t>(count));
+      if (received.size() > message->size()) return false;
+    }
+    return true;
+  }
+};
+
+}  // namespace
+
+Client::Client(const std::string& host, std::uint16_t port, const std::string& from)
+    : socket_(connect(host, port, from)) {}
+
+void Client::send(std::string_view text) const {
+  while (!text.empty()) {
+    const auto count = ::send(fileno(), text.data(), text.size(), MSG_NOSIGNAL);
+    if (count < 0) fail(errno, "send");
+    text.remove_prefix(static_cast<std::size_t>(count));
+  }
+}
+
+std::size_t Client::send_until_stuck() const {
+  const std::string block(65536, 'x');
+  std::size_t sent = 0;
+  for (;;) {
+    pollfd polled{fileno(), POLLOUT, 0};
+    if (::poll(&polled, 1, 300) == 0) return sent;
+    const auto count = ::send(fileno(), block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (count < 0 && errno != EAGAIN) fail(errno, "send");
+    if (count > 0) sent += static_cast<std::size_t>(count);
+  }
+}
+
+std::string Client::receive(std::size_t count) const {
+  std::string text(count, '\0');
+  for (std::size_t filled = 0; filled < count;) {
+    const std::size_t more = receive_some(fileno(), std::span(text).subspan(filled));
+    if (more == 0) throw std::runtime_error("end of stream after " + text.substr(0, filled));
+    filled += more;
+  }
+  return text;
+}
+
+std::string Client::receive_line() const {
+  std::string line;
+  while (line.empty() || line.back() != '\n') line += receive(1);
+  return line;
+}
+
+std::string Client::receive_to_end() const {
+  std::string text;
+  std::array<char, 16384> buffer;  // NOLINT(*-member-init): recv fills it
+  while (const std::size_t count = receive_some(fileno(), buffer))
+    text.append(buffer.data(), count);
+  return text;
+}
+
+void Client::end_output() const { ::shutdown(fileno(), SHUT_WR); }
+
+Client wait_until_accepted(const std::string& host, std::uint16_t port) {
+  for (const auto until = Clock::now() + patience;;) {
+    auto client = try_connect(host, port);
+    if (client) return std::move(*client);
+    if (Clock::now() > until) throw std::runtime_error("nobody listens");
+  }
+}
+
+void wait_until_refused(const std::string& host, std::uint16_t port) {
+  const auto until = Clock::now() + patience;
+  while (try_connect(host, port)) {
+    if (Clock::now() > until) throw std::runtime_error("somebody still listens");
+  }
+}
+
+std::size_t echo_all(std::span<const Client> clients, std::span<const std::string> messages) {
+  std::vector<Exchange> exchanges;
+  std::vector<pollfd> polled;
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    exchanges.push_back({.client = &clients[i], .message = &messages[i], .received = {}});
+    polled.push_back({clients[i].fileno(), exchanges.back().events(), 0});
+  }
+  for (std::size_t left = clients.size(); left > 0;) {
+    if (::poll(polled.data(), polled.size(), patience_in_milliseconds) <= 0) break;
+    for (std::size_t i = 0; i < polled.size(); ++i) {
+      pollfd& one = polled.at(i);
+      if (one.fd < 0 || one.revents == 0) continue;
+      const bool alive = exchanges.at(i).go_on(one.revents);
+      one.events = exchanges.at(i).events();
+      if (alive && one.events != 0) continue;
+      one.fd = -1;  // poll passes over it
+      --left;
+    }
+  }
+  std::size_t right = 0;
+  for (const Exchange& exchange : exchanges)
+    right += exchange.received == *exchange.message ? 1 : 0;
+  return right;
+}
+
+}  // namespace support

@@ -1,0 +1,234 @@
+// What the tests of servers share. It imports, so it is the last include of a test.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <new>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+import net.server;
+
+using namespace std::chrono_literals;
+using boost::unit_test::timeout;
+
+// --- what a test leaves behind -----------------------------------------------------------------
+
+// The open descriptors of this process.
+std::set<int> open_descriptors();
+
+// Polls a condition that an event brings about soon: for what tells nobody, as /proc.
+bool soon(const std::function<bool()>& condition, std::chrono::milliseconds within = 5s);
+
+// Requires that the test leaves descriptors, threads and children as it found them, and that
+// nothing was written to stderr but what the test took from `stderr_so_far`.
+class LeavesNothing {
+ public:
+  LeavesNothing();
+  LeavesNothing(const LeavesNothing&) = delete;
+  LeavesNothing& operator=(const LeavesNothing&) = delete;
+  ~LeavesNothing();
+
+  // Returns what was written to stderr and not yet taken.
+  std::string stderr_so_far();
+
+ private:
+  std::set<int> descriptors_;
+  std::size_t threads_;
+};
+
+// --- what tells of events ----------------------------------------------------------------------
+
+// Opens once, for threads and children alike.
+class Gate {
+ public:
+  Gate();
+  Gate(const Gate&) = delete;
+  Gate& operator=(const Gate&) = delete;
+  ~Gate();
+  void open() noexcept;
+  // False if it did not open in time.
+  bool wait(std::chrono::milliseconds within = 10s) const;
+  bool is_open() const { return wait(0ms); }
+
+ private:
+  int descriptor_;
+};
+
+// Holds an object that a process shares with its children.
+template <class T>
+class Shared {
+ public:
+  Shared()
+      : object_(new(::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                           -1, 0)) T{}) {}
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+  ~Shared() { ::munmap(object_, sizeof(T)); }
+  T& operator*() const noexcept { return *object_; }
+  T* operator->() const noexcept { return object_; }
+
+ private:
+  T* object_;
+};
+
+// --- servers and clients -----------------------------------------------------------------------
+
+net::Address loopback();
+
+// Serves in a thread of its own; at the end shuts down, joins, closes, and requires that each
+// connection came to exactly one end.
+class Running {
+ public:
+  explicit Running(net::BaseServer& server);
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  ~Running();
+
+  // Waits until serve_forever has returned; rethrows what it threw.
+  void join();
+  // Shuts down, joins, closes, and checks the sum.
+  net::DrainReport stop(net::Deadline deadline = 5s);
+
+ private:
+  net::BaseServer& server_;
+  std::exception_ptr error_;
+  bool closed_ = false;
+  std::thread thread_;
+};
+
+// Requires that all that was accepted has ended.
+void check_sum(const net::BaseServer& server);
+
+// A connection to a server that fails, instead of waiting for ever. It ends with this object,
+// though children of the test may have copies of its descriptor.
+class Client {
+ public:
+  explicit Client(const net::Address& server);
+  explicit Client(const net::BaseServer& server) : Client(server.server_address()) {}
+  // Over a connection that is there already.
+  explicit Client(net::Socket connected);
+  // With so little room for what it receives that the server's sending stands still soon.
+  static net::Socket slow_reader(const net::BaseServer& server);
+
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+  ~Client();
+
+  void send(std::string_view text);
+  // Receives exactly that many bytes.
+  std::string receive(std::size_t count);
+  // Receives until the server closes.
+  std::string receive_all();
+  std::string ask(std::string_view text) {
+    send(text);
+    return receive(text.size());
+  }
+  // True if the server closes without another byte.
+  bool sees_end() { return receive_all().empty(); }
+  // True if the server closed or cut the connection, whatever it sent before.
+  bool is_closed();
+  void end_sending() { socket.shutdown(net::ShutdownHow::write); }
+  // Resets the connection, as a host does that lost its memory of it.
+  void reset();
+
+  net::Socket socket;
+};
+
+// Counts errors instead of printing them.
+struct QuietHooks : net::ServerHooks {
+  void handle_error(const net::RequestError& error) override {
+    ++errors;
+    phase = error.phase;
+  }
+  std::atomic<int> errors{0};
+  std::atomic<net::Phase> phase{};
+};
+
+// Gives connections little room for what is sent.
+struct SmallBuffers : net::ServerHooks {
+  void server_bind(net::Socket& listener, const net::Address& address) override {
+    listener.setsockopt(net::SocketOption::send_buffer, 4096);
+    net::ServerHooks::server_bind(listener, address);
+  }
+};
+
+// Options whose limits make no test wait.
+net::ServerOptions quick();
+
+// Bytes that no two positions near each other share.
+std::string pattern(std::size_t size, unsigned seed = 0);
+
+// --- handlers and policies ---------------------------------------------------------------------
+
+struct Echo : net::StreamRequestHandler {
+  net::Next handle() {
+    wfile.write(rfile.read_some());
+    return net::Next::keep;
+  }
+};
+
+struct EchoConversation : net::StreamRequestHandler {
+  void handle() {
+    for (auto text = rfile.read_some(); !text.empty(); text = rfile.read_some()) wfile.write(text);
+  }
+};
+
+struct LineEcho : net::StreamRequestHandler {
+  static std::size_t request_size(std::span<const std::byte> received) {
+    return net::line(received);
+  }
+  net::Next handle() {
+    const auto line = rfile.read_line();
+    if (line) wfile.write(*line);
+    return line ? net::Next::keep : net::Next::close;
+  }
+};
+
+using Policies =
+    std::tuple<net::ThreadPool, net::ThreadPerRequest, net::ForkPerRequest, net::Inline>;
+using ThreadPolicies = std::tuple<net::ThreadPool, net::ThreadPerRequest, net::Inline>;
+// Those that run a request beside another.
+using Concurrent = std::tuple<net::ThreadPool, net::ThreadPerRequest, net::ForkPerRequest>;
+
+// A policy with a form of handler.
+template <class H, class P>
+struct With {
+  using Handler = H;
+  using Policy = P;
+  using Server = net::TcpServer<H, P>;
+};
+using EchoForms =
+    std::tuple<With<Echo, net::ThreadPool>, With<Echo, net::ThreadPerRequest>,
+               With<Echo, net::ForkPerRequest>, With<Echo, net::Inline>,
+               With<EchoConversation, net::ThreadPool>,
+               With<EchoConversation, net::ThreadPerRequest>,
+               With<EchoConversation, net::ForkPerRequest>, With<EchoConversation, net::Inline>>;
+
+// Options that let a policy run so many requests at once.
+template <class P>
+typename P::Options at_once(std::size_t count) {
+  if constexpr (requires { typename P::Options{}.workers; }) {
+    return {.workers = count};
+  } else if constexpr (requires { typename P::Options{}.max_threads; }) {
+    return {.max_threads = count};
+  } else if constexpr (requires { typename P::Options{}.max_children; }) {
+    return {.max_children = count};
+  } else {
+    return {};
+  }
+}
