@@ -1,5 +1,6 @@
 #include "echo.hpp"
 
+#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -15,8 +16,6 @@
 #include <system_error>
 #include <utility>
 #include <vector>
-
-#include <spdlog/spdlog.h>
 
 import net.server;
 
@@ -75,8 +74,7 @@ class EndpointHooks final : public net::ServerHooks {
     try {
       function();
     } catch (const std::system_error& error) {
-      throw std::runtime_error("cannot listen on " + endpoint.text + ": " +
-                               error.code().message());
+      throw std::runtime_error("cannot listen on " + endpoint.text + ": " + error.code().message());
     }
   }
 
@@ -101,7 +99,7 @@ extern "C" void stop_on_signal(int signal) {
 }
 
 void handle_signals() {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = stop_on_signal;
   ::sigemptyset(&action.sa_mask);
   for (const int signal : {SIGTERM, SIGINT}) ::sigaction(signal, &action, nullptr);
@@ -116,7 +114,8 @@ void raise_descriptor_limit() {
 }
 
 template <class Policy>
-int serve(const EchoOptions& options, EndpointHooks& hooks, typename Policy::Options policy_options) {
+int serve(const EchoOptions& options, EndpointHooks& hooks,
+          typename Policy::Options policy_options) {
   net::ServerOptions server_options;
   server_options.drain = options.drain;
   const auto addresses = hooks.addresses();
@@ -154,8 +153,7 @@ int run_echo(const EchoOptions& options) {
         hooks.expect(address, endpoint);
       }
     } catch (const std::system_error& error) {
-      throw std::runtime_error("cannot listen on " + endpoint.text + ": " +
-                               error.code().message());
+      throw std::runtime_error("cannot listen on " + endpoint.text + ": " + error.code().message());
     }
   }
   if (options.policy == "thread") return serve<net::ThreadPerRequest>(options, hooks, {});

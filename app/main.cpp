@@ -1,8 +1,11 @@
 // netserve, the demo server.
 
 #include <fcntl.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
@@ -11,10 +14,6 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
-
-#include <CLI/CLI.hpp>
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
 
 #include "echo.hpp"
 #include "endpoint.hpp"
@@ -75,8 +74,8 @@ int parse_and_run(int argc, char** argv) {
   if (std::isnan(drain_seconds)) {  // which is in every range, as CLI11 compares
     return usage(app, "--drain-timeout is a number of seconds");
   }
-  options.drain = std::chrono::round<std::chrono::milliseconds>(
-      std::chrono::duration<double>(drain_seconds));
+  options.drain =
+      std::chrono::round<std::chrono::milliseconds>(std::chrono::duration<double>(drain_seconds));
   return run_echo(options);
 }
 

@@ -60,7 +60,8 @@ function(netserve_dialects)
       endif()
       # The consumer's tools and warnings are for the consumer's code.
       target_compile_options(${target} PRIVATE -w)
-      set_target_properties(${target} PROPERTIES COMPILE_WARNING_AS_ERROR OFF
+      set_target_properties(${target} PROPERTIES
+        COMPILE_WARNING_AS_ERROR OFF EXPORT_COMPILE_COMMANDS OFF
         CXX_CLANG_TIDY "" CXX_CPPCHECK "" CXX_CPPLINT "" CXX_INCLUDE_WHAT_YOU_USE "")
     endforeach()
   endforeach()

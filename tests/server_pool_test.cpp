@@ -131,6 +131,7 @@ BOOST_AUTO_TEST_CASE(a_conversation_that_waits_for_a_worker_too_long_is_shed, *t
   BOOST_TEST(waiting.sees_end());
   holding.send("bye\n");
   BOOST_TEST(holding.sees_end());
+  BOOST_REQUIRE(soon([&] { return server.stats().ended() == 2; }));
   BOOST_TEST((running.stop() == net::DrainReport{}));
   BOOST_TEST(server.stats().shed == 1U);
 }

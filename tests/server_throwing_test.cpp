@@ -84,9 +84,11 @@ void check(Where where, net::Phase phase, bool integer) {
     } else {
       BOOST_TEST(unlucky.sees_end());
     }
+    unlucky.end_sending();
     Client fresh{server};
     BOOST_TEST(fresh.ask("still here") == "still here");
     BOOST_TEST(fresh.sees_end());
+    fresh.end_sending();
     running.stop();
     BOOST_TEST(record->of(phase) == 1);
     BOOST_TEST(record->error_has_address.load());

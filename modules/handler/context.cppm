@@ -19,8 +19,8 @@ enum class Next : std::uint8_t { close, keep };
 /// `self.client_address` and `self.server`. A server makes one for each connection; tests of a
 /// handler may derive their own over a `socket_pair`.
 ///
-/// Thread safety: what tells of the server (`server_address`, `shutdown`, `stopping`, `stats`), from
-/// any thread while the handler lives; the rest, where the handler runs.
+/// Thread safety: what tells of the server (`server_address`, `shutdown`, `stopping`, `stats`),
+/// from any thread while the handler lives; the rest, where the handler runs.
 class RequestContext {
  public:
   RequestContext(const RequestContext&) = delete;

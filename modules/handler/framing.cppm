@@ -11,7 +11,8 @@ export module net.handler:framing;
 
 export namespace net {
 
-/// Returns the size of the first line, with its '\n'; 0 if it has not ended yet. For `request_size`.
+/// Returns the size of the first line, with its '\n'; 0 if it has not ended yet. For
+/// `request_size`.
 std::size_t line(std::span<const std::byte> received) noexcept;
 
 /// Returns the size of a block behind its length, an unsigned number of type `Length` in network

@@ -15,8 +15,8 @@ export namespace net {
 ///     Methods for the derived class: context, request, client_address
 ///     Methods that may be defined by it: setup, handle, finish
 ///
-/// A handler defines `void handle()` or `net::Next handle()`. A `setup` or `finish` of its own never
-/// has to call the base's. In its constructor there is no connection yet.
+/// A handler defines `void handle()` or `net::Next handle()`. A `setup` or `finish` of its own
+/// never has to call the base's. In its constructor there is no connection yet.
 ///
 /// With `net::Next handle()`, a handler of this base is called when there is something to read (the
 /// end of the stream included), reads it through `request()`, and should take all that is there.

@@ -13,10 +13,10 @@ export namespace net {
 /// accepted = served + closed_idle + shed + timed_out + failed + cut + dropped + refused.
 struct Stats {
   // Connections, by how far they are.
-  std::uint64_t accepted = 0;  ///< taken from the kernel, ever
-  std::uint64_t active = 0;    ///< now in a handler, or on the way to one
-  std::uint64_t parked = 0;    ///< now between two requests
-  std::uint64_t lingering = 0; ///< now closed by us, waiting for the peer to close as well
+  std::uint64_t accepted = 0;   ///< taken from the kernel, ever
+  std::uint64_t active = 0;     ///< now in a handler, or on the way to one
+  std::uint64_t parked = 0;     ///< now between two requests
+  std::uint64_t lingering = 0;  ///< now closed by us, waiting for the peer to close as well
 
   // Connections, by how they ended.
   std::uint64_t served = 0;       ///< by the peer's end of stream or the handler's decision

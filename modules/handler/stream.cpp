@@ -26,39 +26,39 @@ namespace {
 constexpr std::size_t block_size = std::size_t{64} * 1024;
 
 // Keeps the last block that a thread gave back, so that serving a request allocates nothing.
-class BlockStore {
- public:
-  BlockStore() noexcept = default;
-  BlockStore(const BlockStore&) = delete;
-  BlockStore& operator=(const BlockStore&) = delete;
-  ~BlockStore() { ::operator delete(kept_); }
+// Both outlive the thread's destructors: buffers of static objects are used after those.
+constinit thread_local std::byte* kept_block = nullptr;
+constinit thread_local bool thread_ends = false;
 
-  std::byte* borrow() {
-    if (kept_ != nullptr) return std::exchange(kept_, nullptr);
-    return static_cast<std::byte*>(::operator new(block_size));
+struct FreesKeptBlock {
+  ~FreesKeptBlock() {
+    thread_ends = true;
+    ::operator delete(std::exchange(kept_block, nullptr));
   }
-  void give_back(std::byte* block) noexcept {
-    if (kept_ == nullptr) {
-      kept_ = block;
-    } else {
-      ::operator delete(block);
-    }
-  }
-
- private:
-  std::byte* kept_ = nullptr;
 };
 
-thread_local BlockStore block_store;
+std::byte* borrow() {
+  if (kept_block != nullptr) return std::exchange(kept_block, nullptr);
+  return static_cast<std::byte*>(::operator new(block_size));
+}
+
+void give_back(std::byte* block) noexcept {
+  if (kept_block != nullptr || thread_ends) {
+    ::operator delete(block);
+    return;
+  }
+  thread_local const FreesKeptBlock frees;
+  kept_block = block;
+}
 
 std::byte* allocate(std::size_t capacity) {
-  if (capacity == block_size) return block_store.borrow();
+  if (capacity == block_size) return borrow();
   return static_cast<std::byte*>(::operator new(capacity));
 }
 
 void release(std::byte* memory, std::size_t capacity) noexcept {
   if (capacity == block_size) {
-    block_store.give_back(memory);
+    give_back(memory);
   } else {
     ::operator delete(memory);
   }
@@ -133,6 +133,7 @@ BufferedStream::BufferedStream(Socket socket) noexcept : socket_(std::move(socke
 BufferedStream::Arrival BufferedStream::receive_now(std::size_t limit) {
   auto room = input_.room(1);
   room = room.first(std::min(room.size(), limit));
+  if (room.empty()) return Arrival::nothing;
   const auto count = socket_.try_recv(room);
   if (!count) return Arrival::nothing;
   if (*count == 0) {
@@ -199,6 +200,7 @@ std::string_view StreamReader::read_some(std::size_t limit) {
 }
 
 std::string_view StreamReader::buffered() const noexcept {
+  Expects(stream_ != nullptr);
   return text(stream_->input().content());
 }
 
@@ -210,7 +212,7 @@ std::optional<std::string_view> StreamReader::read_line(std::size_t limit) {
     const auto held = text(input.content());
     const auto end = held.substr(0, limit).find('\n', searched);
     if (end != std::string_view::npos) return text(input.take(end + 1));
-    if (held.size() >= limit) throw_too_long("a line", limit);
+    if (held.size() > limit) throw_too_long("a line", limit);
     searched = held.size();
     if (!(input.empty() ? stream_->receive() : stream_->receive_rest(whole))) break;
   }

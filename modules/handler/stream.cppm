@@ -77,8 +77,9 @@ class BufferedStream {
   void set_rest_limit(std::chrono::milliseconds limit) noexcept { rest_limit_ = limit; }
   bool ended() const noexcept { return ended_; }
 
-  /// Sends all of the bytes, after what is pending. Up to the write buffer, what the socket does not
-  /// take at once becomes pending; beyond it, waits. Each wait is bounded by the socket's timeout.
+  /// Sends all of the bytes, after what is pending. Up to the write buffer, what the socket does
+  /// not take at once becomes pending; beyond it, waits. Each wait is bounded by the socket's
+  /// timeout.
   void write(std::span<const std::byte> bytes);
   /// Sends what is pending without waiting; true if nothing is left.
   bool flush_now();

@@ -55,8 +55,8 @@ BaseServer::BaseServer(std::span<const Address> addresses, const ServerOptions& 
                        ServerHooks* hooks) {
   Expects(!addresses.empty());
   Expects(maker != nullptr && policy != nullptr);
-  core_ = std::make_unique<ServerCore>(addresses, options, std::move(maker), std::move(policy),
-                                       hooks);
+  core_ =
+      std::make_unique<ServerCore>(addresses, options, std::move(maker), std::move(policy), hooks);
   if (options.bind_and_activate) {
     core_->bind();
     core_->activate();

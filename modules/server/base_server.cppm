@@ -69,10 +69,9 @@ class BaseServer {
   void restart() noexcept;
 
   /// Closes: stops serving, takes the connections that the kernel has completed already, closes the
-  /// listeners, lets requests in hand be served, and cuts what is left at `deadline`. Returns within
-  /// 100 ms of it, even if handlers are stuck in foreign code. A second call returns the first
-  /// report. Throws `std::errc::resource_deadlock_would_occur` in a handler or a
-  /// hook.
+  /// listeners, lets requests in hand be served, and cuts what is left at `deadline`. Returns
+  /// within 100 ms of it, even if handlers are stuck in foreign code. A second call returns the
+  /// first report. Throws `std::errc::resource_deadlock_would_occur` in a handler or a hook.
   DrainReport server_close(Deadline deadline);
   /// Does so within the drain limit of the options.
   DrainReport server_close();

@@ -109,7 +109,8 @@ void Child::collect() noexcept {
   reap(P_PIDFD, descriptor_);
   ::close(std::exchange(descriptor_, -1));
   const Outcome outcome = slot.outcome.exchange(Outcome::none);
-  // A connection that is somebody else's now is not shut down: our copy of it goes, and that is all.
+  // A connection that is somebody else's now is not shut down: our copy of it goes, and that is
+  // all.
   if (slot.detached.exchange(false)) connection.socket().close();
   slot.process.store(0);
   connection.end(outcome != Outcome::none ? outcome : Outcome::failed);

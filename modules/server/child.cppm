@@ -16,10 +16,10 @@ export namespace net {
 ///
 /// The child closes the listeners and the connections of others, blocks SIGINT and SIGTERM (so that
 /// draining is the parent's decision), runs the request, and ends by `_exit`: no destructor, no
-/// atexit function and no buffer of stdio of the parent runs twice. Only async-signal-safe functions
-/// are safe there if the host has other threads: fork(2). What it counts reaches the parent's
-/// `Stats`. No SIGCHLD handler is needed, no other child is ever waited for, and a host that ignores
-/// SIGCHLD is allowed.
+/// atexit function and no buffer of stdio of the parent runs twice. Only async-signal-safe
+/// functions are safe there if the host has other threads: fork(2). What it counts reaches the
+/// parent's `Stats`. No SIGCHLD handler is needed, no other child is ever waited for, and a host
+/// that ignores SIGCHLD is allowed.
 class Child {
  public:
   Child() noexcept = default;

@@ -46,8 +46,8 @@ Closer::~Closer() { close_all(); }
 void Closer::add(Socket socket) noexcept {
   const std::lock_guard lock(mutex_);
   try {
-    Lingering& added = lingering_.emplace_back(
-        *this, std::move(socket), coarse_after(coarse_now(), milliseconds_), bytes_);
+    Lingering& added = lingering_.emplace_back(*this, std::move(socket),
+                                               coarse_after(coarse_now(), milliseconds_), bytes_);
     try {
       poller_.add(added.socket.fileno(), added);
     } catch (const std::exception&) {

@@ -285,9 +285,8 @@ bool Connection::wait_for_more() noexcept {
     } else {
       stream().input().shrink();
       const bool partial = request_since_ != 0;
-      const CoarseTime limit =
-          partial ? coarse_after(request_since_, limits().request.count())
-                  : coarse_after(coarse_now(), limits().idle.count());
+      const CoarseTime limit = partial ? coarse_after(request_since_, limits().request.count())
+                                       : coarse_after(coarse_now(), limits().idle.count());
       if (!socket().wait_to_receive(deadline_at(limit))) {
         expire(partial ? Outcome::timed_out : Outcome::closed_idle);
       }
@@ -363,8 +362,7 @@ bool Connection::edge(std::uint32_t events) noexcept {
       if (claim()) return true;
       seen = state();
     } else if (seen != State::running ||
-               state_.compare_exchange_weak(seen, State::running_more,
-                                            std::memory_order_acq_rel)) {
+               state_.compare_exchange_weak(seen, State::running_more, std::memory_order_acq_rel)) {
       return false;
     }
   }

@@ -47,9 +47,17 @@ enum class Outcome : std::uint8_t {
 class Connection final : public RequestContext {
  public:
   enum class State : std::uint8_t {
-    running, running_more, parked, waiting, shedding, gone, abandoned };
+    running,
+    running_more,
+    parked,
+    waiting,
+    shedding,
+    gone,
+    abandoned
+  };
 
-  Connection(ServerCore& core, Socket socket, const Address& peer, const Address& listener) noexcept;
+  Connection(ServerCore& core, Socket socket, const Address& peer,
+             const Address& listener) noexcept;
   ~Connection() override;
 
   // RequestContext

@@ -2,7 +2,6 @@ module;
 
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -156,8 +155,8 @@ std::int64_t ServerCore::sweep_interval() const noexcept {
   if (page.draining.load(std::memory_order_relaxed) || paused_.load(std::memory_order_relaxed)) {
     return 10;
   }
-  const auto shortest = std::min({options.limits.request, options.limits.idle, options.limits.send,
-                                  options.linger});
+  const auto shortest =
+      std::min({options.limits.request, options.limits.idle, options.limits.send, options.linger});
   return std::clamp<std::int64_t>(shortest.count() / 8, 5, 1000);
 }
 
@@ -223,13 +222,10 @@ void ServerCore::welcome(int descriptor, std::span<const std::byte> peer,
   accepted_.fetch_add(1, std::memory_order_relaxed);
   std::unique_ptr<Connection> made;
   try {
-    Socket socket = Socket::adopt(descriptor);
-    made = std::make_unique<Connection>(*this, std::move(socket), Address::from_native(peer),
-                                        listener.address());
+    made = std::make_unique<Connection>(*this, Socket::adopt_unchecked(descriptor),
+                                        Address::from_native(peer), listener.address());
   } catch (const std::exception&) {
-    // No memory for it.
-    ::close(descriptor);
-    count(Outcome::dropped);
+    count(Outcome::dropped);  // no memory for it; its socket has closed it
     return;
   }
   Connection& connection = *made.release();
@@ -272,9 +268,9 @@ void ServerCore::accept_failed(const Listener& listener, int error) noexcept {
   accept_errors_.fetch_add(1, std::memory_order_relaxed);
   if (Listener::verdict(error) != Listener::Verdict::exhausted) return;
   try {
-    hooks().report({Event::Kind::accept_error,
-                    "cannot accept on " + listener.address().to_string() + " for now: " +
-                        std::system_category().message(error)});
+    hooks().report(
+        {Event::Kind::accept_error, "cannot accept on " + listener.address().to_string() +
+                                        " for now: " + std::system_category().message(error)});
   } catch (...) {
     page.counters.hook_errors.fetch_add(1, std::memory_order_relaxed);
   }

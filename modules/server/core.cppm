@@ -1,5 +1,6 @@
 /// \file
-/// `net.server:core`, internal: what the connections, the listeners and the loop of one server share.
+/// `net.server:core`, internal: what the connections, the listeners and the loop of one server
+/// share.
 module;
 
 #include <array>
@@ -167,7 +168,7 @@ class ServerCore {
   bool cutting_ = false;
   bool policy_drained_ = false;
   std::atomic<bool> room_made_{false};  // a connection ended since
-  std::atomic<bool> paused_{false};  // some listener waits for descriptors or memory
+  std::atomic<bool> paused_{false};     // some listener waits for descriptors or memory
   std::exception_ptr last_listener_error_;
   std::array<std::atomic<std::uint64_t>, 9> outcomes_{};
   std::atomic<std::uint64_t> accepted_{0};

@@ -1,11 +1,11 @@
 module;
 
 #include <cstddef>
+#include <exception>
 #include <gsl/assert>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <exception>
 #include <utility>
 
 module net.server;

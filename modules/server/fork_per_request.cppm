@@ -30,8 +30,8 @@ class ForkPerRequest {
   /// Kills the children that are left.
   ~ForkPerRequest();
 
-  /// Throws `resource_unavailable_try_again` or `not_enough_memory` if the system has no process and
-  /// no child is running whose end could make room.
+  /// Throws `resource_unavailable_try_again` or `not_enough_memory` if the system has no process
+  /// and no child is running whose end could make room.
   void process(Request request);
   DrainReport drain(Deadline deadline);
 

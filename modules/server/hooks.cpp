@@ -33,8 +33,8 @@ using Turns = std::array<Turn, 8>;
 // lines. Hence shared memory, and hence never unmapped.
 Turns& turns() {
   static Turns* const shared = [] {
-    void* const memory = ::mmap(nullptr, sizeof(Turns), PROT_READ | PROT_WRITE,
-                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* const memory =
+        ::mmap(nullptr, sizeof(Turns), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory != MAP_FAILED) return new (memory) Turns;
     static Turns own;
     return &own;

@@ -51,8 +51,8 @@ std::size_t Listener::accept(std::size_t most) noexcept {
   for (std::size_t count = 0; count < most;) {
     sockaddr_storage storage{};
     socklen_t size = sizeof storage;
-    const int descriptor = ::accept4(socket_.fileno(), reinterpret_cast<sockaddr*>(&storage),
-                                     &size, SOCK_CLOEXEC);
+    const int descriptor =
+        ::accept4(socket_.fileno(), reinterpret_cast<sockaddr*>(&storage), &size, SOCK_CLOEXEC);
     if (descriptor >= 0) {
       back_off_ = 0;
       ++count;

@@ -29,7 +29,7 @@ struct ServerOptions {
   bool bind_and_activate = true;
 
   /// How long `handle_request` waits; nothing is for ever. Python: `timeout`.
-  std::optional<std::chrono::nanoseconds> timeout;
+  std::optional<std::chrono::nanoseconds> timeout = std::nullopt;
 
   Limits limits;  ///< of each connection: request, idle, send
 

@@ -120,9 +120,8 @@ void ParkingLot::want_output(Connection& connection, bool wanted) noexcept {
 
 void ParkingLot::retire(Connection* connection) noexcept {
   connection->next_retired = state_->retired.load(std::memory_order_relaxed);
-  while (!state_->retired.compare_exchange_weak(connection->next_retired, connection,
-                                                std::memory_order_release,
-                                                std::memory_order_relaxed)) {
+  while (!state_->retired.compare_exchange_weak(
+      connection->next_retired, connection, std::memory_order_release, std::memory_order_relaxed)) {
   }
 }
 

@@ -66,10 +66,10 @@ class PolicyContext {
 };
 
 /// Runs requests. `process` is called by the serving thread (of each server that shares the policy)
-/// with requests that have something to do: a conversation just accepted, or a connection whose next
-/// request is here. It should return soon. An exception from it drops the connection and is counted.
-/// `drain` is called once, when the server has no connection left or the time is over: the policy
-/// ends its threads, and tells what it could not.
+/// with requests that have something to do: a conversation just accepted, or a connection whose
+/// next request is here. It should return soon. An exception from it drops the connection and is
+/// counted. `drain` is called once, when the server has no connection left or the time is over: the
+/// policy ends its threads, and tells what it could not.
 template <class P>
 concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline) {
   typename P::Options;

@@ -108,8 +108,7 @@ std::span<epoll_event> wait_for_events(int epoll, std::span<epoll_event> room, D
     timeout = gsl::narrow_cast<int>(
         std::min<std::chrono::milliseconds::rep>(left, std::numeric_limits<int>::max()));
   }
-  const int count =
-      ::epoll_wait(epoll, room.data(), gsl::narrow_cast<int>(room.size()), timeout);
+  const int count = ::epoll_wait(epoll, room.data(), gsl::narrow_cast<int>(room.size()), timeout);
   if (count < 0 && errno != EINTR) throw_system_error(errno, "epoll_wait");
   return room.first(gsl::narrow_cast<std::size_t>(std::max(count, 0)));
 }

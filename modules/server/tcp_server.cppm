@@ -81,8 +81,8 @@ export namespace net {
 ///     net::TcpServer<Echo, net::ForkPerRequest> server{address, hooks, options};
 ///
 /// After the address (or a span of several), in any order, each at most once and each optional:
-/// `ServerOptions`; the policy's `Options`, or a `SharedPolicy`; hooks; a factory of handlers, which
-/// is called with a `RequestContext&` or with nothing, concurrently.
+/// `ServerOptions`; the policy's `Options`, or a `SharedPolicy`; hooks; a factory of handlers,
+/// which is called with a `RequestContext&` or with nothing, concurrently.
 template <class Handler, class Policy = ThreadPool>
 class TcpServer : public BaseServer {
   static_assert(RequestHandler<Handler>,

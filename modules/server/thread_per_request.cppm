@@ -15,8 +15,8 @@ import :request;
 export namespace net {
 
 /// Runs each request in a thread made for it; a conversation keeps its thread to its end. Between
-/// requests a connection is parked and has none. Python: `ThreadingMixIn`, whose threads are as many
-/// as there are clients.
+/// requests a connection is parked and has none. Python: `ThreadingMixIn`, whose threads are as
+/// many as there are clients.
 ///
 /// At `max_threads`, requests wait in order for a thread to end. The threads block all signals.
 class ThreadPerRequest {

@@ -107,8 +107,8 @@ struct ThreadPool::State {
     }
   }
 
-  // A worker without work keeps watch if nobody does, else it sleeps: whenever one sleeps, one keeps
-  // watch.
+  // A worker without work keeps watch if nobody does, else it sleeps: whenever one sleeps, one
+  // keeps watch.
   void sleep(std::unique_lock<std::mutex>& lock) {
     if (sentinel) {
       ++sleeping;
@@ -192,19 +192,19 @@ struct ThreadPool::State {
   ParkingLot& lot;
   std::mutex mutex;
   RequestQueue ready;
-  std::uint64_t progress = 0;       // requests taken from the queue
-  bool polling = false;             // a worker is in lot.wait
-  bool emptied = true;              // since the last tick, all that was ready was taken
+  std::uint64_t progress = 0;  // requests taken from the queue
+  bool polling = false;        // a worker is in lot.wait
+  bool emptied = true;         // since the last tick, all that was ready was taken
   bool handing_over = false;
   unsigned short_handlers = 0;
   std::condition_variable idle;
-  std::size_t sleeping = 0;         // workers in `idle` that nobody called yet
-  std::size_t calls = 0;            // calls that no worker has heard yet
+  std::size_t sleeping = 0;  // workers in `idle` that nobody called yet
+  std::size_t calls = 0;     // calls that no worker has heard yet
   std::condition_variable watch;
-  bool sentinel = false;            // a worker keeps watch, or
-  bool sentinel_due = false;        // is called to do so
-  bool sentinel_asleep = false;     // and needs to be told when there is something to watch over
-  bool called = false;              // and is called to the queue
+  bool sentinel = false;         // a worker keeps watch, or
+  bool sentinel_due = false;     // is called to do so
+  bool sentinel_asleep = false;  // and needs to be told when there is something to watch over
+  bool called = false;           // and is called to the queue
   bool stopping = false;
   std::condition_variable ended;
   std::size_t running = 0;

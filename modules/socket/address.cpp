@@ -82,9 +82,10 @@ Address::Address(std::string_view host, std::uint16_t port) : storage_{} {
 
 Address Address::from_native(std::span<const std::byte> sockaddr) {
   const auto family = number_of(sockaddr);
+  // The kernel ends the longest path with a NUL beyond sockaddr_un: unix(7), BUGS.
   const bool fits = family == AF_INET    ? sockaddr.size() == sizeof(sockaddr_in)
                     : family == AF_INET6 ? sockaddr.size() == sizeof(sockaddr_in6)
-                    : family == AF_UNIX  ? sockaddr.size() <= sizeof(sockaddr_un)
+                    : family == AF_UNIX  ? sockaddr.size() <= sizeof(sockaddr_un) + 1
                                          : sockaddr.empty();
   if (!fits) {
     const bool known = family == AF_INET || family == AF_INET6 || family == AF_UNIX;

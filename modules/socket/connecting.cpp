@@ -23,6 +23,7 @@ std::vector<Address> resolve(std::string_view host, std::uint16_t port,
   if (name.size() > 2 && name.front() == '[' && name.back() == ']') {
     name = name.substr(1, name.size() - 2);
   }
+  if (name.find('\0') != std::string::npos) throw_system_error(EINVAL, "resolve \"" + name + '"');
   addrinfo hints{};
   hints.ai_family = options.family == Family::ipv4   ? AF_INET
                     : options.family == Family::ipv6 ? AF_INET6

@@ -40,8 +40,8 @@ Socket create_server(const Address& address, const ListenOptions& options = {});
 /// Returns a TCP socket connected to `address` within `deadline`.
 Socket create_connection(const Address& address, Deadline deadline = Deadline::never());
 
-/// Returns a TCP socket connected to `host`: tries its addresses in order, the deadline running over
-/// all of them, and throws the last one's error if none answers. Python: `create_connection`.
+/// Returns a TCP socket connected to `host`: tries its addresses in order, the deadline running
+/// over all of them, and throws the last one's error if none answers. Python: `create_connection`.
 Socket create_connection(std::string_view host, std::uint16_t port,
                          Deadline deadline = Deadline::never());
 

@@ -22,7 +22,10 @@ class Deadline {
   template <class Rep, class Period>
   Deadline(std::chrono::duration<Rep, Period> from_now) {
     using Years = std::chrono::duration<double, std::chrono::years::period>;
-    if (Years(from_now).count() < 100) {
+    const double years = Years(from_now).count();
+    if (years <= -100) {
+      point_ = Clock::time_point::min();
+    } else if (years < 100) {
       point_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(from_now);
     }
   }

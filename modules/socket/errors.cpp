@@ -26,9 +26,11 @@ class ResolverCategory final : public std::error_category {
   std::string message(int code) const override { return ::gai_strerror(code); }
   std::error_condition default_error_condition(int code) const noexcept override {
     switch (code) {
+      case EAI_NODATA:
       case EAI_NONAME: return std::errc::no_such_device_or_address;
       case EAI_AGAIN: return std::errc::resource_unavailable_try_again;
       case EAI_MEMORY: return std::errc::not_enough_memory;
+      case EAI_ADDRFAMILY:
       case EAI_FAMILY: return std::errc::address_family_not_supported;
       case EAI_SERVICE:
       case EAI_BADFLAGS:

@@ -1,9 +1,9 @@
 /// \file
 /// Module `net.socket`: sockets as Python's `socket` has them, owned by objects and typed.
 ///
-/// A `Socket` owns one descriptor. It moves, it does not copy, and it closes at the end of its life.
-/// An `Address` is numeric; names become addresses through `resolve`. A `Deadline` is a point on the
-/// steady clock, and a duration converts to it, so both of these say the same:
+/// A `Socket` owns one descriptor. It moves, it does not copy, and it closes at the end of its
+/// life. An `Address` is numeric; names become addresses through `resolve`. A `Deadline` is a point
+/// on the steady clock, and a duration converts to it, so both of these say the same:
 ///
 ///     net::Socket peer = net::create_connection("localhost", 8080, 5s);
 ///     peer.sendall(net::bytes("hello\n"), 2s);

@@ -101,6 +101,16 @@ Socket Socket::adopt(int descriptor) {
   if (::getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size) != 0) {
     throw_system_error(errno, "adopt descriptor " + std::to_string(descriptor));
   }
+  int listening = 0;
+  ::getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size);
+  const int flags = ::fcntl(descriptor, F_GETFL);
+  if (listening != 0 && ::fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) != 0) {
+    throw_system_error(errno, "adopt: fcntl");
+  }
+  return adopt_unchecked(descriptor);
+}
+
+Socket Socket::adopt_unchecked(int descriptor) noexcept {
   Socket socket;
   socket.descriptor_ = descriptor;
   return socket;
@@ -159,9 +169,7 @@ std::pair<Socket, Address> Socket::accept() {
     const int descriptor =
         ::accept4(descriptor_, reinterpret_cast<sockaddr*>(&storage), &size, SOCK_CLOEXEC);
     if (descriptor >= 0) {
-      Socket connection;
-      connection.descriptor_ = descriptor;
-      return {std::move(connection),
+      return {adopt_unchecked(descriptor),
               Address::from_native(std::as_bytes(std::span(&storage, 1)).first(size))};
     }
     if (errno == EINTR) continue;
@@ -190,15 +198,14 @@ void Socket::connect(const Address& address, Deadline deadline) {
 }
 
 std::optional<std::size_t> Socket::try_recv(std::span<std::byte> into) {
+  if (into.empty()) return 0;
   for (;;) {
     const auto count = ::recv(descriptor_, into.data(), into.size(), MSG_DONTWAIT);
     if (count >= 0) {
       const auto size = gsl::narrow_cast<std::size_t>(count);
-      if (!into.empty()) {
-        last_receive_ = size == 0             ? Received::end
-                        : size < into.size() ? Received::all
-                                             : Received::perhaps_more;
-      }
+      last_receive_ = size == 0            ? Received::end
+                      : size < into.size() ? Received::all
+                                           : Received::perhaps_more;
       return size;
     }
     if (errno == EAGAIN) {
@@ -337,7 +344,10 @@ Deadline Socket::send_limit() const {
 
 Socket::Wait Socket::poll(short events, Deadline deadline) const {
   std::array<pollfd, 2> polled{{{descriptor_, events, 0}, {end_signal_, POLLIN, 0}}};
+  // poll(2) would pass over it, and wait.
+  if (descriptor_ < 0) fail(EBADF, "poll");
   bool ending = false;
+  bool quiet_first = false;
   for (;;) {
     const bool watch_end = events == POLLIN && end_signal_ >= 0 && !ending;
     const int ready = ::poll(polled.data(), watch_end ? 2 : 1, poll_milliseconds(deadline));
@@ -346,9 +356,11 @@ Socket::Wait Socket::poll(short events, Deadline deadline) const {
     if (ready > 0) {
       // The server drains: from here on, silence ends the input.
       ending = true;
-      deadline = std::min(deadline, Deadline(end_quiet_));
+      const Deadline quiet(end_quiet_);
+      quiet_first = quiet <= deadline;
+      deadline = std::min(deadline, quiet);
     } else if (deadline.passed()) {
-      return ending ? Wait::ended : Wait::late;
+      return quiet_first ? Wait::ended : Wait::late;
     }
   }
 }
@@ -362,16 +374,14 @@ Socket::Wait Socket::wait(short events, Deadline deadline, std::string_view call
   return outcome;
 }
 
-bool Socket::wait_to_receive(Deadline deadline) {
-  return poll(POLLIN, deadline) == Wait::ready;
-}
+bool Socket::wait_to_receive(Deadline deadline) { return poll(POLLIN, deadline) == Wait::ready; }
 
 std::pair<Socket, Socket> socket_pair(SocketType type) {
   std::array<int, 2> pair{};
   if (::socketpair(AF_UNIX, native_type(type) | SOCK_CLOEXEC, 0, pair.data()) != 0) {
     throw_system_error(errno, "socketpair");
   }
-  return {Socket::adopt(pair[0]), Socket::adopt(pair[1])};
+  return {Socket::adopt_unchecked(pair[0]), Socket::adopt_unchecked(pair[1])};
 }
 
 }  // namespace net

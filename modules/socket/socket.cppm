@@ -25,15 +25,15 @@ enum class ShutdownHow : std::uint8_t { read, write, both };
 
 /// Names the options that `setsockopt` knows without level and number. Flags are 0 or 1.
 enum class SocketOption : std::uint8_t {
-  reuse_address,    ///< SO_REUSEADDR, socket(7): bind while old connections are in TIME_WAIT
-  reuse_port,       ///< SO_REUSEPORT, socket(7): several sockets on one port, spread by the kernel
-  keep_alive,       ///< SO_KEEPALIVE, socket(7)
-  receive_buffer,   ///< SO_RCVBUF, socket(7), bytes; the kernel doubles it
-  send_buffer,      ///< SO_SNDBUF, socket(7), bytes; the kernel doubles it
-  no_delay,         ///< TCP_NODELAY, tcp(7): do not wait for more to send
-  user_timeout,     ///< TCP_USER_TIMEOUT, tcp(7), milliseconds
-  defer_accept,     ///< TCP_DEFER_ACCEPT, tcp(7), seconds
-  ipv6_only,        ///< IPV6_V6ONLY, ipv6(7): no IPv4 clients on an IPv6 listener
+  reuse_address,   ///< SO_REUSEADDR, socket(7): bind while old connections are in TIME_WAIT
+  reuse_port,      ///< SO_REUSEPORT, socket(7): several sockets on one port, spread by the kernel
+  keep_alive,      ///< SO_KEEPALIVE, socket(7)
+  receive_buffer,  ///< SO_RCVBUF, socket(7), bytes; the kernel doubles it
+  send_buffer,     ///< SO_SNDBUF, socket(7), bytes; the kernel doubles it
+  no_delay,        ///< TCP_NODELAY, tcp(7): do not wait for more to send
+  user_timeout,    ///< TCP_USER_TIMEOUT, tcp(7), milliseconds
+  defer_accept,    ///< TCP_DEFER_ACCEPT, tcp(7), seconds
+  ipv6_only,       ///< IPV6_V6ONLY, ipv6(7): no IPv4 clients on an IPv6 listener
 };
 
 /// Views text as the bytes that `send` takes. The text must outlive the view.
@@ -67,8 +67,10 @@ class Socket {
   explicit Socket(Family family, SocketType type = SocketType::stream);
 
   /// Takes ownership of a descriptor. Throws `bad_file_descriptor` or `not_a_socket`, and leaves
-  /// the descriptor alone then. Python: `socket.socket(fileno=…)`.
+  /// the descriptor alone then. A listener becomes non-blocking. Python: `socket.socket(fileno=…)`.
   static Socket adopt(int descriptor);
+  /// Does the same for a descriptor that is known to be a connection, without asking the system.
+  static Socket adopt_unchecked(int descriptor) noexcept;
 
   Socket(Socket&& other) noexcept;
   Socket& operator=(Socket&& other) noexcept;
@@ -96,8 +98,8 @@ class Socket {
   /// Receives without waiting; nothing if nothing is there.
   std::optional<std::size_t> try_recv(std::span<std::byte> into);
 
-  /// Waits until a receive would not wait; false if that is not so at `deadline`, or if the input
-  /// was ended meanwhile (`end_input_on`). poll(2).
+  /// Waits until a receive would not wait; false if that is not so at `deadline` (which alone
+  /// bounds this wait), or if the input was ended meanwhile (`end_input_on`). poll(2).
   bool wait_to_receive(Deadline deadline);
 
   /// Sends some of the bytes, at least one, waiting for room if need be; returns how many. send(2).
