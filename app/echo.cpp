@@ -38,6 +38,7 @@ class EndpointHooks final : public net::ServerHooks {
 
   std::vector<net::Address> addresses() const {
     std::vector<net::Address> addresses;
+    addresses.reserve(expected_.size());
     for (const Expected& expected : expected_) addresses.push_back(expected.address);
     return addresses;
   }

@@ -138,7 +138,8 @@ void Socket::fail(int error, std::string_view call) const {
   std::string what(call);
   sockaddr_storage storage{};
   socklen_t size = sizeof storage;
-  if (::getpeername(descriptor_, reinterpret_cast<sockaddr*>(&storage), &size) == 0 && size > 2) {
+  if (descriptor_ >= 0 &&
+      ::getpeername(descriptor_, reinterpret_cast<sockaddr*>(&storage), &size) == 0 && size > 2) {
     what += " with " +
             Address::from_native(std::as_bytes(std::span(&storage, 1)).first(size)).to_string();
   }
