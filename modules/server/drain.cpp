@@ -58,6 +58,8 @@ DrainReport ServerCore::drain(Deadline deadline, const Stats& before) {
 
   if (registry.size() > 0) {
     cutting_ = true;
+    // First those that nobody serves: no worker that the cut frees takes one up.
+    sweep(coarse_now());
     cut_all();
     kill_children();
     next_sweep_ = 0;
