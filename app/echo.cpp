@@ -4,22 +4,19 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
-#include <optional>
 #include <span>
-#include <stdexcept>
 #include <string>
-#include <system_error>
-#include <utility>
-#include <vector>
+
+#include "endpoint_hooks.hpp"
+#include "signal_thread.hpp"
 
 import net.server;
 
 namespace {
+
+// --handler and --framing, in their four combinations.
 
 struct Echo : net::StreamRequestHandler {
   net::Next handle() {
@@ -28,83 +25,27 @@ struct Echo : net::StreamRequestHandler {
   }
 };
 
-// Binds each endpoint, and says which one could not be bound.
-class EndpointHooks final : public net::ServerHooks {
- public:
-  // An address, and the endpoint that it came from.
-  void expect(const net::Address& address, const Endpoint& endpoint) {
-    expected_.push_back({address, &endpoint, {}});
+struct EchoLines : net::StreamRequestHandler {
+  static std::size_t request_size(std::span<const std::byte> received) {
+    return net::line(received);
   }
-
-  std::vector<net::Address> addresses() const {
-    std::vector<net::Address> addresses;
-    addresses.reserve(expected_.size());
-    for (const Expected& expected : expected_) addresses.push_back(expected.address);
-    return addresses;
+  net::Next handle() {
+    if (const auto line = rfile.read_line()) wfile.write(*line);
+    return net::Next::keep;
   }
-
-  void server_bind(net::Socket& listener, const net::Address& address) override {
-    Expected& expected = expected_.at(bound_++);
-    naming(*expected.endpoint, [&] {
-      listener.bind(common_port(address, *expected.endpoint));
-      expected.bound = listener.getsockname();
-    });
-  }
-
-  void server_activate(net::Socket& listener, int request_queue_size) override {
-    naming(*expected_.at(activated_++).endpoint, [&] { listener.listen(request_queue_size); });
-  }
-
- private:
-  struct Expected {
-    net::Address address;
-    const Endpoint* endpoint;
-    std::optional<net::Address> bound;
-  };
-
-  // The addresses of one name get one port, also if the system picks it.
-  net::Address common_port(const net::Address& address, const Endpoint& endpoint) const {
-    for (const Expected& other : expected_) {
-      if (other.endpoint == &endpoint && other.bound) return address.with_port(other.bound->port());
-    }
-    return address;
-  }
-
-  template <class F>
-  static void naming(const Endpoint& endpoint, F function) {
-    try {
-      function();
-    } catch (const std::system_error& error) {
-      throw std::runtime_error("cannot listen on " + endpoint.text + ": " + error.code().message());
-    }
-  }
-
-  std::vector<Expected> expected_;
-  std::size_t bound_ = 0;
-  std::size_t activated_ = 0;
 };
 
-// What the signal handler asks to stop.
-std::atomic<net::BaseServer*> serving{nullptr};
-static_assert(std::atomic<net::BaseServer*>::is_always_lock_free);
-
-extern "C" void stop_on_signal(int signal) {
-  static std::atomic<bool> asked{false};
-  net::BaseServer* const server = serving.load();
-  if (server == nullptr) ::_exit(128 + signal);
-  if (asked.exchange(true)) {
-    server->kill_children();
-    ::_exit(128 + signal);
+struct Conversation : net::StreamRequestHandler {
+  void handle() {
+    for (auto text = rfile.read_some(); !text.empty(); text = rfile.read_some()) wfile.write(text);
   }
-  server->shutdown();
-}
+};
 
-void handle_signals() {
-  struct sigaction action{};
-  action.sa_handler = stop_on_signal;
-  ::sigemptyset(&action.sa_mask);
-  for (const int signal : {SIGTERM, SIGINT}) ::sigaction(signal, &action, nullptr);
-}
+struct ConversationOfLines : net::StreamRequestHandler {
+  void handle() {
+    while (const auto line = rfile.read_line()) wfile.write(*line);
+  }
+};
 
 // A connection is a descriptor, and the hard limit is what the system allows us anyway.
 void raise_descriptor_limit() {
@@ -114,20 +55,33 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-template <class Policy>
-int serve(const EchoOptions& options, EndpointHooks& hooks,
-          typename Policy::Options policy_options) {
-  net::ServerOptions server_options;
-  server_options.drain = options.drain;
+net::Overload overload(const EchoOptions& options) {
+  if (options.overload == "reject") return net::Overload::reject;
+  if (options.overload == "evict-idle") return net::Overload::evict_idle;
+  return net::Overload::wait;
+}
+
+net::ServerOptions server_options(const EchoOptions& options) {
+  net::ServerOptions result;
+  result.max_connections = options.max_connections;
+  result.overload = overload(options);
+  result.limits = {.request = options.request, .idle = options.idle, .send = options.send};
+  result.drain = options.drain;
+  return result;
+}
+
+template <class Handler, class Policy>
+int serve(const EchoOptions& options, typename Policy::Options policy_options) {
+  EndpointHooks hooks(options.endpoints);
   const auto addresses = hooks.addresses();
-  net::TcpServer<Echo, Policy> server(std::span<const net::Address>(addresses), server_options,
-                                      policy_options, hooks);
+  SignalThread::block();
+  net::TcpServer<Handler, Policy> server(std::span<const net::Address>(addresses),
+                                         server_options(options), policy_options, hooks);
+  const SignalThread signals(server, options.stats);
   std::string description = options.policy;
   if constexpr (requires { server.policy().workers(); }) {
     description += ", " + std::to_string(server.policy().workers()) + " workers";
   }
-  serving.store(&server);
-  handle_signals();
   for (std::size_t i = 0; i < server.listeners(); ++i) {
     std::printf("echo on tcp://%s (%s)\n", server.server_address(i).to_string().c_str(),
                 description.c_str());
@@ -135,30 +89,34 @@ int serve(const EchoOptions& options, EndpointHooks& hooks,
   std::fflush(stdout);
   server.serve_forever();
   const net::DrainReport report = server.server_close();
+  if (options.stats) spdlog::info("{}", describe(server.stats()));
   spdlog::info("drained {}, closed idle {}, cut {}, dropped {}, stuck {}", report.drained,
                report.closed_idle, report.cut, report.dropped, report.stuck);
-  spdlog::shutdown();
   // The server's destructor would wait for a handler that is stuck.
   if (report.stuck > 0) ::_exit(3);
   return EXIT_SUCCESS;
+}
+
+template <class Handler>
+int serve(const EchoOptions& options) {
+  const net::Overload full = overload(options);
+  if (options.policy == "thread") {
+    return serve<Handler, net::ThreadPerRequest>(options, {.overload = full});
+  }
+  if (options.policy == "fork") {
+    return serve<Handler, net::ForkPerRequest>(options, {.overload = full});
+  }
+  if (options.policy == "inline") return serve<Handler, net::Inline>(options, {});
+  return serve<Handler, net::ThreadPool>(options, {.workers = options.workers, .overload = full});
 }
 
 }  // namespace
 
 int run_echo(const EchoOptions& options) {
   raise_descriptor_limit();
-  EndpointHooks hooks;
-  for (const Endpoint& endpoint : options.endpoints) {
-    try {
-      for (const auto& address : net::resolve(endpoint.host, endpoint.port, {.passive = true})) {
-        hooks.expect(address, endpoint);
-      }
-    } catch (const std::system_error& error) {
-      throw std::runtime_error("cannot listen on " + endpoint.text + ": " + error.code().message());
-    }
+  const bool lines = options.framing == "line";
+  if (options.handler == "conversation") {
+    return lines ? serve<ConversationOfLines>(options) : serve<Conversation>(options);
   }
-  if (options.policy == "thread") return serve<net::ThreadPerRequest>(options, hooks, {});
-  if (options.policy == "fork") return serve<net::ForkPerRequest>(options, hooks, {});
-  if (options.policy == "inline") return serve<net::Inline>(options, hooks, {});
-  return serve<net::ThreadPool>(options, hooks, {.workers = options.workers});
+  return lines ? serve<EchoLines>(options) : serve<Echo>(options);
 }

@@ -6,13 +6,14 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <chrono>
-#include <cmath>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "echo.hpp"
@@ -24,11 +25,75 @@ constexpr int usage_error = 2;
 
 // The numbers' bounds keep every sum of times and sizes far from overflow.
 constexpr int most_workers = 4096;
-constexpr double longest_drain = 24.0 * 3600;
+constexpr int most_connections = 1 << 24;
+constexpr double longest = 24.0 * 3600;  // seconds
+constexpr double shortest = 0.001;
 
 int usage(const CLI::App& app, const std::string& what) {
   std::cerr << "netserve: " << what << "\n\n" << app.help("", CLI::AppFormatMode::All);
   return usage_error;
+}
+
+// An option that takes a time in seconds. CLI::Range would let "nan" pass.
+CLI::Option* add_seconds(CLI::App& app, const std::string& name, std::chrono::milliseconds& time,
+                         const std::string& description, double least = shortest) {
+  const auto parse = [&time, least, name](const std::string& text) {
+    double seconds = 0;
+    const auto* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, seconds);
+    const bool number = error == std::errc{} && stop == end;
+    if (!number || !(seconds >= least && seconds <= longest)) {
+      throw CLI::ValidationError(
+          name, "\"" + text + "\" is no number of seconds, or too small " + "or more than a day");
+    }
+    time = std::chrono::round<std::chrono::milliseconds>(std::chrono::duration<double>(seconds));
+  };
+  return app.add_option_function<std::string>(name, parse, description)->type_name("SECONDS");
+}
+
+void add_choice(CLI::App& app, const std::string& name, std::string& choice,
+                const std::vector<std::string>& choices, const std::string& description) {
+  std::string names;
+  for (const std::string& each : choices) names += (names.empty() ? "" : "|") + each;
+  app.add_option(name, choice, description)
+      ->check(CLI::IsMember(choices))
+      ->option_text(names + " [" + choice + "]");
+}
+
+void add_echo_options(CLI::App& echo, std::vector<std::string>& listen, EchoOptions& options) {
+  echo.add_option("--listen", listen,
+                  "Where to listen: tcp://HOST:PORT, HOST a name, an IPv4 address or [an IPv6 "
+                  "address], PORT 0 for one that the system picks; may be repeated")
+      ->take_all()
+      ->type_name("ENDPOINT")
+      ->capture_default_str();
+  add_choice(echo, "--policy", options.policy, {"pool", "thread", "fork", "inline"},
+             "How requests run");
+  add_choice(echo, "--handler", options.handler, {"request", "conversation"},
+             "Whether a call of the handler is one request, or all that a client says");
+  add_choice(echo, "--framing", options.framing, {"none", "line"},
+             "What is echoed at once: whatever has come, or a line");
+  echo.add_option("--workers", options.workers, "The pool's threads; max(8, twice the cores)")
+      ->check(CLI::Range(1, most_workers))
+      ->type_name("N");
+  echo.add_option("--max-connections", options.max_connections,
+                  "How many are open at once; the descriptor limit, less a reserve")
+      ->check(CLI::Range(1, most_connections))
+      ->type_name("N");
+  add_choice(echo, "--overload", options.overload, {"wait", "reject", "evict-idle"},
+             "What becomes of clients beyond that, or beyond the policy's threads or children");
+  const auto seconds = [&echo](const char* name, std::chrono::milliseconds& time,
+                               const char* description, double least = shortest) {
+    const std::string now = std::to_string(time / std::chrono::seconds(1));
+    add_seconds(echo, name, time, description, least)->default_str(now);
+  };
+  seconds("--request-timeout", options.request, "From a request's first byte until it is whole");
+  seconds("--idle-timeout", options.idle, "Silence between two requests");
+  seconds("--send-timeout", options.send, "For a client that takes no byte of its answer");
+  seconds("--drain-timeout", options.drain,
+          "How long requests in hand may take after SIGTERM or SIGINT", 0);
+  add_seconds(echo, "--stats", options.stats.emplace(),
+              "Print what was counted that often, and at the end; SIGUSR1 prints it at once");
 }
 
 int parse_and_run(int argc, char** argv) {
@@ -37,26 +102,7 @@ int parse_and_run(int argc, char** argv) {
   CLI::App* const echo = app.add_subcommand("echo", "Send back what clients send");
   std::vector<std::string> listen{"tcp://127.0.0.1:9999"};
   EchoOptions options;
-  double drain_seconds = 10;
-  echo->add_option("--listen", listen,
-                   "Where to listen: tcp://HOST:PORT, HOST a name, an IPv4 address or [an IPv6 "
-                   "address], PORT 0 for one that the system picks; may be repeated")
-      ->take_all()
-      ->type_name("ENDPOINT")
-      ->capture_default_str();
-  echo->add_option("--policy", options.policy, "How requests run")
-      ->check(CLI::IsMember({"pool", "thread", "fork", "inline"}))
-      ->type_name("pool|thread|fork|inline")
-      ->capture_default_str();
-  CLI::Option* const workers =
-      echo->add_option("--workers", options.workers, "The pool's threads; max(8, twice the cores)")
-          ->check(CLI::Range(1, most_workers))
-          ->type_name("N");
-  echo->add_option("--drain-timeout", drain_seconds,
-                   "How long requests in hand may take after SIGTERM or SIGINT")
-      ->check(CLI::Range(0.0, longest_drain))
-      ->type_name("SECONDS")
-      ->capture_default_str();
+  add_echo_options(*echo, listen, options);
   try {
     app.parse(argc, argv);
     for (const std::string& text : listen) options.endpoints.push_back(Endpoint::parse(text));
@@ -68,14 +114,10 @@ int parse_and_run(int argc, char** argv) {
   } catch (const std::invalid_argument& error) {
     return usage(app, error.what());
   }
-  if (workers->count() > 0 && options.policy != "pool") {
+  if (echo->count("--workers") > 0 && options.policy != "pool") {
     return usage(app, "--workers is for --policy pool");
   }
-  if (std::isnan(drain_seconds)) {  // which is in every range, as CLI11 compares
-    return usage(app, "--drain-timeout is a number of seconds");
-  }
-  options.drain =
-      std::chrono::round<std::chrono::milliseconds>(std::chrono::duration<double>(drain_seconds));
+  if (echo->count("--stats") == 0) options.stats.reset();
   return run_echo(options);
 }
 

@@ -124,8 +124,9 @@ BOOST_DATA_TEST_CASE(a_client_in_the_middle_of_sending_gets_all_of_it_back, poli
   BOOST_TEST(client.receive_to_end().empty());
   BOOST_TEST((received == sent));
   BOOST_TEST(echo.process.wait() == 0);
+  // Not drained, if it was served before the signal had an effect.
   const std::string said = echo.process.rest_of_stderr();
-  BOOST_TEST(said.ends_with(": drained 1, closed idle 0, cut 0, dropped 0, stuck 0\n"), said);
+  BOOST_TEST(said.ends_with("closed idle 0, cut 0, dropped 0, stuck 0\n"), said);
 }
 
 BOOST_TEST_DECORATOR(*timeout(30))

@@ -15,20 +15,27 @@ struct Stats {
   // Connections, by how far they are.
   std::uint64_t accepted = 0;   ///< taken from the kernel, ever
   std::uint64_t active = 0;     ///< now in a handler, or on the way to one
+  std::uint64_t waiting = 0;    ///< now a conversation in the policy's queue
   std::uint64_t parked = 0;     ///< now between two requests
   std::uint64_t lingering = 0;  ///< now closed by us, waiting for the peer to close as well
 
   // Connections, by how they ended.
   std::uint64_t served = 0;       ///< by the peer's end of stream or the handler's decision
   std::uint64_t closed_idle = 0;  ///< between requests, by the idle limit or a drain
-  std::uint64_t shed = 0;         ///< overload: unserved for longer than the request limit
+  std::uint64_t shed = 0;         ///< by overload: the sum of the reasons below
   std::uint64_t timed_out = 0;    ///< request or send limit
   std::uint64_t failed = 0;       ///< an exception, a reset inside a request, a crashed child
   std::uint64_t cut = 0;          ///< by the end of the drain
   std::uint64_t dropped = 0;      ///< for want of memory, a thread or a child, or by the policy
   std::uint64_t refused = 0;      ///< by `verify_request`
 
+  // Connections that were shed, by the reason.
+  std::uint64_t shed_waiting = 0;   ///< unserved for longer than the request limit
+  std::uint64_t shed_rejected = 0;  ///< all places were taken: `Overload::reject`
+  std::uint64_t shed_evicted = 0;   ///< silent, and the place was needed: `Overload::evict_idle`
+
   std::uint64_t requests = 0;  ///< calls of `handle`
+  std::uint64_t drained = 0;   ///< connections served to their end while the server was closed
 
   // Errors, by kind.
   std::uint64_t handler_errors = 0;  ///< exceptions of setup, handle, finish and factories

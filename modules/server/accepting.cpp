@@ -3,10 +3,12 @@ module;
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -19,11 +21,73 @@ import :core;
 // How a connection comes in: the accepting of net.server:core.
 
 namespace net {
+namespace {
+
+constexpr std::size_t batch = 64;
+constexpr std::size_t most_rejected = 64;   // lingering, so that rejecting stays cheap
+constexpr std::int64_t next_eviction = 50;  // milliseconds, if the last one made no room
+
+}  // namespace
 
 void ServerCore::accept_from(Listener& listener) noexcept {
-  const std::size_t accepted = listener.accept(std::min<std::size_t>(events_left_, 64));
-  if (events_left_ != SIZE_MAX) events_left_ -= accepted;
-  if (listener.paused()) paused_.store(true);
+  const std::size_t room = make_room();
+  if (room > 0) {
+    const std::size_t accepted = listener.accept(std::min({events_left_, batch, room}));
+    if (events_left_ != SIZE_MAX) events_left_ -= accepted;
+  } else {
+    // Whoever was evicted, but had just begun to speak again, stays: then another must go.
+    const bool evicting = options.overload == Overload::evict_idle;
+    listener.pause(evicting ? coarse_after(coarse_now(), next_eviction) : Listener::never);
+  }
+  if (!listener.paused()) return;
+  next_resume_ = std::min(next_resume_, listener.paused_until());
+  paused_.store(true);
+  // Who ended before that did not know that somebody waits.
+  if (room == 0 && !full()) room_made_.store(true);
+}
+
+// How many may come in now.
+std::size_t ServerCore::make_room() noexcept {
+  if (full() && options.overload == Overload::evict_idle) evict_silent(true);
+  const std::size_t size = registry.size();
+  if (size < max_connections_) return max_connections_ - size;
+  if (options.overload != Overload::reject) return 0;
+  const std::size_t rejected = closer_.size();
+  return rejected < most_rejected ? most_rejected - rejected : 0;
+}
+
+bool ServerCore::evict_silent(bool parked_too) noexcept {
+  Connection* longest = nullptr;
+  bool parked = false;
+  {
+    const std::lock_guard lock(registry.mutex);
+    CoarseTime since = Listener::never;
+    registry.for_each([&](Connection& connection) {
+      const CoarseTime silent = connection.silent_since(parked_too);
+      if (silent == 0 || silent >= since) return;
+      longest = &connection;
+      since = silent;
+      parked = connection.state() == Connection::State::parked;
+    });
+    if (longest == nullptr) return false;
+    if (!parked) {
+      longest->evict();
+      return true;
+    }
+    if (!longest->claim()) return false;
+  }
+  longest->expire(Outcome::evicted);
+  serve_parked(*longest);
+  return true;
+}
+
+std::string ServerCore::overload_answer(const Address& client_address) noexcept {
+  try {
+    return hooks().on_overload(client_address);
+  } catch (...) {
+    tell_hook_error(Phase::on_overload, client_address);
+    return {};
+  }
 }
 
 void ServerCore::welcome(int descriptor, std::span<const std::byte> peer,
@@ -41,6 +105,10 @@ void ServerCore::welcome(int descriptor, std::span<const std::byte> peer,
   {
     const std::lock_guard lock(registry.mutex);
     registry.add(connection);
+  }
+  if (options.overload == Overload::reject && registry.size() > max_connections_) {
+    connection.reject();
+    return;
   }
   if (hooks_ != nullptr) {
     try {
@@ -99,11 +167,19 @@ void ServerCore::listener_died(Listener& listener, int error) noexcept {
 
 void ServerCore::resume_listeners(CoarseTime now) noexcept {
   if (!paused_.load(std::memory_order_relaxed)) return;
+  const bool room = room_made_.exchange(false);
+  const bool may_reject = options.overload == Overload::reject && closer_.size() < most_rejected;
   bool paused = false;
-  const bool room = room_made_.exchange(false, std::memory_order_relaxed);
+  next_resume_ = Listener::never;
   for (const auto& listener : listeners_) {
-    if (listener->paused() && (room || listener->paused_until() <= now)) listener->resume();
-    paused = paused || listener->paused();
+    if (!listener->paused()) continue;
+    const CoarseTime until = listener->paused_until();
+    if (room || until <= now || (may_reject && until == Listener::never)) {
+      listener->resume();
+    } else {
+      paused = true;
+      next_resume_ = std::min(next_resume_, until);
+    }
   }
   paused_.store(paused);
 }

@@ -57,9 +57,11 @@ Child::Child(Request& request) {
   }
   slot_ = core.take_child_slot();
   auto& slot = core.page.children.at(slot_);
+  slot.silent_since.store(0);
   {
     const BlockedSignals blocked(BlockedSignals::stopping());
     Servers::lock();
+    connection.note_silence_in(slot.silent_since);
     process_ = ::fork();
     if (process_ == 0) serve_in_child(core, *request.release(), slot_);
     Servers::unlock();

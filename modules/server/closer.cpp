@@ -1,5 +1,6 @@
 module;
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,11 +21,15 @@ import :poller;
 
 namespace net {
 
-Closer::Lingering::Lingering(Closer& closer, Socket lingering_socket, CoarseTime until,
-                             std::size_t most) noexcept
-    : socket(std::move(lingering_socket)), limit(until), closer_(closer), left_(most) {}
+Closer::Lingering::Lingering(Closer& closer, Socket lingering_socket, CoarseTime now) noexcept
+    : socket(std::move(lingering_socket)),
+      limit(coarse_after(now, closer.milliseconds_)),
+      heard(now),
+      closer_(closer),
+      left_(closer.bytes_) {}
 
 void Closer::Lingering::ready(std::uint32_t) {
+  heard = coarse_now();
   std::array<std::byte, 16384> discarded;  // NOLINT(*-member-init): recv fills it
   for (int turn = 0; turn < 16; ++turn) {
     const auto count = ::recv(socket.fileno(), discarded.data(), discarded.size(), MSG_DONTWAIT);
@@ -46,8 +51,7 @@ Closer::~Closer() { close_all(); }
 void Closer::add(Socket socket) noexcept {
   const std::lock_guard lock(mutex_);
   try {
-    Lingering& added = lingering_.emplace_back(*this, std::move(socket),
-                                               coarse_after(coarse_now(), milliseconds_), bytes_);
+    Lingering& added = lingering_.emplace_back(*this, std::move(socket), coarse_now());
     try {
       poller_.add(added.socket.fileno(), added);
     } catch (const std::exception&) {
@@ -71,6 +75,19 @@ void Closer::sweep(CoarseTime now) noexcept {
     poller_.remove(lingering_.front().socket.fileno(), lingering_.front());
     lingering_.pop_front();
   }
+}
+
+void Closer::hurry(CoarseTime now, std::int64_t milliseconds) noexcept {
+  const std::lock_guard lock(mutex_);
+  lingering_.remove_if([&](const Lingering& lingering) {
+    int untaken = 0;
+    if (coarse_after(lingering.heard, milliseconds) > now ||
+        ::ioctl(lingering.socket.fileno(), TIOCOUTQ, &untaken) != 0 || untaken > 0) {
+      return false;
+    }
+    poller_.remove(lingering.socket.fileno(), lingering);
+    return true;
+  });
 }
 
 bool Closer::close_all() noexcept {

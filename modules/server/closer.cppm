@@ -29,6 +29,8 @@ class Closer {
   void add(Socket socket) noexcept;
   // Closes those whose time is over.
   void sweep(CoarseTime now) noexcept;
+  // While the server drains: closes those, too, that have got all, and said nothing for that long.
+  void hurry(CoarseTime now, std::int64_t milliseconds) noexcept;
   // Closes all, for want of descriptors or of time; returns whether there were any.
   bool close_all() noexcept;
   std::size_t size() const;
@@ -49,11 +51,12 @@ class Closer {
 
 class Closer::Lingering final : public Watch {
  public:
-  Lingering(Closer& closer, Socket lingering_socket, CoarseTime until, std::size_t most) noexcept;
+  Lingering(Closer& closer, Socket lingering_socket, CoarseTime now) noexcept;
   void ready(std::uint32_t events) override;
 
   Socket socket;
   const CoarseTime limit;
+  CoarseTime heard;  // when the peer last sent something
 
  private:
   Closer& closer_;

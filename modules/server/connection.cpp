@@ -12,6 +12,7 @@ module;
 #include <exception>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 module net.server;
@@ -58,6 +59,7 @@ Connection::Connection(ServerCore& core, Socket socket, const Address& peer,
   Connection::limits_changed();
   stream().set_write_buffer(conversation() ? 0 : core.options.write_buffer);
   this->socket().end_input_on(core.drain_signal.fileno(), core.options.quiet_grace);
+  note_silence_in(own_silence_);
 }
 
 Connection::~Connection() = default;
@@ -190,6 +192,25 @@ void Connection::shed() noexcept {
   core.gone();
 }
 
+CoarseTime Connection::silent_since(bool parked_too) const noexcept {
+  const State now = state();
+  if (now == State::parked) return parked_too && parked_idle() ? parked_since() : 0;
+  const bool running = now == State::running || now == State::running_more;
+  if (!running || evicted_.load(std::memory_order_relaxed)) return 0;
+  return silence_->load(std::memory_order_relaxed);
+}
+
+void Connection::note_silence_in(std::atomic<CoarseTime>& since) noexcept {
+  silence_ = &since;
+  // Between the requests of a child it is noted where that waits; inside of one, nobody is silent.
+  if (conversation()) socket().note_silence_in(silence_);
+}
+
+void Connection::evict() noexcept {
+  evicted_.store(true, std::memory_order_relaxed);
+  ::shutdown(stream().socket().fileno(), SHUT_RD);
+}
+
 void Connection::cut() noexcept {
   cut_.store(true, std::memory_order_relaxed);
   ::shutdown(stream().socket().fileno(), SHUT_RDWR);
@@ -200,6 +221,16 @@ void Connection::drop() noexcept {
   if (!leave_queue()) return;
   finish();
   end(Outcome::dropped);
+}
+
+void Connection::reject() noexcept {
+  const RunningMark mark(*core_);
+  if (!leave_queue()) return;
+  finish();
+  const std::string answer = core_->overload_answer(client_address());
+  // Once, as far as it goes: who is rejected must cost nothing.
+  ::send(socket().fileno(), answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  end(Outcome::rejected);
 }
 
 // --- the end ----------------------------------------------------------------------------------
@@ -264,8 +295,8 @@ void Connection::close(Outcome outcome) noexcept {
   // Closing while the peer still sends would reset the connection, and destroy what it has not got
   // yet. After a silence in which it got everything, there is nothing to destroy.
   int untaken = 0;
-  const bool all_taken = outcome == Outcome::closed_idle &&
-                         ::ioctl(bare.fileno(), TIOCOUTQ, &untaken) == 0 && untaken == 0;
+  const bool idle = outcome == Outcome::closed_idle || outcome == Outcome::evicted;
+  const bool all_taken = idle && ::ioctl(bare.fileno(), TIOCOUTQ, &untaken) == 0 && untaken == 0;
   ::shutdown(bare.fileno(), SHUT_WR);
   std::byte one{};
   const auto left = ::recv(bare.fileno(), &one, 1, MSG_DONTWAIT);
@@ -280,13 +311,10 @@ void Connection::end(Outcome outcome) noexcept {
   ServerCore& core = *core_;
   handler_.reset();
   if (core.in_child()) {
-    // The parent closes politely and counts; its copy must not keep the peer waiting for the end.
+    // The parent closes politely, and counts.
     auto& slot = core.page.children.at(core.child_slot);
     slot.detached.store(detached());
     slot.outcome.store(outcome);
-    if (outcome != Outcome::timed_out && outcome != Outcome::cut) {
-      ::shutdown(socket().fileno(), SHUT_WR);
-    }
     socket().close();
     delete this;
     return;
@@ -295,6 +323,9 @@ void Connection::end(Outcome outcome) noexcept {
   core.unlink(*this);
   if (registered) lot.leave(*this);
   if (was_cut()) outcome = Outcome::cut;  // whatever its handler, or its child, made of that
+  if (outcome == Outcome::served && evicted_.load(std::memory_order_relaxed)) {
+    outcome = Outcome::evicted;
+  }
   close(outcome);
   core.count(outcome);
   state_.store(State::gone, std::memory_order_release);

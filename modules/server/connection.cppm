@@ -37,12 +37,15 @@ enum class Outcome : std::uint8_t {
   served,
   closed_idle,
   shed,
+  rejected,
+  evicted,
   timed_out,
   failed,
   cut,
   dropped,
   refused,
 };
+inline constexpr std::size_t outcomes = static_cast<std::size_t>(Outcome::refused) + 1;
 
 class Connection final : public RequestContext {
  public:
@@ -84,6 +87,8 @@ class Connection final : public RequestContext {
   void end(Outcome outcome) noexcept;
   // Ends what a policy would not run.
   void drop() noexcept;
+  // Ends what there is no place for, with the answer of `on_overload`.
+  void reject() noexcept;
   // Begins the wait in a policy's queue, and ends it, if there is one; false if it was shed: it is
   // gone then.
   void enter_queue() noexcept;
@@ -100,6 +105,13 @@ class Connection final : public RequestContext {
   // Takes a waiting conversation away from its policy, and ends it.
   bool claim_waiting() noexcept;
   void shed() noexcept;
+  // Since when a conversation or a child (or a parked connection, if asked for) waits for its
+  // client; 0 if it does not.
+  CoarseTime silent_since(bool parked_too) const noexcept;
+  // Where that is noted: in a child, where its parent sees it. Before the fork.
+  void note_silence_in(std::atomic<CoarseTime>& since) noexcept;
+  // Ends the input of one that is silent, so that it ends by itself.
+  void evict() noexcept;
   State state() const noexcept { return state_.load(std::memory_order_acquire); }
   CoarseTime park_limit() const noexcept { return park_limit_.load(std::memory_order_relaxed); }
   CoarseTime parked_since() const noexcept { return parked_since_.load(std::memory_order_relaxed); }
@@ -149,6 +161,9 @@ class Connection final : public RequestContext {
   std::atomic<bool> parked_idle_{true};
   std::atomic<CoarseTime> park_limit_{0};
   std::atomic<CoarseTime> parked_since_{0};
+  std::atomic<bool> evicted_{false};
+  std::atomic<CoarseTime> own_silence_{0};
+  std::atomic<CoarseTime>* silence_ = &own_silence_;
   CoarseTime request_since_ = 0;  // when the first byte of the request in hand came; 0: none
   Phase phase_ = Phase::receive;
   Outcome expired_ = Outcome::none;

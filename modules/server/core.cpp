@@ -1,6 +1,7 @@
 module;
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
@@ -28,6 +29,15 @@ import :core;
 namespace net {
 namespace {
 
+std::size_t most_connections(std::size_t wanted, std::size_t descriptors_each) {
+  if (wanted != 0) return wanted;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+  const std::size_t reserve = std::max<std::size_t>(16, limit.rlim_cur / 16);
+  if (limit.rlim_cur <= reserve) return 1;
+  return std::max<std::size_t>(1, (limit.rlim_cur - reserve) / descriptors_each);
+}
+
 SharedPage& make_shared_page() {
   void* const memory = ::mmap(nullptr, sizeof(SharedPage), PROT_READ | PROT_WRITE,
                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -50,6 +60,8 @@ ServerCore::ServerCore(std::span<const Address> addresses, const ServerOptions& 
       policy(std::move(any_policy)),
       page(make_shared_page()),
       hooks_(server_hooks),
+      max_connections_(
+          most_connections(options.max_connections, policy->context().descriptors_each())),
       addresses_(addresses.begin(), addresses.end()),
       closer_(poller, options.linger.count(), options.linger_bytes),
       wake_watch_(*this, &ServerCore::woken),
@@ -137,9 +149,8 @@ bool ServerCore::serve_one(Deadline deadline) {
 }
 
 void ServerCore::turn(Deadline until) {
-  if (registry.size() > 0 || closer_.size() > 0 || paused_.load(std::memory_order_relaxed)) {
-    until = std::min(until, deadline_at(next_sweep_));
-  }
+  if (registry.size() > 0 || closer_.size() > 0) until = std::min(until, deadline_at(next_sweep_));
+  if (next_resume_ != Listener::never) until = std::min(until, deadline_at(next_resume_));
   poller.dispatch(until, std::min<std::size_t>(events_left_, 64));
   const CoarseTime now = coarse_now();
   resume_listeners(now);
@@ -149,9 +160,7 @@ void ServerCore::turn(Deadline until) {
 }
 
 std::int64_t ServerCore::sweep_interval() const noexcept {
-  if (page.draining.load(std::memory_order_relaxed) || paused_.load(std::memory_order_relaxed)) {
-    return 10;
-  }
+  if (page.draining.load(std::memory_order_relaxed)) return 10;
   const auto shortest =
       std::min({options.limits.request, options.limits.idle, options.limits.send, options.linger});
   return std::clamp<std::int64_t>(shortest.count() / 8, 5, 1000);
@@ -159,7 +168,14 @@ std::int64_t ServerCore::sweep_interval() const noexcept {
 
 void ServerCore::woken() { wakeup.clear(); }
 
-void ServerCore::dispatch_policy() { policy->context().dispatch(); }
+void ServerCore::dispatch_policy() {
+  try {
+    policy->context().dispatch();
+  } catch (...) {
+    policy_errors_.fetch_add(1, std::memory_order_relaxed);
+    tell({Phase::process, std::current_exception(), {}});
+  }
+}
 
 void ServerCore::dispatch_parking_lot() {
   std::array<Request, 64> ready;
@@ -199,6 +215,9 @@ void ServerCore::hand_over(Connection& connection) noexcept {
 
 void ServerCore::sweep(CoarseTime now) noexcept {
   closer_.sweep(now);
+  if (page.draining.load(std::memory_order_relaxed)) {
+    closer_.hurry(now, options.quiet_grace.count());
+  }
   Connection* swept = nullptr;
   {
     const std::lock_guard lock(registry.mutex);
@@ -281,14 +300,20 @@ Stats ServerCore::stats() {
   {
     const std::lock_guard lock(registry.mutex);
     registry.for_each([&](const Connection& connection) {
-      const bool parked = connection.state() == Connection::State::parked;
-      ++(parked ? stats.parked : stats.active);
+      const Connection::State state = connection.state();
+      ++(state == Connection::State::parked    ? stats.parked
+         : state == Connection::State::waiting ? stats.waiting
+                                               : stats.active);
     });
   }
   stats.lingering = closer_.size();
   stats.served = ended_as(Outcome::served);
   stats.closed_idle = ended_as(Outcome::closed_idle);
-  stats.shed = ended_as(Outcome::shed);
+  stats.shed_waiting = ended_as(Outcome::shed);
+  stats.shed_rejected = ended_as(Outcome::rejected);
+  stats.shed_evicted = ended_as(Outcome::evicted);
+  stats.shed = stats.shed_waiting + stats.shed_rejected + stats.shed_evicted;
+  stats.drained = drained.load(std::memory_order_relaxed);
   stats.timed_out = ended_as(Outcome::timed_out);
   stats.failed = ended_as(Outcome::failed);
   stats.cut = ended_as(Outcome::cut);
@@ -313,7 +338,7 @@ void ServerCore::unlink(Connection& connection) noexcept {
 void ServerCore::gone() noexcept {
   registry.done([this](std::size_t left) {
     const bool awaited = left == 0 && page.draining.load(std::memory_order_relaxed);
-    const bool paused = paused_.load(std::memory_order_relaxed);
+    const bool paused = paused_.load();
     if (paused) room_made_.store(true, std::memory_order_relaxed);
     if (awaited || paused) wakeup.signal();
   });

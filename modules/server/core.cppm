@@ -13,6 +13,7 @@ module;
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <vector>
 
 module net.server:core;
@@ -41,6 +42,7 @@ struct SharedPage {
     std::atomic<int> process{0};  // 0: free; -1: being taken, or being given back
     std::atomic<Outcome> outcome{Outcome::none};
     std::atomic<bool> detached{false};  // by the handler, which left it to somebody else
+    std::atomic<CoarseTime> silent_since{0};
   };
   static constexpr std::size_t most_children = 1024;
 
@@ -81,6 +83,7 @@ class ServerCore {
   void call_handle_timeout() noexcept;
 
   // --- for listeners ---
+  // Its readiness says that somebody waits.
   void accept_from(Listener& listener) noexcept;
   void welcome(int descriptor, std::span<const std::byte> peer, const Listener& listener) noexcept;
   void accept_failed(const Listener& listener, int error) noexcept;
@@ -92,6 +95,9 @@ class ServerCore {
   void tell(const RequestError& error) noexcept;
   void tell_hook_error(Phase phase, const Address& client_address) noexcept;
   void count(Outcome outcome) noexcept;
+  std::string overload_answer(const Address& client_address) noexcept;
+  // Ends the connection that has been silent for longest; `parked_too` on the serving thread alone.
+  bool evict_silent(bool parked_too) noexcept;
   void linger(Socket socket) noexcept { closer_.add(std::move(socket)); }
   // Takes a connection out of the list: no sweep and no cut meets it any more.
   void unlink(Connection& connection) noexcept;
@@ -124,6 +130,7 @@ class ServerCore {
   bool serving = false;
   bool closed = false;
   DrainReport report;
+  std::atomic<std::uint64_t> drained{0};
 
  private:
   // A watch that calls a function of the core.
@@ -143,6 +150,8 @@ class ServerCore {
   void dispatch_policy();
   void dispatch_parking_lot();
   void resume_listeners(CoarseTime now) noexcept;
+  bool full() const noexcept { return registry.size() >= max_connections_; }
+  std::size_t make_room() noexcept;
   void sweep(CoarseTime now) noexcept;
   void sweep_one(Connection& connection, CoarseTime now, Connection*& swept) noexcept;
   std::int64_t sweep_interval() const noexcept;
@@ -156,6 +165,7 @@ class ServerCore {
 
   ServerHooks default_hooks_;
   ServerHooks* hooks_;  // null: the default ones, which need no calls in time
+  const std::size_t max_connections_;
   std::vector<Address> addresses_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   bool active_ = false;
@@ -165,12 +175,13 @@ class ServerCore {
   CallingWatch lot_watch_;
   std::size_t events_left_ = 0;  // that this turn may serve
   CoarseTime next_sweep_ = 0;
+  CoarseTime next_resume_ = Listener::never;  // when the first of the paused listeners tries again
   bool cutting_ = false;
   bool policy_drained_ = false;
   std::atomic<bool> room_made_{false};  // a connection ended since
-  std::atomic<bool> paused_{false};     // some listener waits for descriptors or memory
+  std::atomic<bool> paused_{false};     // some listener waits for room
   std::exception_ptr last_listener_error_;
-  std::array<std::atomic<std::uint64_t>, 9> outcomes_{};
+  std::array<std::atomic<std::uint64_t>, outcomes> outcomes_{};
   std::atomic<std::uint64_t> accepted_{0};
   std::atomic<std::uint64_t> accept_errors_{0};
   std::atomic<std::uint64_t> policy_errors_{0};

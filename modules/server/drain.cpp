@@ -77,8 +77,9 @@ DrainReport ServerCore::drain(Deadline deadline, const Stats& before) {
     policy_drained_ = true;
   }
   const Stats after = stats();
-  return {.drained = after.served + after.failed + after.timed_out + after.refused - before.served -
-                     before.failed - before.timed_out - before.refused,
+  drained = after.served + after.failed + after.timed_out + after.refused - before.served -
+            before.failed - before.timed_out - before.refused;
+  return {.drained = drained,
           .closed_idle = after.closed_idle - before.closed_idle,
           .cut = after.cut - before.cut,
           .dropped = after.dropped + after.shed - before.dropped - before.shed,

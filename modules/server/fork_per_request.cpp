@@ -17,15 +17,22 @@ namespace net {
 
 // The members under the lock: servers that share the policy have a serving thread each.
 struct ForkPerRequest::State {
-  State(std::size_t most_children, PolicyContext& policy_context)
-      : most(most_children), context(policy_context) {}
+  State(const Options& given, PolicyContext& policy_context)
+      : options(given), context(policy_context) {
+    context.each_opens(1);  // the child's pidfd
+  }
 
   void start(Request& request) {
     Child child(request);
     const int ended = child.fileno();
     if (ended < 0) return;
-    children.emplace(ended, std::move(child));
-    context.watch(ended, [this, ended] { collect(ended); });
+    const auto started = children.emplace(ended, std::move(child)).first;
+    try {
+      context.watch(ended, [this, ended] { collect(ended); });
+    } catch (...) {
+      children.erase(started);  // nobody would hear of its end
+      throw;
+    }
   }
 
   void collect(int ended) {
@@ -36,7 +43,7 @@ struct ForkPerRequest::State {
   }
 
   void start_waiting() {
-    while (!waiting.empty() && children.size() < most) {
+    while (!waiting.empty() && children.size() < options.max_children) {
       Request request = waiting.pop();
       try {
         start(request);
@@ -49,7 +56,7 @@ struct ForkPerRequest::State {
     }
   }
 
-  const std::size_t most;
+  const Options options;
   PolicyContext& context;
   mutable std::mutex mutex;
   std::map<int, Child> children;  // by the descriptor that tells of their end
@@ -57,15 +64,15 @@ struct ForkPerRequest::State {
 };
 
 ForkPerRequest::ForkPerRequest(Options options, PolicyContext& context)
-    : state_(std::make_unique<State>(options.max_children, context)) {
+    : state_(std::make_unique<State>(options, context)) {
   Expects(options.max_children > 0 && options.max_children <= SharedPage::most_children);
 }
 
 ForkPerRequest::~ForkPerRequest() = default;
 
 void ForkPerRequest::process(Request request) {
-  const std::lock_guard lock(state_->mutex);
-  if (state_->waiting.empty() && state_->children.size() < state_->most) {
+  std::unique_lock lock(state_->mutex);
+  if (state_->waiting.empty() && state_->children.size() < state_->options.max_children) {
     try {
       state_->start(request);
       return;
@@ -73,7 +80,13 @@ void ForkPerRequest::process(Request request) {
       if (state_->children.empty() || !request) throw;
     }
   }
-  state_->waiting.push(std::move(request));
+  if (state_->options.overload == Overload::evict_idle) request.evict_idle();
+  if (state_->options.overload != Overload::reject) {
+    state_->waiting.push(std::move(request));
+    return;
+  }
+  lock.unlock();
+  request.reject();
 }
 
 DrainReport ForkPerRequest::drain(Deadline) {

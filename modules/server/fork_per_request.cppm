@@ -17,11 +17,14 @@ export namespace net {
 /// Forks a child for each connection, when its first request is here (a conversation: at once); the
 /// child runs all its requests. See `Child` for what holds there. Python: `ForkingMixIn`.
 ///
-/// At `max_children`, connections wait in order for a child to end; the serving thread never does.
+/// At `max_children`, or if the system has no process, `overload` decides: connections wait in
+/// order for a child to end (the serving thread never does), are rejected, or the child that waits
+/// for its client for longest is asked to end.
 class ForkPerRequest {
  public:
   struct Options {
     std::size_t max_children = 256;  ///< at most 1024
+    Overload overload = Overload::wait;
   };
 
   ForkPerRequest(Options options, PolicyContext& context);

@@ -65,6 +65,7 @@ bool has_code(const std::exception_ptr& exception, auto... codes) noexcept {
 const char* name(Phase phase) noexcept {
   switch (phase) {
     case Phase::verify_request: return "verify_request";
+    case Phase::on_overload: return "on_overload";
     case Phase::process: return "process";
     case Phase::make: return "the making of its handler";
     case Phase::setup: return "setup";
@@ -104,6 +105,8 @@ void ServerHooks::server_activate(Socket& listener, int request_queue_size) {
 }
 
 bool ServerHooks::verify_request(const Socket&, const Address&) { return true; }
+
+std::string ServerHooks::on_overload(const Address&) { return {}; }
 
 void ServerHooks::service_actions() {}
 

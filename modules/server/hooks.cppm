@@ -15,6 +15,7 @@ export namespace net {
 /// Names where an exception came from.
 enum class Phase : std::uint8_t {
   verify_request,
+  on_overload,
   process,  ///< the policy refused: no thread, no child
   make,     ///< constructor or factory of the handler
   setup,
@@ -74,6 +75,10 @@ class ServerHooks {
 
   /// Decides whether a new connection is served; false closes it. Python: `verify_request`.
   virtual bool verify_request(const Socket& request, const Address& client_address);
+
+  /// Returns what somebody is told who is rejected (`Overload::reject`), by default nothing. It is
+  /// sent once, as far as it goes without waiting.
+  virtual std::string on_overload(const Address& client_address);
 
   /// Is called once for each turn of the serving loop, and at least once in the poll interval of
   /// `serve_forever`. Python: `service_actions`.

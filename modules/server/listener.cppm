@@ -4,6 +4,7 @@ module;
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 module net.server:listener;
 
@@ -32,7 +33,8 @@ class Listener final : public Watch {
   // Accepts what is there, at most `most` connections; returns how many.
   std::size_t accept(std::size_t most) noexcept;
 
-  // Stops and resumes polling: while the system is exhausted.
+  // Stops and resumes polling: while the system is exhausted, or all places are taken.
+  static constexpr CoarseTime never = std::numeric_limits<CoarseTime>::max();
   void pause(CoarseTime until) noexcept;
   void resume() noexcept;
   bool paused() const noexcept { return paused_; }

@@ -13,6 +13,19 @@ import net.handler;
 
 export namespace net {
 
+/// Says what becomes of who comes when all places are taken: a server's connections, a policy's
+/// threads or children.
+enum class Overload : std::uint8_t {
+  /// They wait: connections in the kernel's queue (the server stops accepting), requests in the
+  /// policy's. The default.
+  wait,
+  /// They get the answer of `ServerHooks::on_overload`, and are closed.
+  reject,
+  /// The one that has been silent for longest goes: a parked connection, or a conversation or a
+  /// child that waits for its client. If none is silent: as `wait`.
+  evict_idle,
+};
+
 /// Holds what a server is told when it is made. Every default is safe to serve strangers with.
 struct ServerOptions {
   /// The backlog of listen(2): how many connections the kernel completes ahead of us. 0 is the
@@ -30,6 +43,11 @@ struct ServerOptions {
 
   /// How long `handle_request` waits; nothing is for ever. Python: `timeout`.
   std::optional<std::chrono::nanoseconds> timeout = std::nullopt;
+
+  /// How many connections are open at once. 0 is what the process may open (RLIMIT_NOFILE when the
+  /// server is made), less a reserve of a sixteenth, at least 16.
+  std::size_t max_connections = 0;
+  Overload overload = Overload::wait;  ///< what becomes of those beyond it
 
   Limits limits;  ///< of each connection: request, idle, send
 

@@ -32,6 +32,7 @@ struct PolicyContext::State {
   Poller poller;
   ParkingLot lot;
   bool lot_taken = false;
+  std::size_t descriptors_each = 1;
   // Servers that share the policy dispatch one at a time.
   std::mutex mutex;
   std::mutex lot_mutex;
@@ -65,6 +66,12 @@ ParkingLot& PolicyContext::take_parking_lot() noexcept {
   state_->lot_taken = true;
   return state_->lot;
 }
+
+void PolicyContext::each_opens(std::size_t descriptors) noexcept {
+  state_->descriptors_each = 1 + descriptors;
+}
+
+std::size_t PolicyContext::descriptors_each() const noexcept { return state_->descriptors_each; }
 
 ParkingLot& PolicyContext::parking_lot() noexcept { return state_->lot; }
 

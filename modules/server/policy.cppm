@@ -52,7 +52,12 @@ class PolicyContext {
   /// conversations and what the server itself must end. In the policy's constructor.
   ParkingLot& take_parking_lot() noexcept;
 
+  /// Says that each request opens so many descriptors beside its connection's, so that the default
+  /// of `ServerOptions::max_connections` leaves room for them. In the policy's constructor.
+  void each_opens(std::size_t descriptors) noexcept;
+
   // For the library's own parts.
+  std::size_t descriptors_each() const noexcept;
   ParkingLot& parking_lot() noexcept;
   bool parking_lot_taken() const noexcept;
   int fileno() const noexcept;

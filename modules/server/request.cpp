@@ -49,6 +49,16 @@ bool Request::try_park() {
   return true;
 }
 
+void Request::reject() {
+  Expects(connection_ != nullptr);
+  release()->reject();
+}
+
+bool Request::evict_idle() const noexcept {
+  Expects(connection_ != nullptr);
+  return connection_->core().evict_silent(false);
+}
+
 int Request::fileno() const noexcept {
   Expects(connection_ != nullptr);
   return connection_->socket().fileno();

@@ -50,6 +50,14 @@ class Request {
   /// Does the same unless something came meanwhile: then it stays in this hand, and is false.
   bool try_park();
 
+  /// Ends it unserved, with the answer of `ServerHooks::on_overload`; counted as shed. For a policy
+  /// that has no place for it: `Overload::reject`. On the serving thread.
+  void reject();
+
+  /// Asks the conversation, or the child, of this server that has been silent for longest to end,
+  /// so that what runs it becomes free soon; false if none is silent. `Overload::evict_idle`.
+  bool evict_idle() const noexcept;
+
   /// Returns the descriptor, and the peer's address. Precondition of the rest: not empty.
   int fileno() const noexcept;
   const Address& peer() const noexcept;

@@ -85,7 +85,8 @@ Connection::Prepared Connection::prepare_or_throw(bool may_finish) {
 
 Connection::Prepared Connection::end_expired(bool may_finish) {
   const Outcome outcome = std::exchange(expired_, Outcome::none);
-  if (outcome == Outcome::closed_idle && something_arrived()) {
+  const bool idle = outcome == Outcome::closed_idle || outcome == Outcome::evicted;
+  if (idle && something_arrived()) {
     ready_ = true;
     return prepare_or_throw(may_finish);
   }
@@ -222,7 +223,10 @@ bool Connection::wait_for_more() noexcept {
       const bool partial = request_since_ != 0;
       const CoarseTime limit = partial ? coarse_after(request_since_, limits().request.count())
                                        : coarse_after(coarse_now(), limits().idle.count());
-      if (!socket().wait_to_receive(deadline_at(limit))) {
+      if (!partial) silence_->store(coarse_now(), std::memory_order_relaxed);
+      const bool came = socket().wait_to_receive(deadline_at(limit));
+      silence_->store(0, std::memory_order_relaxed);
+      if (!came) {
         expire(partial ? Outcome::timed_out : Outcome::closed_idle);
       }
       socket().forget_receives();

@@ -1,7 +1,7 @@
 module;
 
 #include <condition_variable>
-#include <cstddef>
+#include <exception>
 #include <gsl/assert>
 #include <list>
 #include <memory>
@@ -18,7 +18,7 @@ import :signals;
 namespace net {
 
 struct ThreadPerRequest::State {
-  explicit State(std::size_t most_threads) : most(most_threads) {}
+  explicit State(const Options& given) : options(given) {}
 
   void run(std::list<std::thread>::iterator self) {
     std::unique_lock lock(mutex);
@@ -33,8 +33,8 @@ struct ThreadPerRequest::State {
     changed.notify_all();
   }
 
-  // Under the lock.
-  void start() {
+  // Under the lock; the request stays with the caller if there is no thread.
+  void start(Request& request) {
     const BlockedSignals blocked(BlockedSignals::all());
     threads.emplace_front();
     try {
@@ -43,6 +43,8 @@ struct ThreadPerRequest::State {
       threads.pop_front();
       throw;
     }
+    // The thread waits for the lock, and takes the first.
+    waiting.push(std::move(request));
   }
 
   // Under the lock: none of these needs it any more.
@@ -51,7 +53,7 @@ struct ThreadPerRequest::State {
     ended.clear();
   }
 
-  const std::size_t most;
+  const Options options;
   std::mutex mutex;
   std::condition_variable changed;
   RequestQueue waiting;
@@ -60,26 +62,31 @@ struct ThreadPerRequest::State {
 };
 
 ThreadPerRequest::ThreadPerRequest(Options options, PolicyContext&)
-    : state_(std::make_unique<State>(options.max_threads)) {
+    : state_(std::make_unique<State>(options)) {
   Expects(options.max_threads > 0);
 }
 
 ThreadPerRequest::~ThreadPerRequest() { drain(Deadline::never()); }
 
 void ThreadPerRequest::process(Request request) {
-  const std::lock_guard lock(state_->mutex);
+  std::unique_lock lock(state_->mutex);
   state_->join_ended();
-  state_->waiting.push(std::move(request));
-  if (state_->threads.size() >= state_->most) return;
-  try {
-    state_->start();
-  } catch (...) {
-    // A thread that is running takes it when it is done with its own. If there is none, this is the
-    // only one that waits.
-    if (!state_->threads.empty()) return;
-    state_->waiting.pop();
-    throw;
+  if (state_->threads.size() < state_->options.max_threads) {
+    try {
+      state_->start(request);
+      return;
+    } catch (const std::exception&) {
+      // A thread that is running takes it when it is done with its own, if there is one.
+      if (state_->threads.empty()) throw;
+    }
   }
+  if (state_->options.overload == Overload::evict_idle) request.evict_idle();
+  if (state_->options.overload != Overload::reject) {
+    state_->waiting.push(std::move(request));
+    return;
+  }
+  lock.unlock();
+  request.reject();
 }
 
 DrainReport ThreadPerRequest::drain(Deadline deadline) {

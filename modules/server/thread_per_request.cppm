@@ -18,11 +18,14 @@ export namespace net {
 /// requests a connection is parked and has none. Python: `ThreadingMixIn`, whose threads are as
 /// many as there are clients.
 ///
-/// At `max_threads`, requests wait in order for a thread to end. The threads block all signals.
+/// At `max_threads`, or if the system has no more, `overload` decides: requests wait in order for a
+/// thread to end, are rejected, or the conversation that is silent for longest is asked to end. The
+/// threads block all signals.
 class ThreadPerRequest {
  public:
   struct Options {
     std::size_t max_threads = 256;
+    Overload overload = Overload::wait;
   };
 
   ThreadPerRequest(Options options, PolicyContext& context);

@@ -45,7 +45,8 @@ std::size_t default_workers() {
 }  // namespace
 
 struct ThreadPool::State {
-  State(std::size_t workers, ParkingLot& parking_lot) : lot(parking_lot) {
+  State(std::size_t workers, Overload at_overload, ParkingLot& parking_lot)
+      : overload(at_overload), lot(parking_lot) {
     const BlockedSignals blocked(BlockedSignals::all());
     try {
       for (; running < workers; ++running) threads.emplace_back([this] { work(); });
@@ -77,6 +78,7 @@ struct ThreadPool::State {
 
   void serve(std::unique_lock<std::mutex>& lock) {
     Request request = ready.pop();
+    const bool conversation = request.conversation();
     ++progress;
     const bool timed = handing_over;
     if (handing_over && (!ready.empty() || !polling)) call_one(false);
@@ -85,6 +87,7 @@ struct ThreadPool::State {
     const bool kept = request.step() == Next::keep && !request.try_park();
     const bool was_short = timed && Clock::now() - begin < short_handler;
     lock.lock();
+    if (conversation) --conversations;
     if (kept) ready.push(std::move(request));
     if (!timed) return;
     short_handlers = was_short ? short_handlers + 1 : 0;
@@ -189,6 +192,7 @@ struct ThreadPool::State {
     return 0;
   }
 
+  const Overload overload;
   ParkingLot& lot;
   std::mutex mutex;
   RequestQueue ready;
@@ -208,17 +212,29 @@ struct ThreadPool::State {
   bool stopping = false;
   std::condition_variable ended;
   std::size_t running = 0;
+  std::size_t conversations = 0;  // running, or in the queue
   std::vector<std::thread> threads;
 };
 
 ThreadPool::ThreadPool(Options options, PolicyContext& context)
     : state_(std::make_unique<State>(options.workers == 0 ? default_workers() : options.workers,
-                                     context.take_parking_lot())) {}
+                                     options.overload, context.take_parking_lot())) {}
 
 ThreadPool::~ThreadPool() = default;
 
 void ThreadPool::process(Request request) {
-  const std::lock_guard lock(state_->mutex);
+  std::unique_lock lock(state_->mutex);
+  if (request.conversation()) {
+    if (state_->conversations >= state_->running) {
+      if (state_->overload == Overload::evict_idle) request.evict_idle();
+      if (state_->overload == Overload::reject) {
+        lock.unlock();
+        request.reject();
+        return;
+      }
+    }
+    ++state_->conversations;
+  }
   state_->ready.push(std::move(request));
   state_->call_one(true);
 }

@@ -21,7 +21,7 @@ export namespace net {
 /// wake-up. Whenever a handler takes its time, another worker steps in within a millisecond: no
 /// request waits behind a blocked handler while a worker is free. A connection between two requests
 /// is in no worker's hand. Conversations (`void handle()`) hold a worker each; beyond the workers
-/// they wait in order.
+/// they wait in order, unless `overload` says otherwise.
 ///
 /// The workers block all signals. Thread safety: as the policy concept asks, and `process` may be
 /// called from any thread.
@@ -30,6 +30,8 @@ class ThreadPool {
   struct Options {
     /// How many threads; 0 is max(8, twice the cores).
     std::size_t workers = 0;
+    /// What becomes of conversations when each worker has one.
+    Overload overload = Overload::wait;
   };
 
   /// Starts the workers. Throws `resource_unavailable_try_again` if not all can be started.

@@ -10,10 +10,12 @@ module;
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <gsl/assert>
 #include <gsl/narrow>
+#include <gsl/util>
 #include <limits>
 #include <optional>
 #include <span>
@@ -332,6 +334,10 @@ void Socket::end_input_on(int signal, Duration quiet) noexcept {
   end_quiet_ = quiet;
 }
 
+void Socket::note_silence(std::int64_t since) const noexcept {
+  if (silent_since_ != nullptr) silent_since_->store(since, std::memory_order_relaxed);
+}
+
 Deadline Socket::receive_limit() const {
   const Deadline each =
       receive_timeout_ == no_timeout ? Deadline::never() : Deadline(receive_timeout_);
@@ -347,10 +353,15 @@ Socket::Wait Socket::poll(short events, Deadline deadline) const {
   std::array<pollfd, 2> polled{{{descriptor_, events, 0}, {end_signal_, POLLIN, 0}}};
   // poll(2) would pass over it, and wait.
   if (descriptor_ < 0) fail(EBADF, "poll");
+  const bool receiving = events == POLLIN;
+  if (receiving) note_silence(Deadline::Clock::now().time_since_epoch().count());
+  const auto heard = gsl::finally([&] {
+    if (receiving) note_silence(0);
+  });
   bool ending = false;
   bool quiet_first = false;
   for (;;) {
-    const bool watch_end = events == POLLIN && end_signal_ >= 0 && !ending;
+    const bool watch_end = receiving && end_signal_ >= 0 && !ending;
     const int ready = ::poll(polled.data(), watch_end ? 2 : 1, poll_milliseconds(deadline));
     if (ready < 0 && errno != EINTR) fail(errno, "poll");
     if (ready > 0 && polled[0].revents != 0) return Wait::ready;

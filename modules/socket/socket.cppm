@@ -2,6 +2,7 @@
 /// `net.socket:socket`: one descriptor, owned.
 module;
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -161,6 +162,10 @@ class Socket {
   /// receive that finds nothing for `quiet` returns 0, the end of the stream.
   void end_input_on(int signal, Duration quiet) noexcept;
 
+  /// Notes in `since` when a receive began to wait (on the steady clock, in nanoseconds), and 0
+  /// when it is over, so that a server finds who has been silent for longest. Null notes nothing.
+  void note_silence_in(std::atomic<std::int64_t>* since) noexcept { silent_since_ = since; }
+
   /// Tells what the last receive left behind, for those who wait by edges: `all` was taken, or
   /// there may be more, or the stream ended. `forget_receives` resets it to `nothing_asked`.
   Received last_receive() const noexcept { return last_receive_; }
@@ -170,6 +175,7 @@ class Socket {
   enum class Wait : std::uint8_t { ready, ended, late };
   Wait poll(short events, Deadline deadline) const;
   Wait wait(short events, Deadline deadline, std::string_view call) const;
+  void note_silence(std::int64_t since) const noexcept;
   Deadline receive_limit() const;
   Deadline send_limit() const;
   [[noreturn]] void fail(int error, std::string_view call) const;
@@ -184,6 +190,7 @@ class Socket {
   Duration end_quiet_{};
   Deadline deadline_;
   Deadline receive_deadline_;
+  std::atomic<std::int64_t>* silent_since_ = nullptr;
 };
 
 /// Returns two connected sockets. socketpair(2); the family is Unix.

@@ -1,0 +1,55 @@
+#include "endpoint_hooks.hpp"
+
+#include <stdexcept>
+#include <system_error>
+
+namespace {
+
+template <class F>
+void naming(const Endpoint& endpoint, F function) {
+  try {
+    function();
+  } catch (const std::system_error& error) {
+    throw std::runtime_error("cannot listen on " + endpoint.text + ": " + error.code().message());
+  }
+}
+
+}  // namespace
+
+EndpointHooks::EndpointHooks(std::span<const Endpoint> endpoints) {
+  for (const Endpoint& endpoint : endpoints) {
+    naming(endpoint, [&] {
+      for (const auto& address : net::resolve(endpoint.host, endpoint.port, {.passive = true})) {
+        expected_.push_back({address, &endpoint, {}});
+      }
+    });
+  }
+}
+
+std::vector<net::Address> EndpointHooks::addresses() const {
+  std::vector<net::Address> addresses;
+  addresses.reserve(expected_.size());
+  for (const Expected& expected : expected_) addresses.push_back(expected.address);
+  return addresses;
+}
+
+void EndpointHooks::server_bind(net::Socket& listener, const net::Address& address) {
+  Expected& expected = expected_.at(bound_++);
+  naming(*expected.endpoint, [&] {
+    listener.bind(common_port(address, *expected.endpoint));
+    expected.bound = listener.getsockname();
+  });
+}
+
+void EndpointHooks::server_activate(net::Socket& listener, int request_queue_size) {
+  naming(*expected_.at(activated_++).endpoint, [&] { listener.listen(request_queue_size); });
+}
+
+// The addresses of one name get one port, also if the system picks it.
+net::Address EndpointHooks::common_port(const net::Address& address,
+                                        const Endpoint& endpoint) const {
+  for (const Expected& other : expected_) {
+    if (other.endpoint == &endpoint && other.bound) return address.with_port(other.bound->port());
+  }
+  return address;
+}

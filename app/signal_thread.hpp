@@ -1,0 +1,37 @@
+// What signals do to the demo. It imports, so it is the last include.
+#pragma once
+
+#include <chrono>
+#include <csignal>
+#include <optional>
+#include <string>
+#include <thread>
+
+import net.server;
+
+// Waits for signals in a thread of its own, so that what they ask for may take locks: SIGTERM and
+// SIGINT shut the server down, a second one of them ends the program at once, children included;
+// SIGUSR1 prints what the server counted, as the passing of each interval does.
+class SignalThread {
+ public:
+  using Interval = std::optional<std::chrono::milliseconds>;
+
+  // Keeps the signals for such a thread: to be called before there is any other.
+  static void block();
+
+  // The server outlives this.
+  SignalThread(net::BaseServer& server, Interval interval);
+  SignalThread(const SignalThread&) = delete;
+  SignalThread& operator=(const SignalThread&) = delete;
+  ~SignalThread();
+
+ private:
+  void run(const std::stop_token& stopped);
+
+  net::BaseServer& server_;
+  const Interval interval_;
+  std::jthread thread_;
+};
+
+// What was counted, as one line: a word `name=number` for each of the members of net::Stats.
+std::string describe(const net::Stats& stats);
