@@ -138,25 +138,29 @@ Process::~Process() {
   }
 }
 
-std::string Process::read_line() {
+std::string Process::next_line(const Descriptor& from, std::string& received) {
   const auto until = Clock::now() + patience;
   for (;;) {
-    const auto end = received_.find('\n');
+    const auto end = received.find('\n');
     if (end != std::string::npos) {
-      std::string line = received_.substr(0, end);
-      received_.erase(0, end + 1);
+      std::string line = received.substr(0, end);
+      received.erase(0, end + 1);
       return line;
     }
-    if (!read_some(out_, received_, until)) {
-      throw std::runtime_error("the program's output ended; it said \"" + received_ +
+    if (!read_some(from, received, until)) {
+      throw std::runtime_error("the program's output ended; it said \"" + received +
                                "\", and on stderr: " + rest_of_stderr());
     }
   }
 }
 
+std::string Process::read_line() { return next_line(out_, received_); }
+
+std::string Process::read_error_line() { return next_line(error_, complained_); }
+
 std::string Process::rest_of_stdout() { return read_all(out_, std::exchange(received_, {})); }
 
-std::string Process::rest_of_stderr() { return read_all(error_, {}); }
+std::string Process::rest_of_stderr() { return read_all(error_, std::exchange(complained_, {})); }
 
 void Process::signal(int number) const {
   if (::kill(pid_, number) != 0) fail(errno, "kill");

@@ -43,8 +43,9 @@ class Process {
   Process& operator=(const Process&) = delete;
   ~Process();
 
-  // The next line of stdout, without its end.
+  // The next line of each, without its end.
   std::string read_line();
+  std::string read_error_line();
   // What is left of each until its end.
   std::string rest_of_stdout();
   std::string rest_of_stderr();
@@ -57,10 +58,13 @@ class Process {
   pid_t pid() const noexcept { return pid_; }
 
  private:
+  std::string next_line(const Descriptor& from, std::string& received);
+
   Descriptor out_;
   Descriptor error_;
   Descriptor ended_;
-  std::string received_;  // of stdout, not read yet
+  std::string received_;    // of stdout, not read yet
+  std::string complained_;  // of stderr
   pid_t pid_ = -1;
 };
 

@@ -1,0 +1,176 @@
+#include "survivor.hpp"
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace support {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+namespace fs = std::filesystem;
+
+// /proc tells nobody of a change: it is polled.
+bool soon(const std::function<bool()>& condition, Clock::duration within = 10s) {
+  for (const auto until = Clock::now() + within; !condition();) {
+    if (Clock::now() > until) return false;
+    std::this_thread::sleep_for(2ms);
+  }
+  return true;
+}
+
+fs::path proc(pid_t process) { return fs::path("/proc") / std::to_string(process); }
+
+std::size_t entries(const fs::path& directory) {
+  std::error_code gone;
+  const fs::directory_iterator first(directory, gone);
+  return gone ? 0 : static_cast<std::size_t>(std::distance(fs::begin(first), fs::end(first)));
+}
+
+std::vector<pid_t> children_of(pid_t parent) {
+  std::vector<pid_t> found;
+  std::ifstream list(proc(parent) / "task" / std::to_string(parent) / "children");
+  for (pid_t child = 0; list >> child;) found.push_back(child);
+  return found;
+}
+
+// The time on a CPU of all its threads, in microseconds; to the nanosecond, unlike stat's.
+std::uint64_t cpu_of(pid_t process) {
+  std::uint64_t sum = 0;
+  std::error_code gone;
+  for (const auto& task : fs::directory_iterator(proc(process) / "task", gone)) {
+    std::uint64_t nanoseconds = 0;
+    std::ifstream(task.path() / "schedstat") >> nanoseconds;
+    sum += nanoseconds / 1000;
+  }
+  return sum;
+}
+
+Words with_stats(Words arguments) {
+  arguments.insert(arguments.end(), {"--stats", "3600"});
+  return arguments;
+}
+
+}  // namespace
+
+Survivor::Survivor(const Words& arguments, const Words& starter)
+    : echo(with_stats(arguments), {}, starter), descriptors_(descriptors()), threads_(threads()) {}
+
+void Survivor::sort_line(const std::string& line) {
+  const auto begin = line.find("info: stats: ");
+  if (begin == std::string::npos) {
+    if (line.find("info: drained ") == std::string::npos) complaints_ += line + '\n';
+    return;
+  }
+  stats_.clear();
+  std::istringstream words(line.substr(begin + 13));
+  for (std::string word; words >> word;) {
+    const auto equals = word.find('=');
+    stats_[word.substr(0, equals)] = std::stoull(word.substr(equals + 1));
+  }
+}
+
+std::map<std::string, std::uint64_t> Survivor::stats() {
+  stats_.clear();
+  echo.process.signal(SIGUSR1);
+  while (stats_.empty()) sort_line(echo.process.read_error_line());
+  return stats_;
+}
+
+bool Survivor::counts(const std::string& name, std::uint64_t at_least) {
+  return soon([&] { return stats().at(name) >= at_least; });
+}
+
+std::uint64_t Survivor::cpu() const {
+  std::uint64_t sum = cpu_of(echo.process.pid());
+  for (const pid_t child : children_of(echo.process.pid())) sum += cpu_of(child);
+  return sum;
+}
+
+std::size_t Survivor::descriptors() const { return entries(proc(echo.process.pid()) / "fd"); }
+
+std::size_t Survivor::threads() const { return entries(proc(echo.process.pid()) / "task"); }
+
+std::size_t Survivor::children() const { return children_of(echo.process.pid()).size(); }
+
+std::size_t Survivor::resident() const {
+  std::ifstream status(proc(echo.process.pid()) / "status");
+  for (std::string word; status >> word;) {
+    std::size_t kibibytes = 0;
+    if (word == "VmRSS:" && status >> kibibytes) return kibibytes;
+  }
+  return 0;
+}
+
+bool Survivor::is_idle() const {
+  // What was going on may still be coming to its end in the first of these.
+  return soon(
+      [this] {
+        constexpr auto window = 200ms;
+        const auto before = cpu();
+        std::this_thread::sleep_for(window);
+        return cpu() - before < std::chrono::microseconds(window).count() / 20;
+      },
+      3s);
+}
+
+void Survivor::common_end() {
+  const auto begin = Clock::now();
+  {
+    const Client fresh = client();
+    BOOST_TEST(echoes(fresh));
+  }
+  BOOST_TEST((Clock::now() - begin < 1s));
+  BOOST_TEST(soon([this] { return descriptors() <= descriptors_; }),
+             "descriptors: " << descriptors() << ", at the start: " << descriptors_);
+  BOOST_TEST(soon([this] { return threads() <= threads_; }),
+             "threads: " << threads() << ", at the start: " << threads_);
+  BOOST_TEST(soon([this] { return children() == 0; }), "children: " << children());
+  BOOST_TEST(is_idle(), "it is not idle");
+  echo.process.signal(SIGTERM);
+  std::istringstream rest(echo.process.rest_of_stderr());
+  BOOST_TEST(echo.process.wait() == 0);
+  for (std::string line; std::getline(rest, line);) sort_line(line);
+  std::uint64_t ended = 0;
+  for (const char* const end :
+       {"served", "closed_idle", "shed", "timed_out", "failed", "cut", "dropped", "refused"}) {
+    ended += stats_[end];
+  }
+  BOOST_TEST(ended == stats_["accepted"]);
+}
+
+std::size_t Survivor::complaint_lines() const {
+  return static_cast<std::size_t>(std::ranges::count(complaints_, '\n'));
+}
+
+Words injecting(const std::string& what) {
+  const std::string call = what.substr(0, what.find(':'));
+  // -D: the server is our child, and the tracer nobody's. A sanitizer's search for leaks needs
+  // ptrace for itself.
+  return {"strace", "-D",
+          "-f",     "-qq",
+          "-o",     "/dev/null",
+          "-E",     "ASAN_OPTIONS=detect_leaks=0",
+          "-e",     "trace=" + call,
+          "-e",     "inject=" + what};
+}
+
+bool can_inject() {
+  try {
+    Process probe({"strace", "-D", "-f", "-qq", "-o", "/dev/null", "true"});
+    return probe.wait() == 0;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+}  // namespace support
