@@ -9,8 +9,18 @@ import net.handler;
 
 namespace net {
 
+namespace {
+
+// Coming back from a park costs system calls, so who has more is served some of it at once.
+constexpr int requests_in_a_row = 16;
+
+}  // namespace
+
 void Inline::process(Request request) {
-  if (request.step() == Next::keep) request.park();
+  for (int served = 0; served < requests_in_a_row; ++served) {
+    if (request.step() == Next::close || request.try_park()) return;
+  }
+  request.park();
 }
 
 DrainReport Inline::drain(Deadline) { return {}; }

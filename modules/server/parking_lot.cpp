@@ -74,10 +74,11 @@ ParkingLot::~ParkingLot() { state_->free_retired(); }
 std::size_t ParkingLot::wait(std::span<Request> ready, Deadline deadline) {
   state_->free_retired();
   std::array<epoll_event, 64> room;  // NOLINT(*-member-init): epoll_wait fills it
-  std::size_t count = state_->take_pushed(ready);
-  if (count > 0) deadline = Deadline::Clock::time_point::min();
+  // Half of the places are for those whom only the poll knows, however many come back.
+  std::size_t count = state_->take_pushed(ready.first(ready.size() / 2));
+  if (state_->has_pushed.load(std::memory_order_acquire) || count > 0)
+    deadline = Deadline::Clock::time_point::min();
   const std::size_t most = std::min(room.size(), ready.size() - count);
-  if (most == 0) return count;
   for (const epoll_event& event :
        wait_for_events(fileno(), std::span(room).first(most), deadline)) {
     auto* const connection = static_cast<Connection*>(event.data.ptr);
@@ -87,8 +88,7 @@ std::size_t ParkingLot::wait(std::span<Request> ready, Deadline deadline) {
       ready[count++] = Request(connection);
     }
   }
-  if (count == 0) count = state_->take_pushed(ready);
-  return count;
+  return count + state_->take_pushed(ready.subspan(count));
 }
 
 void ParkingLot::wake() noexcept { state_->wakeup.signal(); }

@@ -36,7 +36,8 @@ using Clock = std::chrono::steady_clock;
 constexpr auto tick = 500us;
 constexpr auto short_handler = 100us;
 constexpr unsigned short_handlers_in_a_row = 64;  // until work is no more handed over
-constexpr unsigned quiet_ticks = 8;               // until the sentinel sleeps
+constexpr std::size_t served_between_polls = 64;
+constexpr unsigned quiet_ticks = 8;  // until the sentinel sleeps
 
 std::size_t default_workers() {
   return std::max<std::size_t>(8, std::size_t{2} * std::thread::hardware_concurrency());
@@ -62,12 +63,14 @@ struct ThreadPool::State {
   void work() {
     std::unique_lock lock(mutex);
     for (;;) {
-      if (!ready.empty()) {
+      // Those who always have more in the queue must not keep out who comes by the poll.
+      const bool due = ready.empty() || served_since_poll >= served_between_polls;
+      if (due && !polling && !stopping) {
+        poll(lock);
+      } else if (!ready.empty()) {
         serve(lock);
       } else if (stopping) {
         break;
-      } else if (!polling) {
-        poll(lock);
       } else {
         sleep(lock);
       }
@@ -80,6 +83,7 @@ struct ThreadPool::State {
     Request request = ready.pop();
     const bool conversation = request.conversation();
     ++progress;
+    ++served_since_poll;
     const bool timed = handing_over;
     if (handing_over && (!ready.empty() || !polling)) call_one(false);
     lock.unlock();
@@ -96,9 +100,12 @@ struct ThreadPool::State {
 
   void poll(std::unique_lock<std::mutex>& lock) {
     polling = true;
+    served_since_poll = 0;
+    const Deadline deadline =
+        ready.empty() ? Deadline::never() : Deadline(Clock::time_point::min());
     lock.unlock();
-    std::array<Request, 64> batch;
-    const std::size_t count = lot.wait(batch, Deadline::never());
+    std::array<Request, served_between_polls> batch;
+    const std::size_t count = lot.wait(batch, deadline);
     lock.lock();
     polling = false;
     // A full batch may have left more behind.
@@ -198,7 +205,8 @@ struct ThreadPool::State {
   RequestQueue ready;
   std::uint64_t progress = 0;  // requests taken from the queue
   bool polling = false;        // a worker is in lot.wait
-  bool emptied = true;         // since the last tick, all that was ready was taken
+  std::size_t served_since_poll = 0;
+  bool emptied = true;  // since the last tick, all that was ready was taken
   bool handing_over = false;
   unsigned short_handlers = 0;
   std::condition_variable idle;

@@ -1,0 +1,185 @@
+// What becomes of clients for whom there is no place: in the server, and in its policy.
+
+#include <sys/resource.h>
+
+#include <concepts>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+
+#include "support/server_test.hpp"
+
+namespace {
+
+struct Full : QuietHooks {
+  std::string on_overload(const net::Address& client_address) override {
+    if (fails) throw std::runtime_error("no answer");
+    return "full, " + client_address.to_string() + "\n";
+  }
+  bool fails = false;
+};
+
+net::ServerOptions of(std::size_t most, net::Overload overload) {
+  net::ServerOptions options = quick();
+  options.max_connections = most;
+  options.overload = overload;
+  return options;
+}
+
+// Options that let a policy run one request at once.
+template <class P>
+typename P::Options one_at_once(net::Overload overload) {
+  auto options = at_once<P>(1);
+  options.overload = overload;
+  return options;
+}
+
+// Says that it has begun; then an echo.
+struct Talk : net::StreamRequestHandler {
+  void handle() {
+    wfile.write("hello\n");
+    for (auto text = rfile.read_some(); !text.empty(); text = rfile.read_some()) wfile.write(text);
+  }
+};
+
+// Inline holds a conversation to its end, and accepts nobody meanwhile.
+template <class F>
+constexpr bool holds_all = std::same_as<typename F::Policy, net::Inline> &&
+                           std::same_as<typename F::Handler, EchoConversation>;
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(server_overload, LeavesNothing)
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(who_is_rejected_gets_the_answer_of_the_hook, F, EchoForms) {
+  if (holds_all<F>) return;
+  Full hooks;
+  typename F::Server server{loopback(), of(2, net::Overload::reject), hooks,
+                            at_once<typename F::Policy>(2)};
+  Running running{server};
+  Client first{server};
+  Client second{server};
+  BOOST_TEST(first.ask("one") == "one");
+  BOOST_TEST(second.ask("two") == "two");
+  for (int i = 0; i < 3; ++i) {
+    Client third{server};
+    BOOST_TEST(third.receive_all() == "full, " + third.socket.getsockname().to_string() + "\n");
+  }
+  BOOST_TEST(first.ask("again") == "again");
+  BOOST_TEST(soon([&] { return server.stats().shed_rejected == 3; }));
+  BOOST_TEST(server.stats().shed == 3U);
+  second.end_sending();
+  BOOST_TEST(second.sees_end());
+  BOOST_TEST(soon([&] { return server.stats().served == 1; }));
+  Client fourth{server};
+  BOOST_TEST(fourth.ask("four") == "four");
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_hook_that_throws_rejects_without_an_answer, Policy, Policies) {
+  Full hooks;
+  hooks.fails = true;
+  net::TcpServer<Echo, Policy> server{loopback(), of(1, net::Overload::reject), hooks};
+  Running running{server};
+  Client first{server};
+  BOOST_TEST(first.ask("one") == "one");
+  Client second{server};
+  BOOST_TEST(second.sees_end());
+  BOOST_TEST(first.ask("again") == "again");
+  BOOST_TEST(server.stats().hook_errors == 1U);
+  BOOST_TEST((hooks.phase == net::Phase::on_overload));
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(who_waits_is_served_when_another_leaves, Policy, Policies) {
+  net::TcpServer<Echo, Policy> server{loopback(), of(1, net::Overload::wait)};
+  Running running{server};
+  for (int round = 0; round < 3; ++round) {
+    Client first{server};
+    BOOST_TEST(first.ask("one") == "one");
+    Client second{server};
+    second.send("two");
+    BOOST_TEST(first.ask("again") == "again");
+    first.end_sending();
+    BOOST_TEST(second.receive(3) == "two");
+  }
+  BOOST_TEST(server.stats().shed == 0U);
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(the_longest_silent_is_evicted, F, EchoForms) {
+  if (holds_all<F>) return;
+  typename F::Server server{loopback(), of(2, net::Overload::evict_idle),
+                            at_once<typename F::Policy>(2)};
+  Running running{server};
+  Client first{server};
+  BOOST_TEST(first.ask("one") == "one");
+  Client second{server};
+  // The coarse clock that tells who is silent for longer has ticks of some milliseconds.
+  BOOST_TEST(!second.socket.wait_to_receive(50ms));
+  BOOST_TEST(second.ask("two") == "two");
+  Client third{server};
+  BOOST_TEST(third.ask("three") == "three");
+  BOOST_TEST(first.sees_end());
+  BOOST_TEST(second.ask("again") == "again");
+  BOOST_TEST(soon([&] { return server.stats().shed_evicted == 1; }));
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_policy_without_a_place_rejects, Policy, Concurrent) {
+  Full hooks;
+  net::TcpServer<Talk, Policy> server{loopback(), quick(), hooks,
+                                      one_at_once<Policy>(net::Overload::reject)};
+  Running running{server};
+  Client first{server};
+  BOOST_TEST(first.receive(6) == "hello\n");
+  Client second{server};
+  BOOST_TEST(second.receive_all().starts_with("full, "));
+  BOOST_TEST(first.ask("again") == "again");
+  BOOST_TEST(soon([&] { return server.stats().shed_rejected == 1; }));
+  first.end_sending();
+  BOOST_TEST(first.sees_end());
+  BOOST_TEST(soon([&] { return server.stats().served == 1; }));
+  Client third{server};
+  BOOST_TEST(third.receive(6) == "hello\n");
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_policy_without_a_place_evicts_the_silent, Policy, Concurrent) {
+  net::TcpServer<Talk, Policy> server{loopback(), quick(),
+                                      one_at_once<Policy>(net::Overload::evict_idle)};
+  Running running{server};
+  Client first{server};
+  BOOST_TEST(first.receive(6) == "hello\n");
+  BOOST_TEST(!first.socket.wait_to_receive(20ms));
+  Client second{server};
+  BOOST_TEST(second.receive(6) == "hello\n");
+  BOOST_TEST(first.sees_end());
+  BOOST_TEST(second.ask("again") == "again");
+  BOOST_TEST(soon([&] { return server.stats().shed_evicted == 1; }));
+}
+
+BOOST_AUTO_TEST_CASE(a_default_limit_leaves_descriptors_for_others, *timeout(20)) {
+  // Each connection of a child needs two.
+  const auto accepted_of = [](auto& server) {
+    Running running{server};
+    std::vector<std::unique_ptr<Client>> clients;
+    for (int i = 0; i < 60; ++i) clients.push_back(std::make_unique<Client>(server));
+    soon([&] { return server.stats().accepted == 60; }, 300ms);
+    return server.stats().accepted;
+  };
+  rlimit limit{};
+  BOOST_REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  const rlimit small{.rlim_cur = 66, .rlim_max = limit.rlim_max};
+  const auto with = [&](auto policy) {
+    BOOST_REQUIRE(::setrlimit(RLIMIT_NOFILE, &small) == 0);
+    net::TcpServer<Echo, typename decltype(policy)::type> server{loopback(), quick()};
+    BOOST_REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    return accepted_of(server);
+  };
+  BOOST_TEST(with(std::type_identity<net::ThreadPool>{}) == 50U);
+  BOOST_TEST(with(std::type_identity<net::ForkPerRequest>{}) == 25U);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
