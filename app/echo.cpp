@@ -6,8 +6,10 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <span>
 #include <string>
+#include <thread>
 
 #include "endpoint_hooks.hpp"
 #include "signal_thread.hpp"
@@ -77,7 +79,7 @@ int serve(const EchoOptions& options, typename Policy::Options policy_options) {
   SignalThread::block();
   net::TcpServer<Handler, Policy> server(std::span<const net::Address>(addresses),
                                          server_options(options), policy_options, hooks);
-  const SignalThread signals(server, options.stats);
+  SignalThread signals(server, options.stats);
   std::string description = options.policy;
   if constexpr (requires { server.policy().workers(); }) {
     description += ", " + std::to_string(server.policy().workers()) + " workers";
@@ -87,13 +89,26 @@ int serve(const EchoOptions& options, typename Policy::Options policy_options) {
                 description.c_str());
   }
   std::fflush(stdout);
-  server.serve_forever();
+  // In a thread of its own: a handler that is stuck there, under Inline, must not keep us from
+  // closing in time.
+  std::exception_ptr error;
+  std::thread serving([&] {
+    try {
+      server.serve_forever();
+    } catch (...) {
+      error = std::current_exception();
+    }
+    signals.stop();
+  });
+  signals.wait_for_stop();
   const net::DrainReport report = server.server_close();
   if (options.stats) spdlog::info("{}", describe(server.stats()));
   spdlog::info("drained {}, closed idle {}, cut {}, dropped {}, stuck {}", report.drained,
                report.closed_idle, report.cut, report.dropped, report.stuck);
   // The server's destructor would wait for a handler that is stuck.
   if (report.stuck > 0) ::_exit(3);
+  serving.join();
+  if (error) std::rethrow_exception(error);
   return EXIT_SUCCESS;
 }
 

@@ -58,6 +58,7 @@ void SignalThread::run(const std::stop_token& stopped) {
         ::_exit(128 + signal);
       }
       server_.shutdown();
+      stop();
       continue;
     }
     const bool due = interval_ && Clock::now() >= next;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <csignal>
 #include <optional>
+#include <semaphore>
 #include <string>
 #include <thread>
 
@@ -25,11 +26,16 @@ class SignalThread {
   SignalThread& operator=(const SignalThread&) = delete;
   ~SignalThread();
 
+  // Waits until it is time to stop: a signal said so, or `stop` did.
+  void wait_for_stop() { stop_.acquire(); }
+  void stop() { stop_.release(); }
+
  private:
   void run(const std::stop_token& stopped);
 
   net::BaseServer& server_;
   const Interval interval_;
+  std::counting_semaphore<> stop_{0};
   std::jthread thread_;
 };
 

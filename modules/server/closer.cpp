@@ -6,7 +6,9 @@ module;
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <list>
@@ -54,6 +56,7 @@ void Closer::add(Socket socket) noexcept {
     Lingering& added = lingering_.emplace_back(*this, std::move(socket), coarse_now());
     try {
       poller_.add(added.socket.fileno(), added);
+      empty_.store(false, std::memory_order_relaxed);
     } catch (const std::exception&) {
       lingering_.pop_back();
     }
@@ -68,13 +71,23 @@ void Closer::done(Lingering& lingering) noexcept {
   lingering_.remove_if([&](const Lingering& other) { return &other == &lingering; });
 }
 
+Deadline Closer::next_limit() const noexcept {
+  if (empty_.load(std::memory_order_relaxed)) return Deadline::never();
+  const std::lock_guard lock(mutex_);
+  return lingering_.empty()
+             ? Deadline::never()
+             : Deadline::Clock::time_point(std::chrono::nanoseconds(lingering_.front().limit));
+}
+
 void Closer::sweep(CoarseTime now) noexcept {
+  if (empty_.load(std::memory_order_relaxed)) return;
   const std::lock_guard lock(mutex_);
   // In order of time: each gets the same.
   while (!lingering_.empty() && lingering_.front().limit <= now) {
     poller_.remove(lingering_.front().socket.fileno(), lingering_.front());
     lingering_.pop_front();
   }
+  empty_.store(lingering_.empty(), std::memory_order_relaxed);
 }
 
 void Closer::hurry(CoarseTime now, std::int64_t milliseconds) noexcept {

@@ -6,6 +6,7 @@
 /// as well, within bounds: RFC 1122, 4.2.2.13; nginx's `lingering_close`.
 module;
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -29,6 +30,8 @@ class Closer {
   void add(Socket socket) noexcept;
   // Closes those whose time is over.
   void sweep(CoarseTime now) noexcept;
+  // When the next one's time is over.
+  Deadline next_limit() const noexcept;
   // While the server drains: closes those, too, that have got all, and said nothing for that long.
   void hurry(CoarseTime now, std::int64_t milliseconds) noexcept;
   // Closes all, for want of descriptors or of time; returns whether there were any.
@@ -47,6 +50,7 @@ class Closer {
   const std::size_t bytes_;
   mutable std::mutex mutex_;
   std::list<Lingering> lingering_;
+  std::atomic<bool> empty_{true};  // so that a turn of the loop needs no lock
 };
 
 class Closer::Lingering final : public Watch {

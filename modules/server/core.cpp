@@ -149,11 +149,14 @@ bool ServerCore::serve_one(Deadline deadline) {
 }
 
 void ServerCore::turn(Deadline until) {
-  if (registry.size() > 0 || closer_.size() > 0) until = std::min(until, deadline_at(next_sweep_));
+  const bool draining = page.draining.load(std::memory_order_relaxed);
+  if (registry.size() > 0 || draining) until = std::min(until, deadline_at(next_sweep_));
+  until = std::min(until, closer_.next_limit());
   if (next_resume_ != Listener::never) until = std::min(until, deadline_at(next_resume_));
   poller.dispatch(until, std::min<std::size_t>(events_left_, 64));
   const CoarseTime now = coarse_now();
   resume_listeners(now);
+  closer_.sweep(now);
   if (now < next_sweep_) return;
   sweep(now);
   next_sweep_ = coarse_after(now, sweep_interval());
@@ -162,7 +165,7 @@ void ServerCore::turn(Deadline until) {
 std::int64_t ServerCore::sweep_interval() const noexcept {
   if (page.draining.load(std::memory_order_relaxed)) return 10;
   const auto shortest =
-      std::min({options.limits.request, options.limits.idle, options.limits.send, options.linger});
+      std::min({options.limits.request, options.limits.idle, options.limits.send});
   return std::clamp<std::int64_t>(shortest.count() / 8, 5, 1000);
 }
 
@@ -214,7 +217,6 @@ void ServerCore::hand_over(Connection& connection) noexcept {
 // --- limits -----------------------------------------------------------------------------------
 
 void ServerCore::sweep(CoarseTime now) noexcept {
-  closer_.sweep(now);
   if (page.draining.load(std::memory_order_relaxed)) {
     closer_.hurry(now, options.quiet_grace.count());
   }
