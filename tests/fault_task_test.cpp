@@ -1,0 +1,235 @@
+// The demo server, from outside: it runs out of threads or children.
+
+#include <unistd.h>
+
+#include <array>
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "support/client.hpp"
+#include "support/demo.hpp"
+#include "support/process.hpp"
+#include "support/survivor.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using namespace support;
+namespace data = boost::unit_test::data;
+namespace fs = std::filesystem;
+using boost::unit_test::timeout;
+
+bool cannot() {
+  static const bool can = can_inject();
+  if (can) return false;
+  BOOST_TEST_MESSAGE("strace cannot make calls fail here");
+  return true;
+}
+
+std::vector<Client> connect(const Survivor& server, std::size_t count) {
+  std::vector<Client> clients;
+  for (std::size_t i = 0; i < count; ++i) clients.push_back(server.client());
+  return clients;
+}
+
+// Whether the server has closed it without a byte for it.
+bool is_dropped(const Client& client) { return client.receive_to_end().empty(); }
+
+// Those who get none of what they need, and what they need it from.
+struct Creation {
+  std::string policy;
+  std::string call;
+  std::string first;  // of these calls that is made for a client
+  std::string second;
+
+  Words failing(const std::string& which) const {
+    return injecting(call + ":error=EAGAIN:when=" + which);
+  }
+  friend std::ostream& operator<<(std::ostream& out, const Creation& creation) {
+    return out << creation.policy;
+  }
+};
+
+// The demo's first thread is the one that waits for signals.
+const std::array creations{Creation{"thread", "clone3", "2", "3"},
+                           Creation{"fork", "clone", "1", "2"}};
+
+// One of the threads of a start, and the arguments for it.
+struct Start {
+  std::string failing;
+  Words arguments;
+  friend std::ostream& operator<<(std::ostream& out, const Start& start) {
+    return out << start.failing << " of " << start.arguments.at(1);
+  }
+};
+
+// Workers first, and then the thread that waits for signals.
+const std::array starts{Start{"1", {"--policy", "pool", "--workers", "4"}},
+                        Start{"2", {"--policy", "pool", "--workers", "4"}},
+                        Start{"4", {"--policy", "pool", "--workers", "4"}},
+                        Start{"5", {"--policy", "pool", "--workers", "4"}},
+                        Start{"1", {"--policy", "thread"}},
+                        Start{"1", {"--policy", "fork"}},
+                        Start{"1", {"--policy", "inline"}}};
+
+// A group of processes with a limit of how many they are, threads included.
+class PidsGroup {
+ public:
+  PidsGroup() : path_("/sys/fs/cgroup/pids/netserve-test-" + std::to_string(::getpid())) {
+    std::error_code error;
+    made_ = fs::exists("/sys/fs/cgroup/pids/cgroup.procs") && fs::create_directory(path_, error);
+  }
+  PidsGroup(const PidsGroup&) = delete;
+  PidsGroup& operator=(const PidsGroup&) = delete;
+  ~PidsGroup() {
+    // What was in it may still be on its way out.
+    for (int i = 0; made_ && ::rmdir(path_.c_str()) != 0 && i < 1000; ++i) {
+      std::this_thread::sleep_for(1ms);
+    }
+  }
+
+  bool take(pid_t process) const { return write("cgroup.procs", std::to_string(process)); }
+  bool allow(std::size_t tasks) const { return write("pids.max", std::to_string(tasks)); }
+
+ private:
+  bool write(const char* file, const std::string& text) const {
+    return made_ && (std::ofstream(path_ / file) << text << std::flush).good();
+  }
+
+  fs::path path_;
+  bool made_ = false;
+};
+
+}  // namespace
+
+BOOST_TEST_DECORATOR(*timeout(30))
+BOOST_DATA_TEST_CASE(who_gets_no_thread_is_dropped_and_counted, data::make(creations), creation) {
+  if (cannot()) return;
+  Survivor server({"--policy", creation.policy},
+                  creation.failing(creation.first + ".." + creation.second));
+  for (int i = 0; i < 2; ++i) {
+    const Client unlucky = server.client();
+    unlucky.send("hello\n");
+    BOOST_TEST(is_dropped(unlucky));
+  }
+  for (int i = 0; i < 3; ++i) BOOST_TEST(echoes(server.client()));
+  BOOST_TEST(server.counts("served", 3));
+  auto stats = server.stats();
+  BOOST_TEST(stats["dropped"] == 2U);
+  BOOST_TEST(stats["policy_errors"] == 2U);
+  server.common_end();
+  // One a second: two if the machine was slow.
+  BOOST_TEST(server.complaint_lines() >= 1U);
+  BOOST_TEST(server.complaint_lines() <= 2U, server.complaints());
+}
+
+BOOST_TEST_DECORATOR(*timeout(30))
+BOOST_DATA_TEST_CASE(who_gets_no_thread_waits_for_another_ones_end, data::make(creations),
+                     creation) {
+  if (cannot()) return;
+  Survivor server({"--policy", creation.policy, "--handler", "conversation"},
+                  creation.failing(creation.second));
+  {
+    std::optional<Client> first(server.client());
+    BOOST_TEST(echoes(*first));
+    const Client second = server.client();
+    second.send("hello\n");
+    BOOST_TEST(server.counts("waiting", 1));
+    BOOST_TEST(echoes(*first));
+    first.reset();
+    BOOST_TEST(second.receive(6) == "hello\n");
+  }
+  BOOST_TEST(server.counts("served", 2));
+  BOOST_TEST(server.stats()["dropped"] == 0U);
+  server.common_end();
+  BOOST_TEST(server.complaints().empty(), server.complaints());
+}
+
+BOOST_TEST_DECORATOR(*timeout(30))
+BOOST_DATA_TEST_CASE(who_waits_too_long_for_a_thread_is_shed, data::make(creations), creation) {
+  if (cannot()) return;
+  Survivor server(
+      {"--policy", creation.policy, "--handler", "conversation", "--request-timeout", "0.2"},
+      creation.failing(creation.second));
+  {
+    const Client first = server.client();
+    BOOST_TEST(echoes(first));
+    const Client second = server.client();
+    BOOST_TEST(is_dropped(second));
+    BOOST_TEST(echoes(first));
+  }
+  BOOST_TEST(server.counts("shed_waiting", 1));
+  server.common_end();
+  BOOST_TEST(server.complaints().empty(), server.complaints());
+}
+
+// The last child that it could have waited for has ended, and there is none for it either.
+BOOST_AUTO_TEST_CASE(who_waited_and_gets_no_child_is_dropped_and_counted, *timeout(30)) {
+  if (cannot()) return;
+  Survivor server({"--policy", "fork", "--handler", "conversation"},
+                  injecting("clone:error=EAGAIN:when=2..3"));
+  {
+    std::optional<Client> first(server.client());
+    BOOST_TEST(echoes(*first));
+    const Client second = server.client();
+    second.send("hello\n");
+    BOOST_TEST(server.counts("accepted", 2));
+    first.reset();
+    BOOST_TEST(is_dropped(second));
+  }
+  BOOST_TEST(server.counts("dropped", 1));
+  BOOST_TEST(server.stats()["policy_errors"] == 1U);
+  server.common_end();
+  BOOST_TEST(one_line(server.complaints()), server.complaints());
+}
+
+BOOST_TEST_DECORATOR(*timeout(30))
+BOOST_DATA_TEST_CASE(a_start_without_its_threads_fails_in_one_line, data::make(starts), start) {
+  if (cannot()) return;
+  Words command = injecting("clone3:error=EAGAIN:when=" + start.failing);
+  const Words echo = demo({"echo", "--listen", "tcp://127.0.0.1:0"});
+  command.insert(command.end(), echo.begin(), echo.end());
+  command.insert(command.end(), start.arguments.begin(), start.arguments.end());
+  Process process(command);
+  const std::string said = process.rest_of_stderr();
+  BOOST_TEST(process.wait() == 1);
+  BOOST_TEST(one_line(said), said);
+  BOOST_TEST(process.rest_of_stdout().empty());
+}
+
+BOOST_TEST_DECORATOR(*timeout(60))
+BOOST_DATA_TEST_CASE(who_exceeds_the_systems_limit_of_tasks_waits, data::make(creations),
+                     creation) {
+  constexpr std::size_t places = 4;
+  const PidsGroup group;
+  Survivor server({"--policy", creation.policy, "--handler", "conversation"});
+  if (!group.take(server.echo.process.pid()) || !group.allow(server.threads() + places)) {
+    BOOST_TEST_MESSAGE("no limit of tasks can be set here");
+    return;
+  }
+  std::vector<Client> served = connect(server, places);
+  for (const Client& client : served) BOOST_TEST(echoes(client));
+  const std::vector<Client> late = connect(server, places + 5);
+  for (const Client& client : late) {
+    client.send("hello\n");
+    client.end_output();
+  }
+  BOOST_TEST(server.counts("accepted", places + late.size()));
+  for (const Client& client : served) BOOST_TEST(echoes(client));
+  served.clear();
+  for (const Client& client : late) BOOST_TEST(client.receive_to_end() == "hello\n");
+  BOOST_TEST(server.stats()["dropped"] == 0U);
+  server.common_end();
+  BOOST_TEST(server.complaints().empty(), server.complaints());
+}
