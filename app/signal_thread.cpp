@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <exception>
 #include <initializer_list>
 #include <utility>
 
@@ -62,8 +63,16 @@ void SignalThread::run(const std::stop_token& stopped) {
       continue;
     }
     const bool due = interval_ && Clock::now() >= next;
-    if (signal == SIGUSR1 || due) spdlog::info("{}", describe(server_.stats()));
+    if (signal == SIGUSR1 || due) print_stats();
     if (due) next = std::max(next + *interval_, Clock::now());
+  }
+}
+
+void SignalThread::print_stats() noexcept {
+  try {
+    spdlog::info("{}", describe(server_.stats()));
+  } catch (const std::exception&) {
+    // Without memory there is no line this time.
   }
 }
 

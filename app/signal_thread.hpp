@@ -32,6 +32,7 @@ class SignalThread {
 
  private:
   void run(const std::stop_token& stopped);
+  void print_stats() noexcept;
 
   net::BaseServer& server_;
   const Interval interval_;

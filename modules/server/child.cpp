@@ -9,6 +9,7 @@ module;
 #include <cerrno>
 #include <csignal>
 #include <gsl/assert>
+#include <gsl/util>
 #include <utility>
 
 module net.server;
@@ -51,10 +52,15 @@ Child::Child(Request& request) {
   Expects(request);
   Connection& connection = *request.connection();
   ServerCore& core = connection.core();
+  const bool waited = connection.state() == Connection::State::waiting;
   if (!connection.leave_queue()) {
     request.release();
     return;
   }
+  // Who gets no child waits on, with the time that it had.
+  const auto without_child = gsl::finally([&] {
+    if (waited && request) connection.rejoin_queue();
+  });
   slot_ = core.take_child_slot();
   auto& slot = core.page.children.at(slot_);
   slot.silent_since.store(0);

@@ -8,7 +8,6 @@ module;
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <list>
@@ -74,9 +73,7 @@ void Closer::done(Lingering& lingering) noexcept {
 Deadline Closer::next_limit() const noexcept {
   if (empty_.load(std::memory_order_relaxed)) return Deadline::never();
   const std::lock_guard lock(mutex_);
-  return lingering_.empty()
-             ? Deadline::never()
-             : Deadline::Clock::time_point(std::chrono::nanoseconds(lingering_.front().limit));
+  return lingering_.empty() ? Deadline::never() : after_coarse(lingering_.front().limit);
 }
 
 void Closer::sweep(CoarseTime now) noexcept {

@@ -93,6 +93,8 @@ class Connection final : public RequestContext {
   // gone then.
   void enter_queue() noexcept;
   bool leave_queue() noexcept;
+  // Goes on waiting, within the time that it had.
+  void rejoin_queue() noexcept { state_.store(State::waiting, std::memory_order_release); }
   Deadline queue_deadline() const noexcept;
   // How the next step ends the connection, unless something arrived meanwhile.
   void expire(Outcome outcome) noexcept { expired_ = outcome; }

@@ -150,9 +150,9 @@ bool ServerCore::serve_one(Deadline deadline) {
 
 void ServerCore::turn(Deadline until) {
   const bool draining = page.draining.load(std::memory_order_relaxed);
-  if (registry.size() > 0 || draining) until = std::min(until, deadline_at(next_sweep_));
+  if (registry.size() > 0 || draining) until = std::min(until, after_coarse(next_sweep_));
   until = std::min(until, closer_.next_limit());
-  if (next_resume_ != Listener::never) until = std::min(until, deadline_at(next_resume_));
+  until = std::min(until, after_coarse(next_resume_));
   poller.dispatch(until, std::min<std::size_t>(events_left_, 64));
   const CoarseTime now = coarse_now();
   resume_listeners(now);
@@ -175,8 +175,7 @@ void ServerCore::dispatch_policy() {
   try {
     policy->context().dispatch();
   } catch (...) {
-    policy_errors_.fetch_add(1, std::memory_order_relaxed);
-    tell({Phase::process, std::current_exception(), {}});
+    tell_policy_error({});
   }
 }
 
@@ -209,8 +208,7 @@ void ServerCore::hand_over(Connection& connection) noexcept {
   try {
     policy->process(Request(&connection));
   } catch (...) {
-    policy_errors_.fetch_add(1, std::memory_order_relaxed);
-    tell({Phase::process, std::current_exception(), peer});
+    tell_policy_error(peer);
   }
 }
 
@@ -277,6 +275,11 @@ void ServerCore::call_handle_timeout() noexcept {
 void ServerCore::tell_hook_error(Phase phase, const Address& client_address) noexcept {
   page.counters.hook_errors.fetch_add(1, std::memory_order_relaxed);
   tell({phase, std::current_exception(), client_address});
+}
+
+void ServerCore::tell_policy_error(const Address& client_address) noexcept {
+  policy_errors_.fetch_add(1, std::memory_order_relaxed);
+  tell({Phase::process, std::current_exception(), client_address});
 }
 
 void ServerCore::tell(const RequestError& error) noexcept {

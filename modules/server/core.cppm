@@ -94,6 +94,7 @@ class ServerCore {
   void shutdown() noexcept;
   void tell(const RequestError& error) noexcept;
   void tell_hook_error(Phase phase, const Address& client_address) noexcept;
+  void tell_policy_error(const Address& client_address) noexcept;
   void count(Outcome outcome) noexcept;
   std::string overload_answer(const Address& client_address) noexcept;
   // Ends the connection that has been silent for longest; `parked_too` on the serving thread alone.

@@ -45,11 +45,16 @@ struct ForkPerRequest::State {
   void start_waiting() {
     while (!waiting.empty() && children.size() < options.max_children) {
       Request request = waiting.pop();
+      ServerCore& core = request.connection()->core();
+      const Address peer = request.peer();
       try {
         start(request);
       } catch (const std::exception&) {
         // The end of another child is the next chance. Without one, the request is dropped.
-        if (children.empty() || !request) continue;
+        if (children.empty() || !request) {
+          core.tell_policy_error(peer);
+          continue;
+        }
         waiting.push_front(std::move(request));
         return;
       }

@@ -96,6 +96,9 @@ bool RequestError::peer_gone() const noexcept {
 
 bool RequestError::timed_out() const noexcept { return has_code(exception, std::errc::timed_out); }
 
+// Children must find the page there: it is shared only if it was mapped before the fork.
+ServerHooks::ServerHooks() noexcept { turns(); }
+
 ServerHooks::~ServerHooks() = default;
 
 void ServerHooks::server_bind(Socket& listener, const Address& address) { listener.bind(address); }

@@ -62,7 +62,7 @@ struct Event {
 /// and told to `handle_error`. One from `handle_error` is counted.
 class ServerHooks {
  public:
-  ServerHooks() noexcept = default;
+  ServerHooks() noexcept;
   ServerHooks(const ServerHooks&) = delete;
   ServerHooks& operator=(const ServerHooks&) = delete;
   virtual ~ServerHooks();
