@@ -1,8 +1,6 @@
 // netserve, the demo server.
 
 #include <fcntl.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -18,6 +16,7 @@
 
 #include "echo.hpp"
 #include "endpoint.hpp"
+#include "log.hpp"
 
 namespace {
 
@@ -135,8 +134,7 @@ void open_standard_descriptors() {
 
 int main(int argc, char** argv) {
   open_standard_descriptors();
-  spdlog::set_default_logger(spdlog::stderr_color_mt("netserve"));
-  spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %l: %v");
+  log_to_stderr();
   try {
     return parse_and_run(argc, argv);
   } catch (const std::exception& error) {
