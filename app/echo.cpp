@@ -84,11 +84,6 @@ int serve(const EchoOptions& options, typename Policy::Options policy_options) {
   if constexpr (requires { server.policy().workers(); }) {
     description += ", " + std::to_string(server.policy().workers()) + " workers";
   }
-  for (std::size_t i = 0; i < server.listeners(); ++i) {
-    std::printf("echo on tcp://%s (%s)\n", server.server_address(i).to_string().c_str(),
-                description.c_str());
-  }
-  std::fflush(stdout);
   // In a thread of its own: a handler that is stuck there, under Inline, must not keep us from
   // closing in time.
   std::exception_ptr error;
@@ -100,6 +95,11 @@ int serve(const EchoOptions& options, typename Policy::Options policy_options) {
     }
     signals.stop();
   });
+  for (std::size_t i = 0; i < server.listeners(); ++i) {
+    std::printf("echo on tcp://%s (%s)\n", server.server_address(i).to_string().c_str(),
+                description.c_str());
+  }
+  std::fflush(stdout);
   signals.wait_for_stop();
   const net::DrainReport report = server.server_close();
   if (options.stats) spdlog::info("{}", describe(server.stats()));

@@ -99,7 +99,8 @@ std::size_t answered(Survivor& server, std::size_t connections, bool asked_for_s
   };
   const std::vector<Client> clients = connect(server, connections);
   for (const Client& client : clients) send(client, most_of_a_line);
-  if (asked_for_stats) BOOST_TEST(server.counts("accepted", connections));
+  // Without memory there may be no line in answer.
+  if (asked_for_stats) server.echo.process.signal(SIGUSR1);
   for (const Client& client : clients) {
     send(client, "\n");
     client.end_output();

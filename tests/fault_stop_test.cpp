@@ -60,14 +60,6 @@ bool polled(const std::function<bool()>& condition, Clock::duration within = 10s
 
 fs::path proc(pid_t process) { return fs::path("/proc") / std::to_string(process); }
 
-std::vector<pid_t> children_of(const Process& parent) {
-  const std::string pid = std::to_string(parent.pid());
-  std::ifstream list(proc(parent.pid()) / "task" / pid / "children");
-  std::vector<pid_t> found;
-  for (pid_t child = 0; list >> child;) found.push_back(child);
-  return found;
-}
-
 // What a file below /proc says behind a name.
 std::string status(const fs::path& file, const std::string& name) {
   std::ifstream lines(file);
@@ -187,7 +179,7 @@ BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(every_thread_blocks_the_signals_that_one_waits_for, policies, policy) {
   Survivor server({"--policy", policy});
   const std::vector<Client> clients = connect(server, 3);
-  std::vector<pid_t> processes = children_of(server.echo.process);
+  std::vector<pid_t> processes = server.child_processes();
   processes.push_back(server.echo.process.pid());
   std::size_t waiting = 0;
   for (const pid_t process : processes) {
@@ -210,8 +202,8 @@ BOOST_AUTO_TEST_CASE(no_child_is_left_behind, *timeout(60)) {
     {
       const std::vector<Client> clients = connect(server, 20);
     }
-    BOOST_TEST(polled(
-        [&] { return std::ranges::none_of(children_of(server.echo.process), is_zombie); }, 1s));
+    BOOST_TEST(
+        polled([&] { return std::ranges::none_of(server.child_processes(), is_zombie); }, 1s));
   }
   BOOST_TEST(polled([&] { return server.children() == 0; }));
   BOOST_TEST(server.counts("served", 200));
@@ -224,7 +216,7 @@ BOOST_AUTO_TEST_CASE(a_child_holds_its_own_connection_and_no_other_socket, *time
   const std::set<std::string> listeners = sockets_of(server.echo.process.pid());
   BOOST_TEST(listeners.size() == 1);
   const std::vector<Client> clients = connect(server, 5);
-  const std::vector<pid_t> children = children_of(server.echo.process);
+  const std::vector<pid_t> children = server.child_processes();
   BOOST_TEST(children.size() == clients.size());
   std::set<std::string> all = listeners;
   for (const pid_t child : children) {
@@ -256,7 +248,7 @@ BOOST_AUTO_TEST_CASE(a_child_that_is_killed_takes_its_own_client_with_it, *timeo
   std::vector<Client> clients;
   clients.push_back(server.client());
   BOOST_TEST(echoes(clients.front()));
-  const std::vector<pid_t> first = children_of(server.echo.process);
+  const std::vector<pid_t> first = server.child_processes();
   BOOST_TEST_REQUIRE(first.size() == 1U);
   clients.push_back(server.client());
   BOOST_TEST(echoes(clients.back()));

@@ -12,7 +12,7 @@ namespace net {
 namespace {
 
 // Coming back from a park costs system calls, so who has more is served some of it at once.
-constexpr int requests_in_a_row = 16;
+constexpr int requests_in_a_row = 4;
 
 }  // namespace
 

@@ -38,8 +38,11 @@ std::size_t entries(const fs::path& directory) {
 
 std::vector<pid_t> children_of(pid_t parent) {
   std::vector<pid_t> found;
-  std::ifstream list(proc(parent) / "task" / std::to_string(parent) / "children");
-  for (pid_t child = 0; list >> child;) found.push_back(child);
+  std::error_code gone;
+  for (const auto& thread : fs::directory_iterator(proc(parent) / "task", gone)) {
+    std::ifstream list(thread.path() / "children");
+    for (pid_t child = 0; list >> child;) found.push_back(child);
+  }
   return found;
 }
 
@@ -100,7 +103,7 @@ std::size_t Survivor::descriptors() const { return entries(proc(echo.process.pid
 
 std::size_t Survivor::threads() const { return entries(proc(echo.process.pid()) / "task"); }
 
-std::size_t Survivor::children() const { return children_of(echo.process.pid()).size(); }
+std::vector<pid_t> Survivor::child_processes() const { return children_of(echo.process.pid()); }
 
 std::size_t Survivor::resident() const {
   std::ifstream status(proc(echo.process.pid()) / "status");
@@ -115,7 +118,7 @@ bool Survivor::is_idle() const {
   // What was going on may still be coming to its end in the first of these.
   return soon(
       [this] {
-        constexpr auto window = 200ms;
+        constexpr auto window = 100ms;
         const auto before = cpu();
         std::this_thread::sleep_for(window);
         return cpu() - before < std::chrono::microseconds(window).count() / 20;

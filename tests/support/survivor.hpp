@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "demo.hpp"
 
@@ -29,7 +30,8 @@ class Survivor {
   std::uint64_t cpu() const;
   std::size_t descriptors() const;
   std::size_t threads() const;
-  std::size_t children() const;
+  std::size_t children() const { return child_processes().size(); }
+  std::vector<pid_t> child_processes() const;
   std::size_t resident() const;
 
   // True if it uses less than 5 % of a core.
