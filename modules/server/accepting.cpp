@@ -63,11 +63,13 @@ bool ServerCore::evict_silent(bool parked_too) noexcept {
     const std::lock_guard lock(registry.mutex);
     CoarseTime since = Listener::never;
     registry.for_each([&](Connection& connection) {
-      const CoarseTime silent = connection.silent_since(parked_too);
+      const Connection::State state = connection.state();
+      if (state == Connection::State::parked && !parked_too) return;
+      const CoarseTime silent = connection.silent_since(state);
       if (silent == 0 || silent >= since) return;
       longest = &connection;
       since = silent;
-      parked = connection.state() == Connection::State::parked;
+      parked = state == Connection::State::parked;
     });
     if (longest == nullptr) return false;
     if (!parked) {

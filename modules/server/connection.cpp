@@ -11,6 +11,7 @@ module;
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -86,6 +87,10 @@ void Connection::limits_changed() {
 }
 
 void Connection::before_detach() noexcept {
+  {
+    const std::lock_guard lock(core_->registry.mutex);
+    given_away_ = true;
+  }
   if (registered) core_->policy->context().parking_lot().leave(*this);
 }
 
@@ -192,10 +197,9 @@ void Connection::shed() noexcept {
   core.gone();
 }
 
-CoarseTime Connection::silent_since(bool parked_too) const noexcept {
-  const State now = state();
-  if (now == State::parked) return parked_too && parked_idle() ? parked_since() : 0;
-  const bool running = now == State::running || now == State::running_more;
+CoarseTime Connection::silent_since(State state) const noexcept {
+  if (state == State::parked) return parked_idle() ? parked_since() : 0;
+  const bool running = state == State::running || state == State::running_more;
   if (!running || evicted_.load(std::memory_order_relaxed)) return 0;
   return silence_->load(std::memory_order_relaxed);
 }
@@ -207,11 +211,13 @@ void Connection::note_silence_in(std::atomic<CoarseTime>& since) noexcept {
 }
 
 void Connection::evict() noexcept {
+  if (given_away_) return;
   evicted_.store(true, std::memory_order_relaxed);
   ::shutdown(stream().socket().fileno(), SHUT_RD);
 }
 
 void Connection::cut() noexcept {
+  if (given_away_) return;
   cut_.store(true, std::memory_order_relaxed);
   ::shutdown(stream().socket().fileno(), SHUT_RDWR);
 }

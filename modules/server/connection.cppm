@@ -107,12 +107,12 @@ class Connection final : public RequestContext {
   // Takes a waiting conversation away from its policy, and ends it.
   bool claim_waiting() noexcept;
   void shed() noexcept;
-  // Since when a conversation or a child (or a parked connection, if asked for) waits for its
-  // client; 0 if it does not.
-  CoarseTime silent_since(bool parked_too) const noexcept;
+  // Since when it waits for its client in that state; 0 if it does not.
+  CoarseTime silent_since(State state) const noexcept;
   // Where that is noted: in a child, where its parent sees it. Before the fork.
   void note_silence_in(std::atomic<CoarseTime>& since) noexcept;
-  // Ends the input of one that is silent, so that it ends by itself.
+  // Ends the input of one that is silent, so that it ends by itself. As `cut`, under the lock of
+  // the core's list, so that neither meets a descriptor that a handler has just detached.
   void evict() noexcept;
   State state() const noexcept { return state_.load(std::memory_order_acquire); }
   CoarseTime park_limit() const noexcept { return park_limit_.load(std::memory_order_relaxed); }
@@ -164,6 +164,7 @@ class Connection final : public RequestContext {
   std::atomic<CoarseTime> park_limit_{0};
   std::atomic<CoarseTime> parked_since_{0};
   std::atomic<bool> evicted_{false};
+  bool given_away_ = false;  // by `detach`; under the lock of the core's list
   std::atomic<CoarseTime> own_silence_{0};
   std::atomic<CoarseTime>* silence_ = &own_silence_;
   CoarseTime request_since_ = 0;  // when the first byte of the request in hand came; 0: none

@@ -1,6 +1,7 @@
 module;
 
 #include <gsl/assert>
+#include <mutex>
 #include <utility>
 
 module net.server;
@@ -81,6 +82,7 @@ Deadline Request::deadline() const noexcept {
 
 void Request::cut() noexcept {
   Expects(connection_ != nullptr);
+  const std::lock_guard lock(connection_->core().registry.mutex);
   connection_->cut();
 }
 
