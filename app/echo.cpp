@@ -100,7 +100,7 @@ int serve(const EchoOptions& options, typename Policy::Options policy_options) {
                 description.c_str());
   }
   std::fflush(stdout);
-  signals.wait_for_stop();
+  const bool asked = signals.wait_for_stop();
   const net::DrainReport report = server.server_close();
   if (options.stats) spdlog::info("{}", describe(server.stats()));
   spdlog::info("drained {}, closed idle {}, cut {}, dropped {}, stuck {}", report.drained,
@@ -108,7 +108,8 @@ int serve(const EchoOptions& options, typename Policy::Options policy_options) {
   // The server's destructor would wait for a handler that is stuck.
   if (report.stuck > 0) ::_exit(3);
   serving.join();
-  if (error) std::rethrow_exception(error);
+  // A signal may close the server before it began to serve.
+  if (error && !asked) std::rethrow_exception(error);
   return EXIT_SUCCESS;
 }
 

@@ -46,7 +46,6 @@ SignalThread::~SignalThread() {
 
 void SignalThread::run(const std::stop_token& stopped) {
   const sigset_t set = awaited();
-  bool asked = false;
   auto next = Clock::now();
   if (interval_) next += *interval_;
   while (!stopped.stop_requested()) {
@@ -54,7 +53,7 @@ void SignalThread::run(const std::stop_token& stopped) {
     const int signal = ::sigtimedwait(&set, nullptr, interval_ ? &time : nullptr);
     if (stopped.stop_requested()) return;
     if (signal == SIGTERM || signal == SIGINT) {
-      if (std::exchange(asked, true)) {
+      if (asked_.exchange(true)) {
         server_.kill_children();
         ::_exit(128 + signal);
       }

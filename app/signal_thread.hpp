@@ -1,6 +1,7 @@
 // What signals do to the demo. It imports, so it is the last include.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <optional>
@@ -26,8 +27,11 @@ class SignalThread {
   SignalThread& operator=(const SignalThread&) = delete;
   ~SignalThread();
 
-  // Waits until it is time to stop: a signal said so, or `stop` did.
-  void wait_for_stop() { stop_.acquire(); }
+  // Waits until it is time to stop; true if a signal said so, false if `stop` did.
+  bool wait_for_stop() {
+    stop_.acquire();
+    return asked_;
+  }
   void stop() { stop_.release(); }
 
  private:
@@ -37,6 +41,7 @@ class SignalThread {
   net::BaseServer& server_;
   const Interval interval_;
   std::counting_semaphore<> stop_{0};
+  std::atomic<bool> asked_{false};
   std::jthread thread_;
 };
 

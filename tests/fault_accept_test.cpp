@@ -69,13 +69,6 @@ constexpr std::array deadly{
     Fault{"EFAULT", EFAULT},
 };
 
-bool cannot() {
-  static const bool can = can_inject();
-  if (can) return false;
-  BOOST_TEST_MESSAGE("strace cannot make calls fail here");
-  return true;
-}
-
 // All at once; returns how many were answered.
 std::size_t answered(const Survivor& server, std::size_t count) {
   std::vector<Client> clients;
@@ -95,7 +88,7 @@ BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(what_was_one_connections_error_harms_no_other,
                      data::make(policies) * data::make(passing), policy, fault) {
   constexpr std::size_t connections = 20;
-  if (cannot()) return;
+  if (cannot_inject()) return;
   Survivor server({"--policy", policy}, fault.at("1+2"));
   BOOST_TEST(answered(server, connections) == connections);
   // Every second call fails, so each that brought a connection came after one that failed.
@@ -113,7 +106,7 @@ BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(what_has_run_out_is_complained_of_and_waited_for,
                      data::make(policies) * data::make(exhausted), policy, fault) {
   constexpr std::size_t connections = 20;
-  if (cannot()) return;
+  if (cannot_inject()) return;
   Survivor server({"--policy", policy}, fault.at("1..3"));
   const auto begin = Clock::now();
   BOOST_TEST(answered(server, connections) == connections);
@@ -134,7 +127,7 @@ BOOST_DATA_TEST_CASE(what_has_run_out_is_complained_of_and_waited_for,
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(without_a_listener_it_ends_and_says_why,
                      data::make(policies) * data::make(deadly), policy, fault) {
-  if (cannot()) return;
+  if (cannot_inject()) return;
   Survivor server({"--policy", policy}, fault.at("3+"));
   const Client established = server.client();
   BOOST_TEST(echoes(established));
@@ -152,7 +145,7 @@ BOOST_DATA_TEST_CASE(without_a_listener_it_ends_and_says_why,
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(one_listener_dies_and_the_other_serves_on,
                      data::make(policies) * data::make(deadly), policy, fault) {
-  if (cannot()) return;
+  if (cannot_inject()) return;
   Survivor server({"--policy", policy, "--listen", "tcp://127.0.0.1:0"}, fault.at("2"));
   const Line dying(server.echo.process.read_line());
   // The first call is for this client, the second and last that it needs is the one that fails.

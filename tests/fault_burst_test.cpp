@@ -22,19 +22,6 @@ using namespace support;
 namespace data = boost::unit_test::data;
 using boost::unit_test::timeout;
 
-bool cannot() {
-  static const bool can = can_inject();
-  if (can) return false;
-  BOOST_TEST_MESSAGE("strace cannot make calls fail here");
-  return true;
-}
-
-std::vector<Client> connect(const Survivor& server, std::size_t count) {
-  std::vector<Client> clients;
-  for (std::size_t i = 0; i < count; ++i) clients.push_back(server.client());
-  return clients;
-}
-
 // Room for the test's own clients. False if it may not have so much.
 bool may_open(std::size_t descriptors) {
   rlimit limit{};
@@ -100,7 +87,7 @@ BOOST_DATA_TEST_CASE(interrupted_calls_lose_nothing,
                          data::make({"accept4", "poll", "epoll_wait", "recvfrom", "sendto"}),
                      policy, call) {
   constexpr std::size_t block = 100'000;
-  if (cannot()) return;
+  if (cannot_inject()) return;
   Survivor server({"--policy", policy}, injecting(std::string(call) + ":error=EINTR:when=2+3"));
   {
     const std::vector<Client> clients = connect(server, 4);

@@ -45,13 +45,6 @@ constexpr bool sanitized = false;
 constexpr auto promptly = sanitized ? 1000ms : 200ms;
 constexpr std::size_t crowd = 200;
 
-std::vector<Client> connect(const Survivor& server, std::size_t count) {
-  std::vector<Client> clients;
-  clients.reserve(count);
-  for (std::size_t i = 0; i < count; ++i) clients.push_back(server.client());
-  return clients;
-}
-
 // Clients who have little room, in small segments, and say so before they connect: else the kernel
 // itself has room for megabytes of each answer.
 std::vector<Descriptor> connect_deaf(const Survivor& server, std::size_t count) {

@@ -30,19 +30,6 @@ namespace data = boost::unit_test::data;
 namespace fs = std::filesystem;
 using boost::unit_test::timeout;
 
-bool cannot() {
-  static const bool can = can_inject();
-  if (can) return false;
-  BOOST_TEST_MESSAGE("strace cannot make calls fail here");
-  return true;
-}
-
-std::vector<Client> connect(const Survivor& server, std::size_t count) {
-  std::vector<Client> clients;
-  for (std::size_t i = 0; i < count; ++i) clients.push_back(server.client());
-  return clients;
-}
-
 // Whether the server has closed it without a byte for it.
 bool is_dropped(const Client& client) { return client.receive_to_end().empty(); }
 
@@ -75,6 +62,7 @@ void serve_first(const Survivor& server, const Creation& creation) {
     client.end_output();
     BOOST_TEST(client.receive_to_end().empty());
   }
+  BOOST_TEST(server.comes_to_rest());
 }
 
 // One of the threads of a start, and the arguments for it.
@@ -128,7 +116,7 @@ class PidsGroup {
 
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(who_gets_no_thread_is_dropped_and_counted, data::make(creations), creation) {
-  if (cannot()) return;
+  if (cannot_inject()) return;
   Survivor server({"--policy", creation.policy, "--handler", "conversation"},
                   creation.failing(creation.first + ".." + creation.second));
   serve_first(server, creation);
@@ -151,7 +139,7 @@ BOOST_DATA_TEST_CASE(who_gets_no_thread_is_dropped_and_counted, data::make(creat
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(who_gets_no_thread_waits_for_another_ones_end, data::make(creations),
                      creation) {
-  if (cannot()) return;
+  if (cannot_inject()) return;
   Survivor server({"--policy", creation.policy, "--handler", "conversation"},
                   creation.failing(creation.second));
   serve_first(server, creation);
@@ -173,7 +161,7 @@ BOOST_DATA_TEST_CASE(who_gets_no_thread_waits_for_another_ones_end, data::make(c
 
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(who_waits_too_long_for_a_thread_is_shed, data::make(creations), creation) {
-  if (cannot()) return;
+  if (cannot_inject()) return;
   Survivor server(
       {"--policy", creation.policy, "--handler", "conversation", "--request-timeout", "0.2"},
       creation.failing(creation.second));
@@ -192,7 +180,7 @@ BOOST_DATA_TEST_CASE(who_waits_too_long_for_a_thread_is_shed, data::make(creatio
 
 // The last child that it could have waited for has ended, and there is none for it either.
 BOOST_AUTO_TEST_CASE(who_waited_and_gets_no_child_is_dropped_and_counted, *timeout(30)) {
-  if (cannot()) return;
+  if (cannot_inject()) return;
   Survivor server({"--policy", "fork", "--handler", "conversation"},
                   injecting("clone:error=EAGAIN:when=2..3"));
   {
@@ -212,7 +200,7 @@ BOOST_AUTO_TEST_CASE(who_waited_and_gets_no_child_is_dropped_and_counted, *timeo
 
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(a_start_without_its_threads_fails_in_one_line, data::make(starts), start) {
-  if (cannot()) return;
+  if (cannot_inject()) return;
   Words command = injecting("clone3:error=EAGAIN:when=" + start.failing);
   const Words echo = demo({"echo", "--listen", "tcp://127.0.0.1:0"});
   command.insert(command.end(), echo.begin(), echo.end());

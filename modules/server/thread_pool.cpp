@@ -101,15 +101,15 @@ struct ThreadPool::State {
   void poll(std::unique_lock<std::mutex>& lock) {
     polling = true;
     served_since_poll = 0;
-    const Deadline deadline =
-        ready.empty() ? Deadline::never() : Deadline(Clock::time_point::min());
+    const bool all_taken = ready.empty();
+    const Deadline deadline = all_taken ? Deadline::never() : Deadline(Clock::time_point::min());
     lock.unlock();
     std::array<Request, served_between_polls> batch;
     const std::size_t count = lot.wait(batch, deadline);
     lock.lock();
     polling = false;
     // A full batch may have left more behind.
-    if (count < batch.size()) emptied = true;
+    if (all_taken && count < batch.size()) emptied = true;
     for (std::size_t i = 0; i < count; ++i) ready.push(std::move(batch.at(i)));
     if (count > 0 && sentinel_asleep) {
       sentinel_asleep = false;

@@ -7,14 +7,13 @@
 
 #include <array>
 #include <csignal>
-#include <cstdint>
 #include <cstdlib>
 
 #include "server_test.hpp"
 
 extern "C" {
 // NOLINTBEGIN(*-reserved-identifier): the sanitizers' names
-[[gnu::weak]] void __sanitizer_set_report_fd(void* descriptor);
+[[gnu::weak]] void __sanitizer_set_death_callback(void (*callback)());
 // Children of a process with threads are what some of these tests are about.
 const char* __tsan_default_options();
 const char* __tsan_default_options() { return "die_after_fork=0"; }
@@ -60,9 +59,8 @@ void prepare_once() {
   static const bool done = [] {
     real_stderr = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
     captured = ::memfd_create("stderr of a test", MFD_CLOEXEC);
-    if (__sanitizer_set_report_fd != nullptr) {
-      __sanitizer_set_report_fd(reinterpret_cast<void*>(static_cast<std::intptr_t>(real_stderr)));
-    }
+    // Its report is in what was captured, a child's as well.
+    if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(copy_captured);
     // Sanitizers make threads and descriptors of their own with the first thread.
     std::thread([] {}).join();
     return true;

@@ -114,6 +114,10 @@ std::size_t Survivor::resident() const {
   return 0;
 }
 
+bool Survivor::comes_to_rest() const {
+  return soon([this] { return threads() <= threads_ && children() == 0; });
+}
+
 bool Survivor::is_idle() const {
   // What was going on may still be coming to its end in the first of these.
   return soon(
@@ -135,9 +139,8 @@ void Survivor::common_end() {
   BOOST_TEST((Clock::now() - begin < 1s));
   BOOST_TEST(soon([this] { return descriptors() <= descriptors_; }),
              "descriptors: " << descriptors() << ", at the start: " << descriptors_);
-  BOOST_TEST(soon([this] { return threads() <= threads_; }),
-             "threads: " << threads() << ", at the start: " << threads_);
-  BOOST_TEST(soon([this] { return children() == 0; }), "children: " << children());
+  BOOST_TEST(comes_to_rest(), "threads: " << threads() << ", at the start: " << threads_
+                                          << "; children: " << children());
   BOOST_TEST(is_idle(), "it is not idle");
   echo.process.signal(SIGTERM);
   std::istringstream rest(echo.process.rest_of_stderr());
@@ -167,13 +170,22 @@ Words injecting(const std::string& what) {
           "-e",     "inject=" + what};
 }
 
-bool can_inject() {
-  try {
-    Process probe({"strace", "-D", "-f", "-qq", "-o", "/dev/null", "true"});
-    return probe.wait() == 0;
-  } catch (const std::exception&) {
-    return false;
-  }
+bool cannot_inject() {
+  static const bool can = [] {
+    try {
+      return Process({"strace", "-D", "-f", "-qq", "-o", "/dev/null", "true"}).wait() == 0;
+    } catch (const std::exception&) {
+      return false;
+    }
+  }();
+  if (!can) BOOST_TEST_MESSAGE("strace cannot make calls fail here");
+  return !can;
+}
+
+std::vector<Client> connect(const Survivor& server, std::size_t count) {
+  std::vector<Client> clients;
+  for (std::size_t i = 0; i < count; ++i) clients.push_back(server.client());
+  return clients;
 }
 
 }  // namespace support

@@ -34,6 +34,9 @@ class Survivor {
   std::vector<pid_t> child_processes() const;
   std::size_t resident() const;
 
+  // Waits until it has no more threads and children than at its start; false after 10 s.
+  bool comes_to_rest() const;
+
   // True if it uses less than 5 % of a core.
   bool is_idle() const;
 
@@ -61,7 +64,9 @@ class Survivor {
 // `accept4:error=EMFILE:when=3..5`.
 Words injecting(const std::string& what);
 
-// Whether strace can do that here.
-bool can_inject();
+// Whether strace cannot do that here; says so if it cannot.
+bool cannot_inject();
+
+std::vector<Client> connect(const Survivor& server, std::size_t count);
 
 }  // namespace support
