@@ -40,7 +40,7 @@ constexpr auto soon = 1s;
 #endif
 
 template <class Server>
-std::vector<Client> connect(const Server& server, std::size_t count) {
+std::vector<Client> talking_clients(const Server& server, std::size_t count) {
   std::vector<Client> clients;
   clients.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -88,7 +88,7 @@ std::set<std::string> sockets_of(pid_t process) {
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(idle_clients_that_have_spoken_do_not_hold_it_up, policies, policy) {
   Echo echo({"--policy", policy});
-  const std::vector<Client> clients = connect(echo, 20);
+  const std::vector<Client> clients = talking_clients(echo, 20);
   const auto begin = Clock::now();
   BOOST_TEST(echo.stop() == 0);
   BOOST_TEST((Clock::now() - begin < soon));
@@ -104,7 +104,7 @@ BOOST_DATA_TEST_CASE(all_that_have_begun_to_send_get_all_of_it_back, policies, p
   for (std::size_t i = 0; i < senders; ++i) messages.push_back(pattern(16 * block, i));
   std::vector<std::string> received(senders);
   Echo echo({"--policy", policy});
-  const std::vector<Client> clients = connect(echo, senders);
+  const std::vector<Client> clients = talking_clients(echo, senders);
   // One block of each is always on its way.
   for (std::size_t i = 0; i < senders; ++i) clients[i].send(messages[i].substr(0, block));
   echo.process.signal(SIGTERM);
@@ -129,7 +129,7 @@ BOOST_DATA_TEST_CASE(who_is_not_ready_by_the_drain_time_out_is_cut_and_counted, 
     deaf.push_back(echo.client());
     deaf.back().send_until_stuck();
   }
-  const std::vector<Client> idle = connect(echo, 3);
+  const std::vector<Client> idle = talking_clients(echo, 3);
   const auto begin = Clock::now();
   BOOST_TEST(echo.stop() == 0);
   const auto lasted = Clock::now() - begin;
@@ -142,7 +142,7 @@ BOOST_DATA_TEST_CASE(who_is_not_ready_by_the_drain_time_out_is_cut_and_counted, 
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(it_can_be_started_again_at_once_on_its_port, policies, policy) {
   Echo first({"--policy", policy});
-  const std::vector<Client> clients = connect(first, 20);
+  const std::vector<Client> clients = talking_clients(first, 20);
   BOOST_TEST(first.stop() == 0);
   // The server closed first: its ends stay in TIME_WAIT.
   for (const Client& client : clients) BOOST_TEST(client.receive_to_end().empty());
@@ -160,7 +160,7 @@ BOOST_DATA_TEST_CASE(a_storm_of_signals_harms_no_byte, policies, policy) {
   Survivor server({"--policy", policy});
   const std::vector<std::string> messages{pattern(1'000'000, 1), pattern(1'000'000, 2)};
   {
-    const std::vector<Client> clients = connect(server, 2);
+    const std::vector<Client> clients = talking_clients(server, 2);
     for (int signals = 0; signals < 2000;) {
       auto echoing = std::async(std::launch::async, [&] { return echo_all(clients, messages); });
       do {
@@ -178,7 +178,7 @@ BOOST_DATA_TEST_CASE(a_storm_of_signals_harms_no_byte, policies, policy) {
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(every_thread_blocks_the_signals_that_one_waits_for, policies, policy) {
   Survivor server({"--policy", policy});
-  const std::vector<Client> clients = connect(server, 3);
+  const std::vector<Client> clients = talking_clients(server, 3);
   std::vector<pid_t> processes = server.child_processes();
   processes.push_back(server.echo.process.pid());
   std::size_t waiting = 0;
@@ -200,7 +200,7 @@ BOOST_AUTO_TEST_CASE(no_child_is_left_behind, *timeout(60)) {
   Survivor server({"--policy", "fork"});
   for (int round = 0; round < 10; ++round) {
     {
-      const std::vector<Client> clients = connect(server, 20);
+      const std::vector<Client> clients = talking_clients(server, 20);
     }
     BOOST_TEST(
         polled([&] { return std::ranges::none_of(server.child_processes(), is_zombie); }, 1s));
@@ -215,7 +215,7 @@ BOOST_AUTO_TEST_CASE(a_child_holds_its_own_connection_and_no_other_socket, *time
   Survivor server({"--policy", "fork"});
   const std::set<std::string> listeners = sockets_of(server.echo.process.pid());
   BOOST_TEST(listeners.size() == 1);
-  const std::vector<Client> clients = connect(server, 5);
+  const std::vector<Client> clients = talking_clients(server, 5);
   const std::vector<pid_t> children = server.child_processes();
   BOOST_TEST(children.size() == clients.size());
   std::set<std::string> all = listeners;
@@ -229,7 +229,7 @@ BOOST_AUTO_TEST_CASE(a_child_holds_its_own_connection_and_no_other_socket, *time
 
 BOOST_AUTO_TEST_CASE(a_client_sees_its_end_whatever_other_children_do, *timeout(30)) {
   Survivor server({"--policy", "fork"});
-  std::vector<Client> clients = connect(server, 5);
+  std::vector<Client> clients = talking_clients(server, 5);
   for (std::size_t i = 0; i < clients.size(); ++i) {
     const auto begin = Clock::now();
     clients[i].end_output();
