@@ -35,7 +35,7 @@ namespace fs = std::filesystem;
 constexpr std::size_t senders = 10;
 constexpr auto soon = 5s;
 #else
-constexpr std::size_t senders = 100;
+constexpr std::size_t senders = 30;
 constexpr auto soon = 1s;
 #endif
 

@@ -24,7 +24,6 @@ namespace net {
 namespace {
 
 constexpr std::size_t batch = 64;
-constexpr std::size_t most_rejected = 64;   // lingering, so that rejecting stays cheap
 constexpr std::int64_t next_eviction = 50;  // milliseconds, if the last one made no room
 
 }  // namespace
@@ -46,17 +45,46 @@ void ServerCore::accept_from(Listener& listener) noexcept {
   if (room == 0 && !full()) room_made_.store(true);
 }
 
+bool ServerCore::goes_on_accepting() const noexcept {
+  return closing_ ? !drain_deadline_.passed() : !page.stop.load(std::memory_order_relaxed);
+}
+
 // How many may come in now.
 std::size_t ServerCore::make_room() noexcept {
-  if (full() && options.overload == Overload::evict_idle) evict_silent(true);
+  if (full() && options.overload == Overload::evict_idle) evict_for_newcomer();
   const std::size_t size = registry.size();
   if (size < max_connections_) return max_connections_ - size;
   if (options.overload != Overload::reject) return 0;
   const std::size_t rejected = closer_.size();
-  return rejected < most_rejected ? most_rejected - rejected : 0;
+  return rejected < most_rejected_ ? most_rejected_ - rejected : 0;
 }
 
-bool ServerCore::evict_silent(bool parked_too) noexcept {
+bool ServerCore::evicts() const noexcept {
+  return options.overload == Overload::evict_idle || policy->context().evicts_idle();
+}
+
+bool ServerCore::evict_silent(bool for_newcomer) noexcept {
+  const CoarseTime now = coarse_now();
+  std::size_t wanted = for_newcomer ? 1 : 0;
+  std::size_t leaving = 0;
+  {
+    const std::lock_guard lock(registry.mutex);
+    registry.for_each([&](const Connection& connection) {
+      if (!for_newcomer && connection.wants_place()) ++wanted;
+      if (connection.is_leaving(now)) ++leaving;
+    });
+  }
+  if (!for_newcomer) {
+    places_wanted_ = wanted > 0;
+    if (places_wanted_) next_sweep_ = std::min(next_sweep_, coarse_after(now, next_eviction));
+  }
+  for (; leaving < wanted; ++leaving) {
+    if (!evict_longest(now, for_newcomer)) return false;
+  }
+  return true;
+}
+
+bool ServerCore::evict_longest(CoarseTime now, bool parked_too) noexcept {
   Connection* longest = nullptr;
   bool parked = false;
   {
@@ -72,14 +100,13 @@ bool ServerCore::evict_silent(bool parked_too) noexcept {
       parked = state == Connection::State::parked;
     });
     if (longest == nullptr) return false;
-    if (!parked) {
-      longest->evict();
-      return true;
-    }
-    if (!longest->claim()) return false;
+    if (parked && !longest->claim()) return false;
+    longest->evict(now);
   }
-  longest->expire(Outcome::evicted);
-  serve_parked(*longest);
+  if (parked) {
+    longest->expire(Outcome::evicted);
+    serve_parked(*longest);
+  }
   return true;
 }
 
@@ -125,6 +152,8 @@ void ServerCore::welcome(int descriptor, std::span<const std::byte> peer,
     }
   }
   if (maker->conversation()) {
+    // Nobody could cut one that holds the thread that drains.
+    connection.socket().set_deadline(drain_deadline_);
     hand_over(connection);
     return;
   }
@@ -170,7 +199,7 @@ void ServerCore::listener_died(Listener& listener, int error) noexcept {
 void ServerCore::resume_listeners(CoarseTime now) noexcept {
   if (!paused_.load(std::memory_order_relaxed)) return;
   const bool room = room_made_.exchange(false);
-  const bool may_reject = options.overload == Overload::reject && closer_.size() < most_rejected;
+  const bool may_reject = options.overload == Overload::reject && closer_.size() < most_rejected_;
   bool paused = false;
   next_resume_ = Listener::never;
   for (const auto& listener : listeners_) {

@@ -18,6 +18,7 @@ import net.socket;
 import net.handler;
 import :connection;
 import :core;
+import :poller;
 import :signals;
 
 namespace net {
@@ -57,10 +58,20 @@ Child::Child(Request& request) {
     request.release();
     return;
   }
+  if (connection.was_cut()) {
+    request = {};
+    return;
+  }
   // Who gets no child waits on, with the time that it had.
   const auto without_child = gsl::finally([&] {
-    if (waited && request) connection.rejoin_queue();
+    if (!request) return;
+    connection.note_silence_in_own();
+    if (waited) connection.rejoin_queue();
   });
+  connection.prepare_eviction_if(core.evicts());
+  // Kept for the pidfd: a child that ran and cannot be waited for may have answered already.
+  Descriptor reserved(::eventfd(0, EFD_CLOEXEC));
+  if (reserved.get() < 0) throw_system_error(errno, "fork");
   slot_ = core.take_child_slot();
   auto& slot = core.page.children.at(slot_);
   slot.silent_since.store(0);
@@ -77,6 +88,7 @@ Child::Child(Request& request) {
     }
     slot.process.store(process_);
   }
+  reserved.close();
   descriptor_ = open_pidfd(process_);
   if (descriptor_ < 0 && errno == ESRCH) descriptor_ = ::eventfd(1, EFD_CLOEXEC);
   if (descriptor_ < 0) {
@@ -85,6 +97,8 @@ Child::Child(Request& request) {
     reap(P_PID, process_);
     slot.process.store(0);
     process_ = -1;
+    // It may have been answered already: this is its end.
+    request.release()->end(Outcome::failed);
     throw_system_error(error, "pidfd_open");
   }
   // What arrives is the child's from here on; the descriptor stays, for a polite close.

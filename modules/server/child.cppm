@@ -25,7 +25,9 @@ class Child {
   Child() noexcept = default;
 
   /// Forks. In the child, this does not return. Throws `resource_unavailable_try_again` or
-  /// `not_enough_memory` if there is no child; `request` is untouched then.
+  /// `not_enough_memory` if there is no child; `request` is untouched then, or (if the child ran,
+  /// but could not be waited for) ended and empty. One that was cut meanwhile is ended: there is no
+  /// child then, and `fileno` is -1.
   explicit Child(Request& request);
 
   Child(Child&& other) noexcept;

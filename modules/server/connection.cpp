@@ -56,7 +56,8 @@ Connection::Connection(ServerCore& core, Socket socket, const Address& peer,
                        const Address& listener) noexcept
     : RequestContext(std::move(socket), peer, core.options.limits),
       core_(&core),
-      listener_(listener) {
+      listener_(listener),
+      conversation_(core.maker->conversation()) {
   Connection::limits_changed();
   stream().set_write_buffer(conversation() ? 0 : core.options.write_buffer);
   this->socket().end_input_on(core.drain_signal.fileno(), core.options.quiet_grace);
@@ -73,8 +74,6 @@ bool Connection::stopping() const noexcept {
 }
 
 Stats Connection::stats() const { return core_->stats(); }
-
-bool Connection::conversation() const noexcept { return core_->maker->conversation(); }
 
 void Connection::limits_changed() {
   if (conversation()) {
@@ -168,6 +167,7 @@ void Connection::enter_queue() noexcept {
 }
 
 bool Connection::leave_queue() noexcept {
+  wants_place_ = false;
   State expected = state();
   if (expected == State::running || expected == State::running_more) return true;
   expected = State::waiting;
@@ -191,6 +191,7 @@ bool Connection::claim_waiting() noexcept {
 void Connection::shed() noexcept {
   ServerCore& core = *core_;
   core.unlink(*this);
+  eviction_.reset();
   close(Outcome::shed);
   core.count(Outcome::shed);
   if (state_.exchange(State::gone, std::memory_order_acq_rel) == State::abandoned) delete this;
@@ -200,7 +201,7 @@ void Connection::shed() noexcept {
 CoarseTime Connection::silent_since(State state) const noexcept {
   if (state == State::parked) return parked_idle() ? parked_since() : 0;
   const bool running = state == State::running || state == State::running_more;
-  if (!running || evicted_.load(std::memory_order_relaxed)) return 0;
+  if (!running || !eviction_ || evicted_since_.load(std::memory_order_relaxed) != 0) return 0;
   return silence_->load(std::memory_order_relaxed);
 }
 
@@ -210,10 +211,25 @@ void Connection::note_silence_in(std::atomic<CoarseTime>& since) noexcept {
   if (conversation()) socket().note_silence_in(silence_);
 }
 
-void Connection::evict() noexcept {
-  if (given_away_) return;
-  evicted_.store(true, std::memory_order_relaxed);
-  ::shutdown(stream().socket().fileno(), SHUT_RD);
+void Connection::prepare_eviction_if(bool evicts) noexcept {
+  if (!evicts || eviction_) return;
+  try {
+    eviction_.emplace();
+    socket().end_input_at_once_on(eviction_->fileno());
+  } catch (const std::exception&) {
+    // Then it is nobody whom another could ask to leave.
+  }
+}
+
+void Connection::evict(CoarseTime now) noexcept {
+  evicted_since_.store(now, std::memory_order_relaxed);
+  if (eviction_) eviction_->signal();
+}
+
+bool Connection::is_leaving(CoarseTime now) const noexcept {
+  constexpr std::int64_t patience = 2000;  // milliseconds, until another goes in its place
+  const CoarseTime since = evicted_since_.load(std::memory_order_relaxed);
+  return since != 0 && now < coarse_after(since, patience);
 }
 
 void Connection::cut() noexcept {
@@ -223,15 +239,15 @@ void Connection::cut() noexcept {
 }
 
 void Connection::drop() noexcept {
-  const RunningMark mark(*core_);
   if (!leave_queue()) return;
+  const RunningMark mark(*core_);
   finish();
   end(Outcome::dropped);
 }
 
 void Connection::reject() noexcept {
-  const RunningMark mark(*core_);
   if (!leave_queue()) return;
+  const RunningMark mark(*core_);
   finish();
   const std::string answer = core_->overload_answer(client_address());
   // Once, as far as it goes: who is rejected must cost nothing.
@@ -294,7 +310,10 @@ void Connection::fail(std::exception_ptr exception) noexcept {
 void Connection::close(Outcome outcome) noexcept {
   Socket& bare = socket();
   if (bare.fileno() < 0) return;
-  if (outcome == Outcome::timed_out || outcome == Outcome::cut || stream().ended()) {
+  const bool peer_ended = stream().ended() && !bare.input_was_ended();
+  const bool impolite = outcome == Outcome::timed_out || outcome == Outcome::cut ||
+                        (outcome == Outcome::rejected && core_->lingers_enough());
+  if (peer_ended || impolite) {
     bare.close();
     return;
   }
@@ -327,9 +346,11 @@ void Connection::end(Outcome outcome) noexcept {
   }
   ParkingLot& lot = core.policy->context().parking_lot();
   core.unlink(*this);
+  eviction_.reset();
   if (registered) lot.leave(*this);
   if (was_cut()) outcome = Outcome::cut;  // whatever its handler, or its child, made of that
-  if (outcome == Outcome::served && evicted_.load(std::memory_order_relaxed)) {
+  if (evicted_since_.load(std::memory_order_relaxed) != 0 &&
+      (outcome == Outcome::served || outcome == Outcome::closed_idle)) {
     outcome = Outcome::evicted;
   }
   close(outcome);

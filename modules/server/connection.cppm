@@ -17,6 +17,7 @@ module;
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 
 module net.server:connection;
 
@@ -70,7 +71,8 @@ class Connection final : public RequestContext {
   Stats stats() const override;
 
   ServerCore& core() const noexcept { return *core_; }
-  bool conversation() const noexcept;
+  // Not asked of the core: what was shed may outlive it in a policy's queue.
+  bool conversation() const noexcept { return conversation_; }
 
   // --- for the owner ---
   Next step() noexcept;
@@ -111,14 +113,25 @@ class Connection final : public RequestContext {
   CoarseTime silent_since(State state) const noexcept;
   // Where that is noted: in a child, where its parent sees it. Before the fork.
   void note_silence_in(std::atomic<CoarseTime>& since) noexcept;
-  // Ends the input of one that is silent, so that it ends by itself. As `cut`, under the lock of
-  // the core's list, so that neither meets a descriptor that a handler has just detached.
-  void evict() noexcept;
+  void note_silence_in_own() noexcept { note_silence_in(own_silence_); }
+  // Makes it one that `evict` can reach, if there is a descriptor for that: before it runs, and
+  // before a fork.
+  void prepare_eviction_if(bool evicts) noexcept;
+  void close_eviction() noexcept { eviction_.reset(); }
+  // Ends the input of one that is silent, so that it ends by itself.
+  void evict(CoarseTime now) noexcept;
+  // Whether it was told so a short while ago.
+  bool is_leaving(CoarseTime now) const noexcept;
+  // That its policy has no place for it, and asked for somebody else's.
+  void want_place() noexcept { wants_place_ = true; }
+  bool wants_place() const noexcept { return wants_place_; }
   State state() const noexcept { return state_.load(std::memory_order_acquire); }
   CoarseTime park_limit() const noexcept { return park_limit_.load(std::memory_order_relaxed); }
   CoarseTime parked_since() const noexcept { return parked_since_.load(std::memory_order_relaxed); }
   bool was_cut() const noexcept { return cut_.load(std::memory_order_relaxed); }
+  bool was_shed() const noexcept { return state() == State::shedding || state() == State::gone; }
   bool parked_idle() const noexcept { return parked_idle_.load(std::memory_order_relaxed); }
+  // Under the lock of the core's list, so that it meets no descriptor that a handler has detached.
   void cut() noexcept;
 
   // The core's list of connections, under its lock.
@@ -163,7 +176,10 @@ class Connection final : public RequestContext {
   std::atomic<bool> parked_idle_{true};
   std::atomic<CoarseTime> park_limit_{0};
   std::atomic<CoarseTime> parked_since_{0};
-  std::atomic<bool> evicted_{false};
+  std::atomic<CoarseTime> evicted_since_{0};
+  std::atomic<bool> wants_place_{false};
+  std::optional<Wakeup> eviction_;
+  const bool conversation_;
   bool given_away_ = false;  // by `detach`; under the lock of the core's list
   std::atomic<CoarseTime> own_silence_{0};
   std::atomic<CoarseTime>* silence_ = &own_silence_;

@@ -29,13 +29,19 @@ import :core;
 namespace net {
 namespace {
 
-std::size_t most_connections(std::size_t wanted, std::size_t descriptors_each) {
-  if (wanted != 0) return wanted;
+std::size_t descriptor_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
-  const std::size_t reserve = std::max<std::size_t>(16, limit.rlim_cur / 16);
-  if (limit.rlim_cur <= reserve) return 1;
-  return std::max<std::size_t>(1, (limit.rlim_cur - reserve) / descriptors_each);
+  return limit.rlim_cur;
+}
+
+// Descriptors for everything but connections.
+std::size_t reserve() { return std::max<std::size_t>(16, descriptor_limit() / 16); }
+
+std::size_t most_connections(std::size_t wanted, std::size_t descriptors_each) {
+  if (wanted != 0) return wanted;
+  if (descriptor_limit() <= reserve()) return 1;
+  return std::max<std::size_t>(1, (descriptor_limit() - reserve()) / descriptors_each);
 }
 
 SharedPage& make_shared_page() {
@@ -62,6 +68,7 @@ ServerCore::ServerCore(std::span<const Address> addresses, const ServerOptions& 
       hooks_(server_hooks),
       max_connections_(
           most_connections(options.max_connections, policy->context().descriptors_each())),
+      most_rejected_(std::min<std::size_t>(64, reserve() / 2)),
       addresses_(addresses.begin(), addresses.end()),
       closer_(poller, options.linger.count(), options.linger_bytes),
       wake_watch_(*this, &ServerCore::woken),
@@ -155,8 +162,8 @@ void ServerCore::turn(Deadline until) {
   until = std::min(until, after_coarse(next_resume_));
   poller.dispatch(until, std::min<std::size_t>(events_left_, 64));
   const CoarseTime now = coarse_now();
-  resume_listeners(now);
   closer_.sweep(now);
+  resume_listeners(now);
   if (now < next_sweep_) return;
   sweep(now);
   next_sweep_ = coarse_after(now, sweep_interval());
@@ -164,6 +171,7 @@ void ServerCore::turn(Deadline until) {
 
 std::int64_t ServerCore::sweep_interval() const noexcept {
   if (page.draining.load(std::memory_order_relaxed)) return 10;
+  if (places_wanted_) return 50;
   const auto shortest =
       std::min({options.limits.request, options.limits.idle, options.limits.send});
   return std::clamp<std::int64_t>(shortest.count() / 8, 5, 1000);
@@ -204,7 +212,10 @@ void ServerCore::hand_over(Connection& connection) noexcept {
     return;
   }
   const Address peer = connection.client_address();
-  if (connection.conversation()) connection.enter_queue();
+  if (connection.conversation()) {
+    connection.prepare_eviction_if(evicts());
+    connection.enter_queue();
+  }
   try {
     policy->process(Request(&connection));
   } catch (...) {
@@ -218,6 +229,7 @@ void ServerCore::sweep(CoarseTime now) noexcept {
   if (page.draining.load(std::memory_order_relaxed)) {
     closer_.hurry(now, options.quiet_grace.count());
   }
+  if (places_wanted_) evict_for_waiting();
   Connection* swept = nullptr;
   {
     const std::lock_guard lock(registry.mutex);

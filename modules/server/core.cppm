@@ -97,8 +97,14 @@ class ServerCore {
   void tell_policy_error(const Address& client_address) noexcept;
   void count(Outcome outcome) noexcept;
   std::string overload_answer(const Address& client_address) noexcept;
-  // Ends the connection that has been silent for longest; `parked_too` on the serving thread alone.
-  bool evict_silent(bool parked_too) noexcept;
+  // Ends connections that have been silent for longest: for one newcomer, or for those that want a
+  // place of their policy. Those that are leaving count. On the serving thread.
+  bool evict_for_newcomer() noexcept { return evict_silent(true); }
+  bool evict_for_waiting() noexcept { return evict_silent(false); }
+  bool evicts() const noexcept;
+  bool lingers_enough() const noexcept { return closer_.size() >= most_rejected_; }
+  // Whether a listener that has accepted somebody should look for more.
+  bool goes_on_accepting() const noexcept;
   void linger(Socket socket) noexcept { closer_.add(std::move(socket)); }
   // Takes a connection out of the list: no sweep and no cut meets it any more.
   void unlink(Connection& connection) noexcept;
@@ -153,6 +159,9 @@ class ServerCore {
   void resume_listeners(CoarseTime now) noexcept;
   bool full() const noexcept { return registry.size() >= max_connections_; }
   std::size_t make_room() noexcept;
+  bool evict_silent(bool for_newcomer) noexcept;
+  bool evict_longest(CoarseTime now, bool parked_too) noexcept;
+  void accept_rest() noexcept;
   void sweep(CoarseTime now) noexcept;
   void sweep_one(Connection& connection, CoarseTime now, Connection*& swept) noexcept;
   std::int64_t sweep_interval() const noexcept;
@@ -167,6 +176,7 @@ class ServerCore {
   ServerHooks default_hooks_;
   ServerHooks* hooks_;  // null: the default ones, which need no calls in time
   const std::size_t max_connections_;
+  const std::size_t most_rejected_;  // lingering, so that rejecting stays cheap
   std::vector<Address> addresses_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   bool active_ = false;
@@ -177,7 +187,10 @@ class ServerCore {
   std::size_t events_left_ = 0;  // that this turn may serve
   CoarseTime next_sweep_ = 0;
   CoarseTime next_resume_ = Listener::never;  // when the first of the paused listeners tries again
+  bool places_wanted_ = false;
   bool cutting_ = false;
+  bool closing_ = false;  // in `drain`
+  Deadline drain_deadline_ = Deadline::never();
   bool policy_drained_ = false;
   std::atomic<bool> room_made_{false};  // a connection ended since
   std::atomic<bool> paused_{false};     // some listener waits for room

@@ -47,14 +47,16 @@ Stats ServerCore::begin_drain() {
 
 DrainReport ServerCore::drain(Deadline deadline, const Stats& before) {
   events_left_ = SIZE_MAX;
-  // Who got through to the kernel got through to us.
-  for (const auto& listener : listeners_) {
-    if (active_ && !listener->dead()) listener->accept(SIZE_MAX);
+  closing_ = true;
+  drain_deadline_ = deadline;
+  accept_rest();
+  next_sweep_ = 0;
+  const auto busy = [this] { return registry.size() > 0 || closer_.size() > 0 || !all_dead(); };
+  while (busy() && !deadline.passed()) {
+    turn(deadline);
+    accept_rest();
   }
   close_listeners();
-  next_sweep_ = 0;
-  const auto busy = [this] { return registry.size() > 0 || closer_.size() > 0; };
-  while (busy() && !deadline.passed()) turn(deadline);
 
   if (registry.size() > 0) {
     cutting_ = true;
@@ -84,6 +86,19 @@ DrainReport ServerCore::drain(Deadline deadline, const Stats& before) {
           .cut = after.cut - before.cut,
           .dropped = after.dropped + after.shed - before.dropped - before.shed,
           .stuck = stuck};
+}
+
+// Who got through to the kernel got through to us. A listener closes when its queue is empty; while
+// the system has no descriptors, that takes until others have ended.
+void ServerCore::accept_rest() noexcept {
+  for (const auto& listener : listeners_) {
+    const CoarseTime until = listener->paused() ? listener->paused_until() : 0;
+    const bool exhausted = until != Listener::never && until > coarse_now();
+    if (listener->dead() || exhausted) continue;
+    listener->resume();
+    if (active_) listener->accept(SIZE_MAX);
+    if (!listener->paused()) listener->close();
+  }
 }
 
 void ServerCore::wait_for_connections() {

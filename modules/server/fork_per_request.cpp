@@ -6,6 +6,7 @@ module;
 #include <map>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <utility>
 
 module net.server;
@@ -20,6 +21,7 @@ struct ForkPerRequest::State {
   State(const Options& given, PolicyContext& policy_context)
       : options(given), context(policy_context) {
     context.each_opens(1);  // the child's pidfd
+    if (options.overload == Overload::evict_idle) context.evict_idle();
   }
 
   void start(Request& request) {
@@ -45,6 +47,7 @@ struct ForkPerRequest::State {
   void start_waiting() {
     while (!waiting.empty() && children.size() < options.max_children) {
       Request request = waiting.pop();
+      if (request.was_shed()) continue;
       ServerCore& core = request.connection()->core();
       const Address peer = request.peer();
       try {
@@ -77,12 +80,21 @@ ForkPerRequest::~ForkPerRequest() = default;
 
 void ForkPerRequest::process(Request request) {
   std::unique_lock lock(state_->mutex);
+  state_->waiting.forget_shed();
+  // Sockets that only wait for their peers' politeness leave first.
+  const auto make_room = [&] { return request.connection()->core().close_lingering(); };
   if (state_->waiting.empty() && state_->children.size() < state_->options.max_children) {
     try {
       state_->start(request);
       return;
-    } catch (const std::exception&) {
-      if (state_->children.empty() || !request) throw;
+    } catch (const std::system_error& error) {
+      if (!request) throw;
+      if (error.code() == std::errc::too_many_files_open && make_room()) {
+        lock.unlock();
+        process(std::move(request));
+        return;
+      }
+      if (state_->children.empty()) throw;
     }
   }
   if (state_->options.overload == Overload::evict_idle) request.evict_idle();

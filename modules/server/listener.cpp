@@ -49,6 +49,8 @@ void Listener::ready(std::uint32_t) { core_.accept_from(*this); }
 std::size_t Listener::accept(std::size_t most) noexcept {
   int failures = 0;
   for (std::size_t count = 0; count < most;) {
+    // A conversation may have taken its time in this very thread.
+    if (count > 0 && !core_.goes_on_accepting()) return count;
     sockaddr_storage storage{};
     socklen_t size = sizeof storage;
     const int descriptor =

@@ -1,5 +1,7 @@
 module;
 
+#include <algorithm>
+#include <cstddef>
 #include <gsl/assert>
 #include <mutex>
 #include <utility>
@@ -55,9 +57,15 @@ void Request::reject() {
   release()->reject();
 }
 
-bool Request::evict_idle() const noexcept {
+bool Request::evict_idle() noexcept {
   Expects(connection_ != nullptr);
-  return connection_->core().evict_silent(false);
+  connection_->want_place();
+  return connection_->core().evict_for_waiting();
+}
+
+bool Request::was_shed() const noexcept {
+  Expects(connection_ != nullptr);
+  return connection_->was_shed();
 }
 
 int Request::fileno() const noexcept {
@@ -105,6 +113,17 @@ void RequestQueue::push_front(Request request) noexcept {
   added->next_queued = std::exchange(first_, added);
   if (last_ == nullptr) last_ = added;
   ++size_;
+}
+
+std::size_t RequestQueue::forget_shed() noexcept {
+  if (size_ < next_look_) return 0;
+  const std::size_t before = size_;
+  for (std::size_t left = before; left > 0; --left) {
+    Request request = pop();
+    if (!request.was_shed()) push(std::move(request));
+  }
+  next_look_ = std::max<std::size_t>(64, 2 * size_);
+  return before - size_;
 }
 
 Request RequestQueue::pop() noexcept {

@@ -54,9 +54,14 @@ class Request {
   /// that has no place for it: `Overload::reject`. On the serving thread.
   void reject();
 
-  /// Asks the conversation, or the child, of this server that has been silent for longest to end,
-  /// so that what runs it becomes free soon; false if none is silent. `Overload::evict_idle`.
-  bool evict_idle() const noexcept;
+  /// Says that there is no place for it: the conversation, or the child, of its server that has
+  /// been silent for longest is asked to end, now or as soon as one is silent, until this request
+  /// is served. False if none is silent now. `Overload::evict_idle`; see
+  /// `PolicyContext::evict_idle`. On the serving thread.
+  bool evict_idle() noexcept;
+
+  /// Tells whether the server has ended it while it waited: `step` would only free it.
+  bool was_shed() const noexcept;
 
   /// Returns the descriptor, and the peer's address. Precondition of the rest: not empty.
   int fileno() const noexcept;
@@ -96,11 +101,15 @@ class RequestQueue {
   void push_front(Request request) noexcept;
   /// Takes the first. Precondition: there is one.
   Request pop() noexcept;
+  /// Frees requests that were shed while they waited here, now and then; returns how many. To be
+  /// called before each `push`, so that they are never more than those that still wait.
+  std::size_t forget_shed() noexcept;
 
  private:
   Connection* first_ = nullptr;
   Connection* last_ = nullptr;
   std::size_t size_ = 0;
+  std::size_t next_look_ = 64;
 };
 
 }  // namespace net

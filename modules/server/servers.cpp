@@ -35,7 +35,9 @@ void ServerCore::close_in_child(const Connection& own) noexcept {
   // Not Listener::close: the epoll instance is the parent's as well.
   for (const auto& listener : listeners_) listener->socket().close();
   registry.for_each([&](Connection& connection) {
-    if (&connection != &own) connection.socket().close();
+    if (&connection == &own) return;
+    connection.socket().close();
+    connection.close_eviction();
   });
   closer_.close_in_child();
   ::close(poller.fileno());

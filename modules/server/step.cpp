@@ -33,8 +33,8 @@ namespace {
 // --- one step --------------------------------------------------------------------------------
 
 Next Connection::step() noexcept {
-  const RunningMark mark(*core_);
   if (!leave_queue()) return Next::close;
+  const RunningMark mark(*core_);
   try {
     switch (prepare_or_throw(true)) {
       case Prepared::later: return Next::keep;
@@ -87,6 +87,7 @@ Connection::Prepared Connection::end_expired(bool may_finish) {
   const Outcome outcome = std::exchange(expired_, Outcome::none);
   const bool idle = outcome == Outcome::closed_idle || outcome == Outcome::evicted;
   if (idle && something_arrived()) {
+    evicted_since_.store(0, std::memory_order_relaxed);
     ready_ = true;
     return prepare_or_throw(may_finish);
   }

@@ -61,9 +61,10 @@ struct ThreadPerRequest::State {
   std::list<std::thread> ended;
 };
 
-ThreadPerRequest::ThreadPerRequest(Options options, PolicyContext&)
+ThreadPerRequest::ThreadPerRequest(Options options, PolicyContext& context)
     : state_(std::make_unique<State>(options)) {
   Expects(options.max_threads > 0);
+  if (options.overload == Overload::evict_idle) context.evict_idle();
 }
 
 ThreadPerRequest::~ThreadPerRequest() { drain(Deadline::never()); }
@@ -71,6 +72,7 @@ ThreadPerRequest::~ThreadPerRequest() { drain(Deadline::never()); }
 void ThreadPerRequest::process(Request request) {
   std::unique_lock lock(state_->mutex);
   state_->join_ended();
+  state_->waiting.forget_shed();
   if (state_->threads.size() < state_->options.max_threads) {
     try {
       state_->start(request);

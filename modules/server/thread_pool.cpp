@@ -226,13 +226,16 @@ struct ThreadPool::State {
 
 ThreadPool::ThreadPool(Options options, PolicyContext& context)
     : state_(std::make_unique<State>(options.workers == 0 ? default_workers() : options.workers,
-                                     options.overload, context.take_parking_lot())) {}
+                                     options.overload, context.take_parking_lot())) {
+  if (options.overload == Overload::evict_idle) context.evict_idle();
+}
 
 ThreadPool::~ThreadPool() = default;
 
 void ThreadPool::process(Request request) {
   std::unique_lock lock(state_->mutex);
   if (request.conversation()) {
+    state_->conversations -= state_->ready.forget_shed();
     if (state_->conversations >= state_->running) {
       if (state_->overload == Overload::evict_idle) request.evict_idle();
       if (state_->overload == Overload::reject) {

@@ -225,6 +225,7 @@ std::size_t Socket::recv(std::span<std::byte> into) {
     if (const auto count = try_recv(into)) return *count;
     if (first) limit = receive_limit();
     if (wait(POLLIN, limit, "receive") == Wait::ended) {
+      input_was_ended_ = true;
       last_receive_ = Received::end;
       return 0;
     }
@@ -350,24 +351,24 @@ Deadline Socket::send_limit() const {
 }
 
 Socket::Wait Socket::poll(short events, Deadline deadline) const {
-  std::array<pollfd, 2> polled{{{descriptor_, events, 0}, {end_signal_, POLLIN, 0}}};
   // poll(2) would pass over it, and wait.
   if (descriptor_ < 0) fail(EBADF, "poll");
   const bool receiving = events == POLLIN;
+  std::array<pollfd, 3> polled{
+      {{descriptor_, events, 0}, {end_signal_, POLLIN, 0}, {end_at_once_, POLLIN, 0}}};
   if (receiving) note_silence(Deadline::Clock::now().time_since_epoch().count());
   const auto heard = gsl::finally([&] {
     if (receiving) note_silence(0);
   });
-  bool ending = false;
   bool quiet_first = false;
   for (;;) {
-    const bool watch_end = receiving && end_signal_ >= 0 && !ending;
-    const int ready = ::poll(polled.data(), watch_end ? 2 : 1, poll_milliseconds(deadline));
+    const int ready = ::poll(polled.data(), receiving ? 3 : 1, poll_milliseconds(deadline));
     if (ready < 0 && errno != EINTR) fail(errno, "poll");
     if (ready > 0 && polled[0].revents != 0) return Wait::ready;
+    if (ready > 0 && polled[2].revents != 0) return Wait::ended;
     if (ready > 0) {
       // The server drains: from here on, silence ends the input.
-      ending = true;
+      polled[1].fd = -1;
       const Deadline quiet(end_quiet_);
       quiet_first = quiet <= deadline;
       deadline = std::min(deadline, quiet);

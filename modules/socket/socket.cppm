@@ -161,6 +161,10 @@ class Socket {
   /// Ends the input when a server drains: once `signal` (any descriptor; not owned) is readable, a
   /// receive that finds nothing for `quiet` returns 0, the end of the stream.
   void end_input_on(int signal, Duration quiet) noexcept;
+  /// Does so at once, for another signal.
+  void end_input_at_once_on(int signal) noexcept { end_at_once_ = signal; }
+  /// Tells whether a receive returned the end for such a signal, and not for the peer's.
+  bool input_was_ended() const noexcept { return input_was_ended_; }
 
   /// Notes in `since` when a receive began to wait (on the steady clock, in nanoseconds), and 0
   /// when it is over, so that a server finds who has been silent for longest. Null notes nothing.
@@ -184,6 +188,8 @@ class Socket {
 
   int descriptor_ = -1;
   int end_signal_ = -1;
+  int end_at_once_ = -1;
+  bool input_was_ended_ = false;
   Received last_receive_ = Received::nothing_asked;
   Duration receive_timeout_ = no_timeout;
   Duration send_timeout_ = no_timeout;
