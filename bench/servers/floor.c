@@ -1,0 +1,121 @@
+// The floor: the least that an echo over epoll costs. One thread polls, reads, and answers at once;
+// nothing is allocated, and nothing is handed to anybody. It has no limits of time and of size, no
+// handlers and no errors worth the name; what a library adds to this is the price of those.
+//
+// It closes politely, as a server does that must not lose its last bytes to a reset: it says that
+// it is done (shutdown), reads what is still under way, then closes. --plain-close just closes.
+
+#define _GNU_SOURCE  // accept4
+
+#include <sys/epoll.h>
+
+#include "listening.h"
+
+enum { most_bytes = 64 * 1024, most_events = 64 };
+
+// Of an answer that did not fit in the socket at once. Few connections ever have one.
+struct connection {
+  char* rest;
+  size_t begin, end;
+};
+
+static struct connection* connections;
+static int poller;
+static int plain_close;
+static char buffer[most_bytes];
+
+static void watch(int operation, int descriptor, uint32_t events) {
+  struct epoll_event event = {.events = events, .data.fd = descriptor};
+  if (epoll_ctl(poller, operation, descriptor, &event) != 0) die("epoll_ctl");
+}
+
+static void finish(int descriptor, int ended) {
+  struct connection* const connection = &connections[descriptor];
+  free(connection->rest);
+  *connection = (struct connection){0};
+  if (!plain_close && ended) {
+    shutdown(descriptor, SHUT_WR);
+    while (recv(descriptor, buffer, sizeof buffer, MSG_DONTWAIT) > 0) {
+    }
+  }
+  close(descriptor);
+}
+
+static void accept_all(int listener) {
+  for (;;) {
+    const int descriptor = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (descriptor < 0) return;
+    send_at_once(descriptor);
+    watch(EPOLL_CTL_ADD, descriptor, EPOLLIN);
+  }
+}
+
+// Sends what it can, and keeps the rest for when the socket takes it; until then nothing is read.
+static void answer(int descriptor, const char* bytes, size_t size) {
+  const ssize_t sent = send(descriptor, bytes, size, MSG_NOSIGNAL);
+  if (sent == (ssize_t)size) return;
+  if (sent < 0 && errno != EAGAIN) {
+    finish(descriptor, 0);
+    return;
+  }
+  const size_t done = sent > 0 ? (size_t)sent : 0;
+  struct connection* const connection = &connections[descriptor];
+  connection->rest = malloc(size - done);
+  if (connection->rest == NULL) die("malloc");
+  memcpy(connection->rest, bytes + done, size - done);
+  connection->begin = 0;
+  connection->end = size - done;
+  watch(EPOLL_CTL_MOD, descriptor, EPOLLOUT);
+}
+
+static void answer_rest(int descriptor) {
+  struct connection* const connection = &connections[descriptor];
+  const ssize_t sent = send(descriptor, connection->rest + connection->begin,
+                            connection->end - connection->begin, MSG_NOSIGNAL);
+  if (sent < 0) {
+    if (errno != EAGAIN) finish(descriptor, 0);
+    return;
+  }
+  connection->begin += (size_t)sent;
+  if (connection->begin < connection->end) return;
+  free(connection->rest);
+  connection->rest = NULL;
+  watch(EPOLL_CTL_MOD, descriptor, EPOLLIN);
+}
+
+static void serve(int descriptor) {
+  if (connections[descriptor].rest != NULL) {
+    answer_rest(descriptor);
+    return;
+  }
+  const ssize_t count = recv(descriptor, buffer, sizeof buffer, 0);
+  if (count > 0) {
+    answer(descriptor, buffer, (size_t)count);
+  } else if (count == 0 || errno != EAGAIN) {
+    finish(descriptor, count == 0);
+  }
+}
+
+int main(int count, char** arguments) {
+  plain_close = has_argument(count, arguments, "--plain-close");
+  poller = epoll_create1(EPOLL_CLOEXEC);
+  if (poller < 0) die("epoll_create1");
+  const int listener =
+      start_listening(number_argument(count, arguments, "--port", 0), SOCK_NONBLOCK);
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) die("getrlimit");
+  connections = calloc(limit.rlim_cur, sizeof *connections);
+  if (connections == NULL) die("calloc");
+  watch(EPOLL_CTL_ADD, listener, EPOLLIN);
+  for (;;) {
+    struct epoll_event events[most_events];
+    const int ready = epoll_wait(poller, events, most_events, -1);
+    for (int i = 0; i < ready; ++i) {
+      if (events[i].data.fd == listener) {
+        accept_all(listener);
+      } else {
+        serve(events[i].data.fd);
+      }
+    }
+  }
+}

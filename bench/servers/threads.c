@@ -1,0 +1,46 @@
+// A thread for each connection, in plain C: blocking, and detached. --sleep MS stands for a handler
+// that waits for something else before it answers.
+
+#define _GNU_SOURCE  // accept4
+
+#include <pthread.h>
+#include <time.h>
+
+#include "listening.h"
+
+static struct timespec pause_time;
+
+static void* serve(void* argument) {
+  const int descriptor = (int)(intptr_t)argument;
+  char buffer[16 * 1024];
+  ssize_t count;
+  while ((count = recv(descriptor, buffer, sizeof buffer, 0)) > 0) {
+    if (pause_time.tv_sec > 0 || pause_time.tv_nsec > 0) nanosleep(&pause_time, NULL);
+    for (ssize_t done = 0; done < count;) {
+      const ssize_t sent = send(descriptor, buffer + done, (size_t)(count - done), MSG_NOSIGNAL);
+      if (sent < 0) break;
+      done += sent;
+    }
+  }
+  close(descriptor);
+  return NULL;
+}
+
+int main(int count, char** arguments) {
+  const int milliseconds = number_argument(count, arguments, "--sleep", 0);
+  pause_time =
+      (struct timespec){.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000L};
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  const int listener = start_listening(number_argument(count, arguments, "--port", 0), 0);
+  for (;;) {
+    const int descriptor = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    if (descriptor < 0) continue;
+    send_at_once(descriptor);
+    pthread_t thread;
+    if (pthread_create(&thread, &attributes, serve, (void*)(intptr_t)descriptor) != 0) {
+      close(descriptor);
+    }
+  }
+}
