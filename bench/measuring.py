@@ -1,0 +1,177 @@
+"""Runs a server, and reads what it did from the kernel's accounts."""
+
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import threading
+import time
+
+READY = re.compile(rb"(?:listening on |tcp://[^ ]*:)(\d+)")
+SETTLING = 0.03  # seconds, for what a server does after its last answer
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Failure(Exception):
+    pass
+
+
+def tree(pid):
+    """The process and its descendants."""
+    found = [pid]
+    for each in found:
+        try:
+            for task in os.listdir(f"/proc/{each}/task"):
+                with open(f"/proc/{each}/task/{task}/children") as children:
+                    found += [int(child) for child in children.read().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return found
+
+
+def cpu_seconds(pid):
+    """What the process and its children have used, those that ended included. Of those that live, by the
+    clock that the kernel keeps for each process, which is exact to the nanosecond and counts threads that
+    have ended; of children that were waited for, in ticks."""
+    total = 0.0
+    for each in tree(pid):
+        try:
+            total += time.clock_gettime(~each << 3 | 2)  # what clock_getcpuclockid(3) returns
+            with open(f"/proc/{each}/stat") as stat:
+                fields = stat.read().rpartition(")")[2].split()
+            total += (int(fields[13]) + int(fields[14])) / TICK  # cutime, cstime
+        except OSError:
+            pass  # it has just ended, and is in its parent's account
+    return total
+
+
+def memory(pid, forks):
+    """Bytes in memory. Where processes share pages, each has its share of them."""
+    name, key = ("smaps_rollup", "Pss:") if forks else ("status", "VmRSS:")
+    total = 0
+    for each in tree(pid) if forks else [pid]:
+        try:
+            with open(f"/proc/{each}/{name}") as lines:
+                total += next((int(line.split()[1]) * 1024 for line in lines if line.startswith(key)), 0)
+        except OSError:
+            pass
+    return total
+
+
+class Running:
+    """A server process, from its start until the end of the `with` block."""
+
+    def __init__(self, command):
+        began = time.monotonic()
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        watch = threading.Timer(20, self.kill)
+        watch.start()
+        line = self.process.stdout.readline()
+        self.start_seconds = time.monotonic() - began
+        watch.cancel()
+        ready = READY.search(line)
+        if not ready:
+            self.kill()
+            error = self.process.communicate()[1].decode(errors="replace").strip()
+            raise Failure(f"the server did not start: {error or line!r}")
+        self.port = int(ready[1])
+        # Read, so that a server which logs much does not stand still; kept for no one.
+        threading.Thread(target=self._discard, args=(self.process.stderr,), daemon=True).start()
+
+    @staticmethod
+    def _discard(stream):
+        while stream.read(65536):
+            pass
+
+    def kill(self):
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def stop(self):
+        """Asks it to stop, and returns how many seconds that took."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            raise Failure("the server did not stop within 20 s of SIGTERM") from None
+        return time.monotonic() - began
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        try:
+            if self.process.poll() is None:
+                self.stop()
+        finally:
+            self.kill()  # what it left behind
+            self.process.wait()
+            self.process.stdout.close()
+
+
+def follow(load, pid, forks):
+    """The accounts at each mark of the load program, and its result."""
+    cpu, used, result = {}, {}, None
+    for line in load.stdout:
+        told = json.loads(line)
+        if "mark" not in told:
+            result = told
+            continue
+        time.sleep(SETTLING)
+        cpu[told["mark"]] = cpu_seconds(pid)
+        used[told["mark"]] = memory(pid, forks)
+        try:
+            load.stdin.write("\n")
+            load.stdin.flush()
+        except BrokenPipeError:
+            break
+    return cpu, used, result
+
+
+def measure_load(command, server, scenario, load_program, seconds, warm_up):
+    with Running(command) as running:
+        pid = running.process.pid
+        time.sleep(SETTLING)
+        alone = memory(pid, server.forks)
+        load = subprocess.Popen(
+            [load_program, "--port", str(running.port), *scenario.load_arguments(server.name),
+             "--seconds", str(seconds), "--warm-up", str(warm_up), "--marks"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        watch = threading.Timer(seconds + warm_up + 90, load.kill)
+        watch.start()
+        try:
+            cpu, used, result = follow(load, pid, server.forks)
+            error = load.stderr.read().strip()
+            load.wait()
+        finally:
+            watch.cancel()
+            load.kill()
+            load.communicate()
+        died = running.process.poll()
+        if died is not None:
+            raise Failure(f"the server ended with status {died}; {error}")
+        if load.returncode != 0 or result is None:
+            raise Failure(error or "the load program took too long")
+    # The page is in these units: seconds and bytes for the eye of the kernel, microseconds for ours.
+    result["cpu"] = (cpu["end"] - cpu["begin"]) / result["requests"] * 1e6
+    if scenario.idle:
+        result["memory"] = (used["idle"] - used["active"]) / scenario.idle
+    elif not scenario.short:
+        connections = scenario.connections_of.get(server.name, scenario.connections)
+        result["memory"] = (used["active"] - alone) / connections
+    return result
+
+
+def measure_start_and_stop(command, times=5):
+    starts, stops = [], []
+    for _ in range(times):
+        with Running(command) as running:
+            starts.append(running.start_seconds * 1e3)
+            stops.append(running.stop() * 1e3)
+    return {"start_ms": statistics.median(starts), "stop_ms": statistics.median(stops)}

@@ -1,0 +1,197 @@
+"""The page of a run: Markdown, and its charts."""
+
+import charts
+from results import ENOUGH
+from scenarios import ASIO, SCENARIOS, SERVERS
+from targets import claims
+
+IDLE = {"idle-0": 0, "idle-5000": 5000, "idle-10000": 10000}
+
+# A column is a heading, a metric, and how its median is written.
+LOAD_COLUMNS = (
+    ("requests/s", "requests_per_second", "{:,.0f}"),
+    ("p50, µs", "p50", "{:,.0f}"),
+    ("p99, µs", "p99", "{:,.0f}"),
+    ("p99.9, µs", "p999", "{:,.0f}"),
+    ("CPU per request, µs", "cpu", "{:.2f}"),
+    ("memory per connection, KiB", "memory", "kibibytes"),
+)
+START_COLUMNS = (("start, ms", "start_ms", "{:.1f}"), ("stop, ms", "stop_ms", "{:.1f}"))
+COMPILE_COLUMNS = (
+    ("check only, s", "check", "{:.2f}"),
+    ("compile -O0, s", "compile", "{:.2f}"),
+    ("compile as released, s", "optimized", "{:.2f}"),
+    ("scan, s", "scan", "{:.2f}"),
+    ("interfaces, once, s", "interfaces", "{:.1f}"),
+)
+
+
+def _written(value, form):
+    if value is None:
+        return "–"
+    return f"{value / 1024:.1f}" if form == "kibibytes" else form.format(value)
+
+
+def _interval(estimate):
+    return f"{estimate.median:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]" if estimate else "–"
+
+
+def _table(heading, rows):
+    alignment = ["---", *["---:"] * (len(heading) - 1)]
+    return ["| " + " | ".join(cells) + " |" for cells in (heading, alignment, *rows)]
+
+
+def _columns(scenario):
+    return {"load": LOAD_COLUMNS, "start": START_COLUMNS, "compile": COMPILE_COLUMNS}[scenario.kind]
+
+
+def _bases(scenario, results):
+    """What the servers are compared with, by its heading."""
+    if scenario.kind == "compile":
+        return {"asio_pool": "Asio"}
+    if scenario.kind == "start":
+        return {}
+    measured = results.servers(scenario.name)
+    wanted = ["floor", "floor_plain_close", results.best(scenario.name, ASIO, "requests_per_second")]
+    if scenario.sleep:
+        wanted.append("threads")
+    return {base: base for base in wanted if base in measured}
+
+
+def _scenario(scenario, results):
+    columns, bases = _columns(scenario), _bases(scenario, results)
+    columns = [c for c in columns if any(results.median(scenario.name, s, c[1]) is not None for s in results.servers(scenario.name))]
+    compared = {"load": (("requests/s", "requests_per_second"), ("CPU", "cpu")), "compile": (("compile -O0", "compile"),)}.get(scenario.kind, ())
+    heading = ["server", *(c[0] for c in columns)]
+    heading += [f"{label} ÷ {title}" for title in bases.values() for label, _ in compared]
+    rows = []
+    for server in (name for name in SERVERS if name in results.servers(scenario.name)):
+        title = {"netserve": "netserve", "asio_pool": "Asio"}[server] if scenario.kind == "compile" else server
+        row = [title, *(_written(results.median(scenario.name, server, metric), form) for _, metric, form in columns)]
+        for base in bases:
+            for _, metric in compared:
+                ratio = results.ratio(metric, (scenario.name, server), (scenario.name, base))
+                row.append("1" if server == base else _interval(ratio))
+        rows.append(row)
+    failures = [f"- {server} failed: {why}" for server, why in results.failures.get(scenario.name, {}).items()]
+    return _table(heading, rows) + (["", *failures] if failures else [])
+
+
+def _bars(scenario, results):
+    def values(metric):
+        measured = {s: results.estimate(scenario.name, s, metric) for s in SERVERS if s in results.servers(scenario.name)}
+        return dict(sorted(measured.items(), key=lambda item: item[1].median, reverse=metric != "cpu"))
+
+    panels = [("requests a second (more is better)", values("requests_per_second")), ("CPU per request, µs (less is better)", values("cpu"))]
+    return charts.bars(scenario.title, panels)
+
+
+def _idle_lines(results):
+    series = {}
+    for server in SERVERS:
+        points = [(count, results.estimate(name, server, "cpu")) for name, count in IDLE.items()]
+        points = [(count, estimate) for count, estimate in points if estimate]
+        if len(points) > 1:
+            series[server] = points
+    if not series:
+        return None
+    return charts.lines("CPU per request of 16 active connections", "idle connections beside them", "microseconds", series)
+
+
+def _targets(results):
+    rows = [[c.target, c.what, c.wanted(), c.measured(), c.verdict()] for c in claims(results)]
+    missed = [row for row in rows if "missed" in row[4]]
+    unmeasured = [row for row in rows if row[4] == "not measured"]
+    summary = f"Of {len(rows)}: {len(rows) - len(missed) - len(unmeasured)} met, {len(missed)} missed"
+    summary += f", {len(unmeasured)} not measured." if unmeasured else "."
+    return [
+        "A target is met if the interval of the ratio reaches it; *at the edge* means that the interval holds both sides of it.",
+        summary,
+        "",
+        *_table(["target", "what", "wanted", "measured", ""], rows),
+    ]
+
+
+def _about(facts):
+    versions = [[name, version] for name, version in facts["versions"].items()]
+    rounds, seconds, warm_up = facts["rounds"], facts["seconds"], facts["warm_up"]
+    lines = [
+        f"`{facts['command']}` on {facts['date']}: {facts['machine']}; {facts['system']}, Linux {facts['kernel']}.",
+        "",
+        *_table(["", "version"], versions),
+        "",
+        "## How it was measured",
+        "",
+        f"{rounds} rounds; in each, every server serves every scenario once, in an order that rotates: a process of its own each time, "
+        f"{warm_up:g} s to warm up, {seconds:g} s measured. The load comes from the same machine, from one thread, which checks each byte. "
+        "Each connection asks again when it is answered, unless the scenario says otherwise.",
+        "",
+        "- Figures are medians of the rounds. A ratio is that of two servers in the same round, as its median and, in brackets, "
+        + ("its 95 % interval by order statistics." if rounds >= ENOUGH else f"its extremes: {rounds} rounds are too few for a 95 % interval."),
+        "- CPU per request is what the kernel accounts to the server's process and its children between the begin and the end of what is measured.",
+        "- Memory per connection is what the process grows by in memory (its children included, shared pages in shares); "
+        "where there are idle connections, what these add. What the kernel holds for a socket is not in it.",
+        "- Every server sets TCP_NODELAY, and reads 4 KiB at a time (16 KiB in the scenario of such messages) if that is its own to choose.",
+    ]
+    if facts["demo"]:
+        lines.append("- netserve is the demo server here (`NETSERVE_BENCH_DEMO`).")
+    lines += [f"- Left out: {server} ({why})." for server, why in facts["skipped"].items()]
+    return lines
+
+
+def _commands(facts):
+    lines = []
+    for name, commands in facts["commands"].items():
+        lines += [f"{SCENARIOS[name].title}:", ""]
+        lines += [f"    {command}" for command in (*commands["servers"].values(), commands["load"]) if command]
+        lines.append("")
+    return lines[:-1]
+
+
+def write(results, facts, output):
+    """Writes DIRECTORY/benchmarks.md and the charts beside it, and returns the path of the page."""
+    drawn = output / "benchmarks"
+    drawn.mkdir(parents=True, exist_ok=True)
+    for old in drawn.glob("*.svg"):
+        old.unlink()
+
+    def chart(name, title, svg):
+        (drawn / f"{name}.svg").write_text(svg)
+        return ["", f"![{title}](benchmarks/{name}.svg)"]
+
+    page = [
+        "<!-- Written by ./run bench; never edited by hand: edit bench/ and run it again. -->",
+        "# Benchmarks", "", *_about(facts), "",
+        "## Targets", "", *_targets(results), "",
+        "## The servers", "",
+        *_table(["server", ""], [[s.name, s.about] for s in SERVERS.values()]), "",
+        "Their sources are in `bench/servers/`.",
+    ]
+    measured = [s for s in SCENARIOS.values() if results.servers(s.name) or s.name in results.failures]
+    for scenario in measured:
+        page += ["", f"## {scenario.title}", "", scenario.about, "", *_scenario(scenario, results)]
+        if scenario.kind == "load" and results.servers(scenario.name) and scenario.name not in IDLE:
+            page += chart(scenario.name, scenario.title, _bars(scenario, results))
+        if scenario.name == "idle-10000" and (svg := _idle_lines(results)):
+            page += chart("idle", "CPU per request against idle connections", svg)
+    page += ["", "## Commands", "", *_commands(facts)]
+    path = output / "benchmarks.md"
+    path.write_text("\n".join(page) + "\n")
+    return path
+
+
+def in_short(results):
+    """For the terminal: the medians, and the targets."""
+    lines = []
+    for scenario in SCENARIOS.values():
+        servers = [name for name in SERVERS if name in results.servers(scenario.name)]
+        if not servers:
+            continue
+        columns = _columns(scenario)
+        lines += ["", scenario.title, " " * 18 + "".join(f"{title.replace(' per ', '/').replace('memory/connection', 'mem/conn'):>20}" for title, _, _ in columns)]
+        for server in servers:
+            figures = (_written(results.median(scenario.name, server, metric), form) for _, metric, form in columns)
+            lines.append(f"{server:<18}" + "".join(f"{figure:>20}" for figure in figures))
+    lines += ["", "Targets (netserve)"]
+    lines += [f"{c.target} {c.what}: {c.measured()}, wanted {c.wanted()}: {c.verdict().replace('**', '')}" for c in claims(results)]
+    return "\n".join(lines)
