@@ -124,6 +124,8 @@ def main():
     else:
         scenarios = chosen_scenarios(arguments)
         steps, skipped = plan(scenarios, arguments, rounds)
+        for server, why in skipped.items():
+            print(f"bench: {server} is left out: {why}", file=sys.stderr)
         results = Results()
         facts = machine.describe(ROOT) | {
             "command": " ".join(["./run bench", *sys.argv[1:]]),

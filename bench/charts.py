@@ -63,7 +63,7 @@ def _round_up(value):
 
 def lines(title, across, up, series):
     """One line for each name: {name: [(x, Estimate)]}, with whiskers. The vertical axis begins at 0."""
-    width, height, left, right, top, bottom = 760, 400, 60, 170, 50, 50
+    width, height, left, right, top, bottom = 760, 410, 60, 170, 60, 50
     points = [point for line in series.values() for point in line]
     most_x = max(x for x, _ in points) or 1
     most_y = _round_up(max(estimate.high for _, estimate in points))
@@ -71,7 +71,7 @@ def lines(title, across, up, series):
     def at(x, y):
         return left + x / most_x * (width - left - right), height - bottom - y / most_y * (height - top - bottom)
 
-    parts = [_text(12, 24, title, size=15, weight="bold"), _text(12, top - 6, up, size=11)]
+    parts = [_text(12, 24, title, size=15, weight="bold"), _text(12, top - 12, up, size=11)]
     for step in range(6):
         value = most_y * step / 5
         _, y = at(0, value)

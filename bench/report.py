@@ -36,8 +36,9 @@ def _interval(estimate):
     return f"{estimate.median:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]" if estimate else "–"
 
 
-def _table(heading, rows):
-    alignment = ["---", *["---:"] * (len(heading) - 1)]
+def _table(heading, rows, texts=1):
+    """With that many columns of text before those of figures."""
+    alignment = ["---"] * texts + ["---:"] * (len(heading) - texts)
     return ["| " + " | ".join(cells) + " |" for cells in (heading, alignment, *rows)]
 
 
@@ -108,7 +109,7 @@ def _targets(results):
         "A target is met if the interval of the ratio reaches it; *at the edge* means that the interval holds both sides of it.",
         summary,
         "",
-        *_table(["target", "what", "wanted", "measured", ""], rows),
+        *_table(["target", "what", "wanted", "measured", ""], rows, texts=5),
     ]
 
 
@@ -118,20 +119,20 @@ def _about(facts):
     lines = [
         f"`{facts['command']}` on {facts['date']}: {facts['machine']}; {facts['system']}, Linux {facts['kernel']}.",
         "",
-        *_table(["", "version"], versions),
+        *_table(["", "version"], versions, texts=2),
         "",
         "## How it was measured",
         "",
-        f"{rounds} rounds; in each, every server serves every scenario once, in an order that rotates: a process of its own each time, "
+        f"Rounds: {rounds}. In each, every server serves every scenario once, in an order that rotates: a process of its own each time, "
         f"{warm_up:g} s to warm up, {seconds:g} s measured. The load comes from the same machine, from one thread, which checks each byte. "
         "Each connection asks again when it is answered, unless the scenario says otherwise.",
         "",
         "- Figures are medians of the rounds. A ratio is that of two servers in the same round, as its median and, in brackets, "
-        + ("its 95 % interval by order statistics." if rounds >= ENOUGH else f"its extremes: {rounds} rounds are too few for a 95 % interval."),
+        + ("its 95 % interval by order statistics." if rounds >= ENOUGH else f"its extremes: a 95 % interval takes {ENOUGH} rounds or more."),
         "- CPU per request is what the kernel accounts to the server's process and its children between the begin and the end of what is measured.",
         "- Memory per connection is what the process grows by in memory (its children included, shared pages in shares); "
         "where there are idle connections, what these add. What the kernel holds for a socket is not in it.",
-        "- Every server sets TCP_NODELAY, and reads 4 KiB at a time (16 KiB in the scenario of such messages) if that is its own to choose.",
+        "- Every server sets TCP_NODELAY. Those that hold a buffer for each connection read 4 KiB at a time, or 16 KiB where messages are as large.",
     ]
     if facts["demo"]:
         lines.append("- netserve is the demo server here (`NETSERVE_BENCH_DEMO`).")
@@ -143,7 +144,7 @@ def _commands(facts):
     lines = []
     for name, commands in facts["commands"].items():
         lines += [f"{SCENARIOS[name].title}:", ""]
-        lines += [f"    {command}" for command in (*commands["servers"].values(), commands["load"]) if command]
+        lines += [f"  {command}" for command in (*commands["servers"].values(), commands["load"]) if command]
         lines.append("")
     return lines[:-1]
 
@@ -164,7 +165,7 @@ def write(results, facts, output):
         "# Benchmarks", "", *_about(facts), "",
         "## Targets", "", *_targets(results), "",
         "## The servers", "",
-        *_table(["server", ""], [[s.name, s.about] for s in SERVERS.values()]), "",
+        *_table(["server", ""], [[s.name, s.about] for s in SERVERS.values()], texts=2), "",
         "Their sources are in `bench/servers/`.",
     ]
     measured = [s for s in SCENARIOS.values() if results.servers(s.name) or s.name in results.failures]
@@ -188,10 +189,12 @@ def in_short(results):
         if not servers:
             continue
         columns = _columns(scenario)
-        lines += ["", scenario.title, " " * 18 + "".join(f"{title.replace(' per ', '/').replace('memory/connection', 'mem/conn'):>20}" for title, _, _ in columns)]
+        lines += ["", scenario.title, " " * 18 + "".join(f"{title.replace(' per ', '/').replace('memory/connection', 'mem/conn'):>24}" for title, _, _ in columns)]
         for server in servers:
             figures = (_written(results.median(scenario.name, server, metric), form) for _, metric, form in columns)
-            lines.append(f"{server:<18}" + "".join(f"{figure:>20}" for figure in figures))
-    lines += ["", "Targets (netserve)"]
-    lines += [f"{c.target} {c.what}: {c.measured()}, wanted {c.wanted()}: {c.verdict().replace('**', '')}" for c in claims(results)]
+            lines.append(f"{server:<18}" + "".join(f"{figure:>24}" for figure in figures))
+    measured = [claim for claim in claims(results) if claim.estimate]
+    if measured:
+        lines += ["", "Targets (netserve)"]
+    lines += [f"{c.target} {c.what}: {c.measured()}, wanted {c.wanted()}: {c.verdict().replace('**', '')}" for c in measured]
     return "\n".join(lines)

@@ -39,6 +39,9 @@ class Claim:
 
 
 def claims(results):
+    def named(server):
+        return f" ({server})" if server else ""
+
     def ratio(metric, scenario, other, other_scenario=None):
         return results.ratio(metric, (scenario, OURS), (other_scenario or scenario, other)) if other else None
 
@@ -46,21 +49,21 @@ def claims(results):
     for scenario, title in (("persistent-64", "64 connections"), ("persistent-1000", "1,000 connections")):
         best = results.best(scenario, PEERS, "requests_per_second")
         listed += [
-            Claim("1", f"{title}: requests a second, to the best of Asio, POCO and Go ({best})",
+            Claim("1", f"{title}: requests a second, to the best of Asio, POCO and Go{named(best)}",
                   ratio("requests_per_second", scenario, best), 1, at_least=True),
             Claim("1", f"{title}: CPU per request, to the floor", ratio("cpu", scenario, "floor"), 1.10),
         ]
     asio = results.best("short", ASIO, "requests_per_second")
     quick_asio = results.best("persistent-64", ASIO, "p99", largest=False)
     listed += [
-        Claim("2", f"Short connections: requests a second, to Asio ({asio})",
+        Claim("2", f"Short connections: requests a second, to Asio{named(asio)}",
               ratio("requests_per_second", "short", asio), 1, at_least=True),
         Claim("2", "Short connections: CPU per request, to the floor", ratio("cpu", "short", "floor"), 1.25),
         Claim("3", "5,000 idle connections: CPU per request, to that with none", ratio("cpu", "idle-5000", OURS, "idle-0"), 1.10),
         Claim("3", "Memory of each of 5,000 idle connections", results.estimate("idle-5000", OURS, "memory"), KIBIBYTE, unit=" bytes"),
         Claim("4", "Sleeping handlers, 64 workers: requests a second, to 64 threads in C",
               ratio("requests_per_second", "blocking", "threads"), 0.98, at_least=True),
-        Claim("5", f"64 connections: p99, to Asio ({quick_asio})", ratio("p99", "persistent-64", quick_asio), 1),
+        Claim("5", f"64 connections: p99, to Asio{named(quick_asio)}", ratio("p99", "persistent-64", quick_asio), 1),
         Claim("6", "Compiling the ten-line server (-O0), to the same with Asio", ratio("compile", "compile", "asio_pool"), 0.1),
         Claim("7", "10,000 idle connections: CPU per request, to that with none", ratio("cpu", "idle-10000", OURS, "idle-0"), 1.10),
     ]

@@ -8,13 +8,16 @@
 
 #include "listening.h"
 
+enum { most_bytes = 64 * 1024 };
+
 static struct timespec pause_time;
+static size_t buffer_size;
 
 static void* serve(void* argument) {
   const int descriptor = (int)(intptr_t)argument;
-  char buffer[16 * 1024];
+  char buffer[most_bytes];  // of the stack, which takes memory only where it is touched
   ssize_t count;
-  while ((count = recv(descriptor, buffer, sizeof buffer, 0)) > 0) {
+  while ((count = recv(descriptor, buffer, buffer_size, 0)) > 0) {
     if (pause_time.tv_sec > 0 || pause_time.tv_nsec > 0) nanosleep(&pause_time, NULL);
     for (ssize_t done = 0; done < count;) {
       const ssize_t sent = send(descriptor, buffer + done, (size_t)(count - done), MSG_NOSIGNAL);
@@ -30,6 +33,8 @@ int main(int count, char** arguments) {
   const int milliseconds = number_argument(count, arguments, "--sleep", 0);
   pause_time =
       (struct timespec){.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000L};
+  buffer_size = (size_t)number_argument(count, arguments, "--buffer", 4096);
+  if (buffer_size > most_bytes) buffer_size = most_bytes;
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
