@@ -13,7 +13,7 @@ import compiling
 import machine
 import report
 from measuring import Failure, measure_load, measure_start_and_stop
-from results import Results
+from results import ENOUGH, Results
 from scenarios import SCENARIOS, SERVERS, server_command
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -25,7 +25,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         prog="./run bench",
         description="Measures echo servers side by side, several rounds interleaved. A complete run writes "
-        "docs/benchmarks.md; one with --quick, --only, --scenario or fewer than 6 rounds writes the same page "
+        f"docs/benchmarks.md; one with --quick, --only, --scenario or fewer than {ENOUGH} rounds writes the same page "
         "beside the programs that it measured.",
         epilog="NETSERVE_BENCH_DEMO=PATH measures that demo server (netserve echo) in place of bench/netserve.",
     )
@@ -116,7 +116,8 @@ def main():
     rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
     seconds = arguments.seconds or (QUICK_SECONDS if arguments.quick else SECONDS)
     warm_up = QUICK_WARM_UP if arguments.quick else WARM_UP
-    complete = not (arguments.quick or arguments.only or arguments.scenario) and rounds >= 6
+    demo = "NETSERVE_BENCH_DEMO" in os.environ
+    complete = not (arguments.quick or arguments.only or arguments.scenario or demo) and rounds >= ENOUGH
     record = arguments.programs / "measured.json"
     if arguments.again:
         kept = json.loads(record.read_text())
@@ -130,7 +131,7 @@ def main():
         facts = machine.describe(ROOT) | {
             "command": " ".join(["./run bench", *sys.argv[1:]]),
             "rounds": rounds, "seconds": seconds, "warm_up": warm_up, "skipped": skipped,
-            "demo": "NETSERVE_BENCH_DEMO" in os.environ,
+            "demo": demo,
             "commands": machine.commands(scenarios, arguments.programs, ROOT),
         }
         run(steps, arguments, rounds, seconds, warm_up, results)

@@ -75,7 +75,7 @@ def _scenario(scenario, results):
                 row.append("1" if server == base else _interval(ratio))
         rows.append(row)
     failures = [f"- {server} failed: {why}" for server, why in results.failures.get(scenario.name, {}).items()]
-    return _table(heading, rows) + (["", *failures] if failures else [])
+    return (_table(heading, rows) if rows else []) + ["" for _ in rows[:1] if failures] + failures
 
 
 def _bars(scenario, results):
@@ -144,7 +144,7 @@ def _commands(facts):
     lines = []
     for name, commands in facts["commands"].items():
         lines += [f"{SCENARIOS[name].title}:", ""]
-        lines += [f"  {command}" for command in (*commands["servers"].values(), commands["load"]) if command]
+        lines += [f"    {command}" for command in (*commands["servers"].values(), commands["load"]) if command]
         lines.append("")
     return lines[:-1]
 
@@ -189,7 +189,8 @@ def in_short(results):
         if not servers:
             continue
         columns = _columns(scenario)
-        lines += ["", scenario.title, " " * 18 + "".join(f"{title.replace(' per ', '/').replace('memory/connection', 'mem/conn'):>24}" for title, _, _ in columns)]
+        headings = "".join(f"{title.replace('memory per connection', 'memory'):>24}" for title, _, _ in columns)
+        lines += ["", scenario.title, " " * 18 + headings]
         for server in servers:
             figures = (_written(results.median(scenario.name, server, metric), form) for _, metric, form in columns)
             lines.append(f"{server:<18}" + "".join(f"{figure:>24}" for figure in figures))

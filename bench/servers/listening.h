@@ -23,7 +23,9 @@ static inline void die(const char* what) {
 static inline void raise_descriptor_limit(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
+  // A container may allow a thousand million, and somebody keeps a table of this size.
+  const rlim_t plenty = 1 << 20;
+  limit.rlim_cur = limit.rlim_max < plenty ? limit.rlim_max : plenty;
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
