@@ -118,8 +118,13 @@ def main():
     warm_up = QUICK_WARM_UP if arguments.quick else WARM_UP
     demo = "NETSERVE_BENCH_DEMO" in os.environ
     complete = not (arguments.quick or arguments.only or arguments.scenario or demo) and rounds >= ENOUGH
+    if not (arguments.programs / "load").exists() and arguments.scenario not in ("start", "compile"):
+        sys.exit(f"bench: {arguments.programs} has no load generator; ./run bench builds it there")
     record = arguments.programs / "measured.json"
+    record.parent.mkdir(parents=True, exist_ok=True)
     if arguments.again:
+        if not record.exists():
+            sys.exit(f"bench: {record} is not there: no run has been completed")
         kept = json.loads(record.read_text())
         results, facts, complete = Results.of(kept["results"]), kept["facts"], kept["complete"]
     else:
