@@ -54,6 +54,17 @@ struct Creation {
 const std::array creations{Creation{"thread", "clone3", "3", "4", 2},
                            Creation{"fork", "clone", "1", "2", 0}};
 
+// Whether the calls that make threads cannot be counted here.
+bool miscounted(const std::string& call) {
+#if __has_feature(thread_sanitizer)
+  if (call == "clone3") {
+    BOOST_TEST_MESSAGE("the thread sanitizer makes a thread of its own");
+    return true;
+  }
+#endif
+  return call.empty();
+}
+
 // Has so many clients served, each of which takes one thread or child.
 void serve_first(const Survivor& server, const Creation& creation) {
   for (int i = 0; i < creation.before; ++i) {
@@ -117,6 +128,7 @@ class PidsGroup {
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(who_gets_no_thread_is_dropped_and_counted, data::make(creations), creation) {
   if (cannot_inject()) return;
+  if (miscounted(creation.call)) return;
   Survivor server({"--policy", creation.policy, "--handler", "conversation"},
                   creation.failing(creation.first + ".." + creation.second));
   serve_first(server, creation);
@@ -140,6 +152,7 @@ BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(who_gets_no_thread_waits_for_another_ones_end, data::make(creations),
                      creation) {
   if (cannot_inject()) return;
+  if (miscounted(creation.call)) return;
   Survivor server({"--policy", creation.policy, "--handler", "conversation"},
                   creation.failing(creation.second));
   serve_first(server, creation);
@@ -162,6 +175,7 @@ BOOST_DATA_TEST_CASE(who_gets_no_thread_waits_for_another_ones_end, data::make(c
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(who_waits_too_long_for_a_thread_is_shed, data::make(creations), creation) {
   if (cannot_inject()) return;
+  if (miscounted(creation.call)) return;
   Survivor server(
       {"--policy", creation.policy, "--handler", "conversation", "--request-timeout", "0.2"},
       creation.failing(creation.second));
@@ -201,6 +215,7 @@ BOOST_AUTO_TEST_CASE(who_waited_and_gets_no_child_is_dropped_and_counted, *timeo
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(a_start_without_its_threads_fails_in_one_line, data::make(starts), start) {
   if (cannot_inject()) return;
+  if (miscounted("clone3")) return;
   Words command = injecting("clone3:error=EAGAIN:when=" + start.failing);
   const Words echo = demo({"echo", "--listen", "tcp://127.0.0.1:0"});
   command.insert(command.end(), echo.begin(), echo.end());
