@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "echo.hpp"
@@ -36,7 +37,8 @@ int usage(const CLI::App& app, const std::string& what) {
 // An option that takes a time in seconds. CLI::Range would let "nan" pass.
 CLI::Option* add_seconds(CLI::App& app, const std::string& name, std::chrono::milliseconds& time,
                          const std::string& description, double least = shortest) {
-  const auto parse = [&time, least, name](const std::string& text) {
+  CLI::callback_t parse = [&time, least, name](const CLI::results_t& words) {
+    const std::string& text = words.back();
     double seconds = 0;
     const auto* const end = text.data() + text.size();
     const auto [stop, error] = std::from_chars(text.data(), end, seconds);
@@ -46,8 +48,9 @@ CLI::Option* add_seconds(CLI::App& app, const std::string& name, std::chrono::mi
           name, "\"" + text + "\" is no number of seconds, or too small " + "or more than a day");
     }
     time = std::chrono::round<std::chrono::milliseconds>(std::chrono::duration<double>(seconds));
+    return true;
   };
-  return app.add_option_function<std::string>(name, parse, description)->type_name("SECONDS");
+  return app.add_option(name, std::move(parse), description)->type_name("SECONDS");
 }
 
 void add_choice(CLI::App& app, const std::string& name, std::string& choice,
