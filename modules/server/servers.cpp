@@ -7,6 +7,7 @@ module;
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 module net.server;
@@ -70,13 +71,17 @@ void Servers::unlock() noexcept {
 }
 
 void Servers::close_in_child(const Connection& own) noexcept {
-  std::vector<PolicyContext*> closed;
-  for (ServerCore* core : all().cores) {
-    core->close_in_child(own);
-    PolicyContext& context = core->policy->context();
-    if (std::ranges::find(closed, &context) != closed.end()) continue;
-    context.close_in_child();
-    closed.push_back(&context);
+  // Nothing is allocated: the parent's want of memory is the child's as well.
+  const auto context_of = [](const ServerCore* core) { return &core->policy->context(); };
+  const std::span<ServerCore* const> cores(all().cores);
+  for (std::size_t i = 0; i < cores.size(); ++i) {
+    cores[i]->close_in_child(own);
+    PolicyContext* const context = context_of(cores[i]);
+    // Servers may share one, which is closed once.
+    if (std::ranges::find(cores.first(i), context, context_of) !=
+        cores.begin() + static_cast<std::ptrdiff_t>(i))
+      continue;
+    context->close_in_child();
   }
 }
 

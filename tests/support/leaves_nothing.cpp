@@ -55,19 +55,6 @@ const Dispositions at_start = [] {
   return found;
 }();
 
-void prepare_once() {
-  static const bool done = [] {
-    real_stderr = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
-    captured = ::memfd_create("stderr of a test", MFD_CLOEXEC);
-    // Its report is in what was captured, a child's as well.
-    if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(copy_captured);
-    // Sanitizers make threads and descriptors of their own with the first thread.
-    std::thread([] {}).join();
-    return true;
-  }();
-  static_cast<void>(done);
-}
-
 std::set<int> entries(const char* directory) {
   std::set<int> numbers;
   DIR* const opened = ::opendir(directory);
@@ -77,6 +64,22 @@ std::set<int> entries(const char* directory) {
   numbers.erase(::dirfd(opened));
   ::closedir(opened);
   return numbers;
+}
+
+void prepare_once() {
+  static const bool done = [] {
+    real_stderr = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
+    captured = ::memfd_create("stderr of a test", MFD_CLOEXEC);
+    // Its report is in what was captured, a child's as well.
+    if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(copy_captured);
+    // Sanitizers make threads and descriptors of their own with the first thread.
+    int first = 0;
+    std::thread([&first] { first = ::gettid(); }).join();
+    // A thread that was joined may be listed for a moment.
+    soon([first] { return !entries("/proc/self/task").contains(first); });
+    return true;
+  }();
+  static_cast<void>(done);
 }
 
 bool has_children() {
