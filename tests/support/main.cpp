@@ -1,0 +1,7 @@
+// The program of each test: the one main that they share.
+
+#include <boost/test/unit_test.hpp>
+
+int main(int argc, char** argv) {
+  return boost::unit_test::unit_test_main([] { return true; }, argc, argv);
+}
