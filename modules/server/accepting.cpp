@@ -2,6 +2,7 @@ module;
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -10,6 +11,7 @@ module;
 #include <span>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 module net.server;
@@ -24,6 +26,10 @@ namespace net {
 namespace {
 
 constexpr std::size_t batch = 64;
+constexpr auto rush = std::chrono::milliseconds(2);  // no more than this between two batches
+constexpr auto gathering = std::chrono::microseconds(500);
+constexpr std::size_t worth_gathering = 3;  // who came meanwhile
+constexpr unsigned next_gathering = 16;     // batches, after one that was not worth it
 constexpr std::int64_t next_eviction = 50;  // milliseconds, if the last one made no room
 
 }  // namespace
@@ -32,7 +38,11 @@ void ServerCore::accept_from(Listener& listener) noexcept {
   const std::size_t room = make_room();
   if (room > 0) {
     const std::size_t accepted = listener.accept(std::min({events_left_, batch, room}));
-    if (events_left_ != SIZE_MAX) events_left_ -= accepted;
+    if (events_left_ != SIZE_MAX) {
+      events_left_ -= accepted;
+    } else if (accepted > 0 && policy->context().parking_lot_taken()) {
+      let_newcomers_gather(accepted);
+    }
   } else {
     // Whoever was evicted, but had just begun to speak again, stays: then another must go.
     const bool evicting = options.overload == Overload::evict_idle;
@@ -43,6 +53,21 @@ void ServerCore::accept_from(Listener& listener) noexcept {
   paused_.store(true);
   // Who ended before that did not know that somebody waits.
   if (room == 0 && !full()) room_made_.store(true);
+}
+
+// In a rush, a thread that wakes for each newcomer costs the others more than it does for them: two
+// changes of context for one accept. Whoever comes meanwhile waits in the backlog, and brings the
+// first request along. A lone client, who comes again only when it was served, is not kept waiting.
+void ServerCore::let_newcomers_gather(std::size_t accepted) noexcept {
+  const auto now = std::chrono::steady_clock::now();
+  const bool rushed = now - std::exchange(last_batch_, now) < rush;
+  if (std::exchange(gathered_, false) && accepted < worth_gathering) {
+    not_gathering_ = next_gathering;
+  }
+  if (not_gathering_ > 0) --not_gathering_;
+  if (!rushed || not_gathering_ > 0) return;
+  gathered_ = true;
+  std::this_thread::sleep_for(gathering);
 }
 
 bool ServerCore::goes_on_accepting() const noexcept {
@@ -157,17 +182,14 @@ void ServerCore::welcome(int descriptor, std::span<const std::byte> peer,
     hand_over(connection);
     return;
   }
+  // Once it is registered, it may be anybody's, or gone. Before, it is this thread's, which is the
+  // one that ends parked connections by a limit.
   bool entered = true;
-  {
-    // Under the lock nobody can end it between its parking and its registration: what happens to
-    // it then happens to the connection that this still is.
-    const std::lock_guard lock(registry.mutex);
-    connection.become_parked();
-    try {
-      policy->context().parking_lot().enter(connection);
-    } catch (const std::exception&) {
-      entered = !connection.claim();
-    }
+  connection.become_parked();
+  try {
+    policy->context().parking_lot().enter(connection);
+  } catch (const std::exception&) {
+    entered = !connection.claim();
   }
   if (!entered) connection.end(Outcome::dropped);
 }

@@ -159,6 +159,7 @@ class ServerCore {
   void resume_listeners(CoarseTime now) noexcept;
   bool full() const noexcept { return registry.size() >= max_connections_; }
   std::size_t make_room() noexcept;
+  void let_newcomers_gather(std::size_t accepted) noexcept;
   bool evict_silent(bool for_newcomer) noexcept;
   bool evict_longest(CoarseTime now, bool parked_too) noexcept;
   void accept_rest() noexcept;
@@ -187,6 +188,9 @@ class ServerCore {
   std::size_t events_left_ = 0;  // that this turn may serve
   CoarseTime next_sweep_ = 0;
   CoarseTime next_resume_ = Listener::never;  // when the first of the paused listeners tries again
+  std::chrono::steady_clock::time_point last_batch_;  // when listeners were last accepted from
+  bool gathered_ = false;                             // before that, newcomers were let gather
+  unsigned not_gathering_ = 0;                        // batches, until that is tried again
   bool places_wanted_ = false;
   bool cutting_ = false;
   bool closing_ = false;  // in `drain`
