@@ -13,6 +13,13 @@ import :request_handler;
 
 export namespace net {
 
+/// Is derived from a base, publicly.
+// Not std::derived_from, and below neither std::default_initializable nor std::constructible_from:
+// they ask about volatile pointers and destructors as well, and take ten times as long to compile,
+// for each importer.
+template <class D, class B>
+concept DerivedFrom = requires(const D* derived, void (&use)(const B*)) { use(derived); };
+
 /// Answers a request: `handle()` is public and returns `Next` (one request a call) or nothing (a
 /// conversation).
 template <class H>
@@ -36,12 +43,11 @@ concept FramedHandler = requires(std::span<const std::byte> received) {
 
 /// Reads through the buffers of the connection, so that the server may read ahead.
 template <class H>
-concept BufferedHandler = FramedHandler<H> || std::derived_from<H, StreamRequestHandler>;
+concept BufferedHandler = FramedHandler<H> || DerivedFrom<H, StreamRequestHandler>;
 
 /// Can be made by the library: default-constructible if derived from a base, else from its context.
 template <class H>
-concept LibraryConstructible =
-    (std::derived_from<H, BaseRequestHandler> && std::default_initializable<H>) ||
-    std::constructible_from<H, RequestContext&>;
+concept LibraryConstructible = (DerivedFrom<H, BaseRequestHandler> && requires { H(); }) ||
+                               requires(RequestContext& context) { H(context); };
 
 }  // namespace net

@@ -253,9 +253,9 @@ void StreamReader::read_exactly(std::span<std::byte> into) {
   }
 }
 
-void StreamWriter::write(std::string_view text) { write(bytes(text)); }
+void StreamWriter::write(std::string_view text) { write_bytes(bytes(text)); }
 
-void StreamWriter::write(std::span<const std::byte> bytes) {
+void StreamWriter::write_bytes(std::span<const std::byte> bytes) {
   Expects(stream_ != nullptr);
   stream_->write(bytes);
 }

@@ -50,14 +50,29 @@ class Serving {
 
 }  // namespace
 
-BaseServer::BaseServer(std::span<const Address> addresses, const ServerOptions& options,
-                       std::unique_ptr<HandlerMaker> maker, std::shared_ptr<AnyPolicy> policy,
-                       ServerHooks* hooks) {
+AnyServerParts::AnyServerParts() noexcept = default;
+
+AnyServerParts::~AnyServerParts() = default;
+
+void AnyServerParts::own(HandlerMaker* handler_maker) noexcept { maker.reset(handler_maker); }
+
+void AnyServerParts::own(AnyPolicy* any_policy) { policy.reset(any_policy); }
+
+void AnyServerParts::share(const std::shared_ptr<AnyPolicy>& any_policy) noexcept {
+  policy = any_policy;
+}
+
+bool AnyServerParts::has_maker() const noexcept { return maker != nullptr; }
+
+BaseServer::BaseServer(const Address& address, AnyServerParts& parts)
+    : BaseServer(std::span(&address, 1), parts) {}
+
+BaseServer::BaseServer(std::span<const Address> addresses, AnyServerParts& parts) {
   Expects(!addresses.empty());
-  Expects(maker != nullptr && policy != nullptr);
-  core_ =
-      std::make_unique<ServerCore>(addresses, options, std::move(maker), std::move(policy), hooks);
-  if (options.bind_and_activate) {
+  Expects(parts.maker != nullptr && parts.policy != nullptr);
+  core_ = std::make_unique<ServerCore>(addresses, parts.options, std::move(parts.maker),
+                                       std::move(parts.policy), parts.hooks);
+  if (parts.options.bind_and_activate) {
     core_->bind();
     core_->activate();
   }

@@ -20,6 +20,30 @@ namespace net {
 class ServerCore;
 }
 
+namespace net {
+
+// What a server is made of, whatever its handler and policy. Its functions are no templates and not
+// inline: what the standard library's pointers take to compile is taken here, once.
+struct AnyServerParts {
+  AnyServerParts() noexcept;
+  AnyServerParts(const AnyServerParts&) = delete;
+  AnyServerParts& operator=(const AnyServerParts&) = delete;
+  ~AnyServerParts();
+
+  // The first two take their argument into possession.
+  void own(HandlerMaker* handler_maker) noexcept;
+  void own(AnyPolicy* any_policy);
+  void share(const std::shared_ptr<AnyPolicy>& any_policy) noexcept;
+  bool has_maker() const noexcept;
+
+  ServerOptions options;
+  std::unique_ptr<HandlerMaker> maker;
+  std::shared_ptr<AnyPolicy> policy;
+  ServerHooks* hooks = nullptr;
+};
+
+}  // namespace net
+
 export namespace net {
 
 /// Serves. Python: `BaseServer`, with the defects that are known there gone.
@@ -94,9 +118,8 @@ class BaseServer {
   void kill_children() noexcept;
 
  protected:
-  BaseServer(std::span<const Address> addresses, const ServerOptions& options,
-             std::unique_ptr<HandlerMaker> maker, std::shared_ptr<AnyPolicy> policy,
-             ServerHooks* hooks);
+  BaseServer(const Address& address, AnyServerParts& parts);
+  BaseServer(std::span<const Address> addresses, AnyServerParts& parts);
 
  private:
   std::unique_ptr<ServerCore> core_;

@@ -107,4 +107,6 @@ AnyPolicy::AnyPolicy() = default;
 
 AnyPolicy::~AnyPolicy() = default;
 
+std::shared_ptr<AnyPolicy> owned(AnyPolicy* policy) { return std::shared_ptr<AnyPolicy>(policy); }
+
 }  // namespace net

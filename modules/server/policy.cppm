@@ -81,11 +81,13 @@ class PolicyContext {
 /// counted. `drain` is called once, when the server has no connection left or the time is over: the
 /// policy ends its threads, and tells what it could not.
 template <class P>
-concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline) {
-  typename P::Options;
+concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline,
+                                   typename P::Options options, PolicyContext& context) {
+  // Not std::constructible_from, which takes the compiler ten times as long.
+  P(std::move(options), context);
   policy.process(std::move(request));
   { policy.drain(deadline) } -> std::same_as<DrainReport>;
-} && std::constructible_from<P, typename P::Options, PolicyContext&>;
+};
 
 /// Is a policy as the server calls it, with its context.
 class AnyPolicy {
@@ -103,6 +105,10 @@ class AnyPolicy {
  private:
   PolicyContext context_;
 };
+
+/// Takes a policy into possession.
+// No template: a std::shared_ptr made for each policy is dear to compile.
+std::shared_ptr<AnyPolicy> owned(AnyPolicy* policy);
 
 template <class P>
 class PolicyBinding final : public AnyPolicy {
@@ -126,15 +132,19 @@ class SharedPolicy {
  public:
   using Options = typename P::Options;
   explicit SharedPolicy(Options options = {})
-      : binding_(std::make_shared<PolicyBinding<P>>(std::move(options))) {}
+      : SharedPolicy(new PolicyBinding<P>(std::move(options))) {}
 
-  P& operator*() const noexcept { return binding_->policy(); }
-  P* operator->() const noexcept { return &binding_->policy(); }
+  P& operator*() const noexcept { return *policy_; }
+  P* operator->() const noexcept { return policy_; }
   /// For the server's own use.
-  std::shared_ptr<PolicyBinding<P>> binding() const noexcept { return binding_; }
+  const std::shared_ptr<AnyPolicy>& any() const noexcept { return any_; }
 
  private:
-  std::shared_ptr<PolicyBinding<P>> binding_;
+  explicit SharedPolicy(PolicyBinding<P>* binding)
+      : any_(owned(binding)), policy_(&binding->policy()) {}
+
+  std::shared_ptr<AnyPolicy> any_;
+  P* policy_;
 };
 
 }  // namespace net

@@ -153,7 +153,7 @@ bool Connection::something_arrived() noexcept {
 void Connection::begin() {
   if (handler_) return;
   phase_ = Phase::make;
-  handler_ = core_->maker->make(*this);
+  handler_.reset(core_->maker->make(*this));
   phase_ = Phase::setup;
   handler_->setup();
 }

@@ -25,18 +25,15 @@ namespace net {
 
 // Sorts what a server's constructor was given, by type, so that nobody counts commas.
 template <class H, class P>
-struct ServerParts {
-  ServerOptions options;
-  std::unique_ptr<HandlerMaker> maker;
-  std::shared_ptr<PolicyBinding<P>> policy;
-  ServerHooks* hooks = nullptr;
+struct ServerParts : AnyServerParts {
+  P* given_policy = nullptr;
 
   template <class... Args>
   explicit ServerParts(Args&&... args) {
     (take(std::forward<Args>(args)), ...);
-    if (!maker) {
+    if (!has_maker()) {
       if constexpr (LibraryConstructible<H>) {
-        maker = std::make_unique<HandlerMaking<H, DefaultFactory<H>>>(DefaultFactory<H>{});
+        own(new HandlerMaking<H, DefaultFactory<H>>(DefaultFactory<H>{}));
       } else {
         static_assert(sizeof...(Args) == 0 || (HandlerFactory<std::remove_cvref_t<Args>, H> || ...),
                       "the handler is neither default-constructible (if it derives from "
@@ -44,7 +41,7 @@ struct ServerParts {
                       "the server a factory that returns one");
       }
     }
-    if (!policy) policy = std::make_shared<PolicyBinding<P>>(typename P::Options{});
+    if (given_policy == nullptr) bind(new PolicyBinding<P>(typename P::Options{}));
   }
 
   template <class A>
@@ -53,20 +50,26 @@ struct ServerParts {
     if constexpr (std::same_as<Plain, ServerOptions>) {
       options = argument;
     } else if constexpr (std::same_as<Plain, typename P::Options>) {
-      policy = std::make_shared<PolicyBinding<P>>(std::forward<A>(argument));
+      bind(new PolicyBinding<P>(std::forward<A>(argument)));
     } else if constexpr (std::same_as<Plain, SharedPolicy<P>>) {
-      policy = argument.binding();
-    } else if constexpr (std::derived_from<Plain, ServerHooks>) {
+      share(argument.any());
+      given_policy = &*argument;
+    } else if constexpr (DerivedFrom<Plain, ServerHooks>) {
       static_assert(std::is_lvalue_reference_v<A>, "the hooks must outlive the server");
       hooks = &argument;
     } else if constexpr (HandlerFactory<Plain, H>) {
-      maker = std::make_unique<HandlerMaking<H, Plain>>(std::forward<A>(argument));
+      own(new HandlerMaking<H, Plain>(std::forward<A>(argument)));
     } else {
       static_assert(HandlerFactory<Plain, H>,
                     "a server takes net::ServerOptions, its policy's Options or a "
                     "net::SharedPolicy of it, hooks derived from net::ServerHooks, and a factory "
                     "that returns the handler");
     }
+  }
+
+  void bind(PolicyBinding<P>* binding) {
+    own(binding);
+    given_policy = &binding->policy();
   }
 };
 
@@ -95,11 +98,11 @@ class TcpServer : public BaseServer {
  public:
   template <class... Args>
   explicit TcpServer(const Address& address, Args&&... args)
-      : TcpServer(std::span(&address, 1), Parts(std::forward<Args>(args)...)) {}
+      : TcpServer(Parts(std::forward<Args>(args)...), address) {}
 
   template <class... Args>
   explicit TcpServer(std::span<const Address> addresses, Args&&... args)
-      : TcpServer(addresses, Parts(std::forward<Args>(args)...)) {}
+      : TcpServer(Parts(std::forward<Args>(args)...), addresses) {}
 
   /// Returns the policy, which lives as long as the server.
   Policy& policy() const noexcept { return *policy_; }
@@ -107,9 +110,9 @@ class TcpServer : public BaseServer {
  private:
   using Parts = ServerParts<Handler, Policy>;
 
-  TcpServer(std::span<const Address> addresses, Parts&& parts)
-      : BaseServer(addresses, parts.options, std::move(parts.maker), parts.policy, parts.hooks),
-        policy_(&parts.policy->policy()) {}
+  template <class Addresses>
+  TcpServer(Parts&& parts, const Addresses& addresses)
+      : BaseServer(addresses, parts), policy_(parts.given_policy) {}
 
   Policy* policy_;
 };
