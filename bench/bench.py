@@ -6,6 +6,7 @@ import fnmatch
 import json
 import os
 import pathlib
+import random
 import sys
 import time
 
@@ -66,8 +67,8 @@ def chosen_servers(scenario, arguments, skipped):
 
 
 def plan(scenarios, arguments, rounds):
-    """Every measurement in order: (round, scenario, server). The order of servers rotates, so that none
-    always runs after the same neighbour or at the same time of a slow change of the machine."""
+    """Every measurement in order: (round, scenario, server). The servers are shuffled in each round, the
+    same way in each run, so that none always runs after the same neighbour."""
     skipped = {}
     servers = {s.name: chosen_servers(s, arguments, skipped) for s in scenarios}
     if not any(servers.values()):
@@ -76,8 +77,8 @@ def plan(scenarios, arguments, rounds):
     for round_number in range(rounds):
         for scenario in scenarios:
             names = servers[scenario.name]
-            turn = round_number % max(len(names), 1)
-            steps += [(round_number, scenario, name) for name in names[turn:] + names[:turn]]
+            shuffled = random.Random(f"{round_number} {scenario.name}").sample(names, len(names))
+            steps += [(round_number, scenario, name) for name in shuffled]
     return steps, skipped
 
 
@@ -106,7 +107,7 @@ def run(steps, arguments, rounds, seconds, warm_up, results):
             sample = measure(step, arguments, seconds, warm_up)
             results.add(scenario.name, name, round_number, sample)
             print(scenario.in_short(sample), file=sys.stderr)
-        except Failure as failure:
+        except (Failure, OSError, ValueError) as failure:
             results.fail(scenario.name, name, str(failure))
             print(f"failed: {failure}", file=sys.stderr)
 

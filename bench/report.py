@@ -15,6 +15,7 @@ LOAD_COLUMNS = (
     ("p99.9, µs", "p999", "{:,.0f}"),
     ("CPU per request, µs", "cpu", "{:.2f}"),
     ("memory per connection, KiB", "memory", "kibibytes"),
+    ("load program, cores", "load", "{:.2f}"),
 )
 START_COLUMNS = (("start, ms", "start_ms", "{:.1f}"), ("stop, ms", "stop_ms", "{:.1f}"))
 COMPILE_COLUMNS = (

@@ -66,6 +66,7 @@ SERVERS = _by_name(
     Server("asio_pool", "Asio, one `io_context` that as many threads as cores run", "asio_pool", (), "workers",
            quick=True),
     Server("asio_per_core", "Asio, an `io_context` for each core", "asio_per_core", (), "workers"),
+    Server("asio_one", "Asio, one `io_context` and one thread", "asio_per_core", ("--threads", "1")),
     Server("poco", "POCO's `TCPServer`, with a thread for each connection", "poco", (), "connections"),
     Server("libevent", "libevent's `bufferevent`, one thread", "libevent"),
     Server("go", "Go's `net`, a goroutine for each connection", "go", quick=True),
@@ -73,7 +74,7 @@ SERVERS = _by_name(
     Server("python_threading", "Python's `ThreadingTCPServer`", "python_threading.py"),
     Server("python_forking", "Python's `ForkingTCPServer`", "python_forking.py", forks=True),
 )
-ASIO = ("asio_pool", "asio_per_core")
+ASIO = ("asio_pool", "asio_per_core", "asio_one")
 PEERS = (*ASIO, "poco", "go")
 
 _ALL = tuple(name for name in SERVERS if name != "floor_plain_close")

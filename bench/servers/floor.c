@@ -2,8 +2,9 @@
 // nothing is allocated, and nothing is handed to anybody. It has no limits of time and of size, no
 // handlers and no errors worth the name; what a library adds to this is the price of those.
 //
-// It closes politely, as a server does that must not lose its last bytes to a reset: it says that
-// it is done (shutdown), reads what is still under way, then closes. --plain-close just closes.
+// It closes politely, as a server does that must not lose its last bytes to a reset: unless the peer
+// has ended before, it says that it is done (shutdown), reads what is still under way, then closes.
+// --plain-close just closes.
 
 #define _GNU_SOURCE  // accept4
 
@@ -33,7 +34,7 @@ static void finish(int descriptor, int ended) {
   struct connection* const connection = &connections[descriptor];
   free(connection->rest);
   *connection = (struct connection){0};
-  if (!plain_close && ended) {
+  if (!plain_close && !ended) {
     shutdown(descriptor, SHUT_WR);
     while (recv(descriptor, buffer, sizeof buffer, MSG_DONTWAIT) > 0) {
     }
@@ -45,7 +46,6 @@ static void accept_all(int listener) {
   for (;;) {
     const int descriptor = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (descriptor < 0) return;
-    send_at_once(descriptor);
     watch(EPOLL_CTL_ADD, descriptor, EPOLLIN);
   }
 }
@@ -102,6 +102,7 @@ int main(int count, char** arguments) {
   if (poller < 0) die("epoll_create1");
   const int listener =
       start_listening(number_argument(count, arguments, "--port", 0), SOCK_NONBLOCK);
+  send_at_once(listener);  // what it accepts inherits that
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) die("getrlimit");
   connections = calloc(limit.rlim_cur, sizeof *connections);

@@ -135,8 +135,8 @@ class StreamReader {
 // Asked of its pointer alone, as text is asked as well: whether std::span can be made of a text
 // goes through every concept of a range, which was a third of the time of compiling a small server.
 template <class T>
-concept ByteSequence = requires(const T& bytes) {
-  static_cast<const std::byte*>(std::data(bytes));
+concept ByteSequence = requires(const T& bytes, void (&use)(const std::byte*)) {
+  use(std::data(bytes));
   std::size(bytes);
 };
 

@@ -40,7 +40,7 @@ void ServerCore::accept_from(Listener& listener) noexcept {
     const std::size_t accepted = listener.accept(std::min({events_left_, batch, room}));
     if (events_left_ != SIZE_MAX) {
       events_left_ -= accepted;
-    } else if (accepted > 0 && policy->context().parking_lot_taken()) {
+    } else if (accepted > 0 && accepted < batch && policy->context().parking_lot_taken()) {
       let_newcomers_gather(accepted);
     }
   } else {
@@ -57,7 +57,8 @@ void ServerCore::accept_from(Listener& listener) noexcept {
 
 // In a rush, a thread that wakes for each newcomer costs the others more than it does for them: two
 // changes of context for one accept. Whoever comes meanwhile waits in the backlog, and brings the
-// first request along. A lone client, who comes again only when it was served, is not kept waiting.
+// first request along. If hardly anybody came, the next batches do without: a lone client that
+// comes again as soon as it was served waits for that once in sixteen times.
 void ServerCore::let_newcomers_gather(std::size_t accepted) noexcept {
   const auto now = std::chrono::steady_clock::now();
   const bool rushed = now - std::exchange(last_batch_, now) < rush;

@@ -131,8 +131,11 @@ template <class P>
 class SharedPolicy {
  public:
   using Options = typename P::Options;
-  explicit SharedPolicy(Options options = {})
-      : SharedPolicy(new PolicyBinding<P>(std::move(options))) {}
+  explicit SharedPolicy(Options options = {}) {
+    auto* const binding = new PolicyBinding<P>(std::move(options));
+    any_ = owned(binding);
+    policy_ = &binding->policy();
+  }
 
   P& operator*() const noexcept { return *policy_; }
   P* operator->() const noexcept { return policy_; }
@@ -140,11 +143,8 @@ class SharedPolicy {
   const std::shared_ptr<AnyPolicy>& any() const noexcept { return any_; }
 
  private:
-  explicit SharedPolicy(PolicyBinding<P>* binding)
-      : any_(owned(binding)), policy_(&binding->policy()) {}
-
   std::shared_ptr<AnyPolicy> any_;
-  P* policy_;
+  P* policy_ = nullptr;
 };
 
 }  // namespace net
