@@ -2,8 +2,9 @@
 // nothing is allocated, and nothing is handed to anybody. It has no limits of time and of size, no
 // handlers and no errors worth the name; what a library adds to this is the price of those.
 //
-// It closes politely, as a server does that must not lose its last bytes to a reset: unless the peer
-// has ended before, it says that it is done (shutdown), reads what is still under way, then closes.
+// It closes politely, as a server does that must not lose its last bytes to a reset: unless the
+// peer has ended before, it says that it is done (shutdown), reads what is still under way, then
+// closes.
 // --plain-close just closes.
 
 #define _GNU_SOURCE  // accept4

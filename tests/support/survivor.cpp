@@ -136,7 +136,13 @@ void Survivor::common_end() {
     const Client fresh = client();
     BOOST_TEST(echoes(fresh));
   }
-  BOOST_TEST((Clock::now() - begin < 1s));
+  // A sanitizer's fork takes tens of milliseconds, and those who came before are served before.
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+  constexpr auto patience = 10s;
+#else
+  constexpr auto patience = 1s;
+#endif
+  BOOST_TEST((Clock::now() - begin < patience));
   BOOST_TEST(soon([this] { return descriptors() <= descriptors_; }),
              "descriptors: " << descriptors() << ", at the start: " << descriptors_);
   BOOST_TEST(comes_to_rest(), "threads: " << threads() << ", at the start: " << threads_
