@@ -124,7 +124,7 @@ def _about(facts):
         "",
         "## How it was measured",
         "",
-        f"Rounds: {rounds}. In each, every server serves every scenario once, in an order that rotates: a process of its own each time, "
+        f"Rounds: {rounds}. In each, every server serves every scenario once, in an order shuffled anew: a process of its own each time, "
         f"{warm_up:g} s to warm up, {seconds:g} s measured. The load comes from the same machine, from one thread, which checks each byte. "
         "Each connection asks again when it is answered, unless the scenario says otherwise.",
         "",
