@@ -33,7 +33,8 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto tick = 500us;
+constexpr auto tick = 2ms;
+constexpr unsigned crowded_ticks = 4;  // until another core may help
 constexpr auto short_handler = 100us;
 constexpr unsigned short_handlers_in_a_row = 64;  // until work is no more handed over
 constexpr std::size_t served_between_polls = 64;
@@ -135,7 +136,9 @@ struct ThreadPool::State {
   }
 
   void keep_watch(std::unique_lock<std::mutex>& lock) {
-    for (unsigned quiet = 0; !stopping && !called;) {
+    unsigned quiet = 0;
+    unsigned crowded = 0;
+    while (!stopping && !called) {
       if (quiet >= quiet_ticks) {
         sentinel_asleep = true;
         watch.wait(lock, [this] { return !sentinel_asleep || called || stopping; });
@@ -156,8 +159,10 @@ struct ThreadPool::State {
         for (std::size_t more = ready.size(); more > 1 && sleeping > 0; --more) call_sleeper();
         return;
       }
-      // Served, but never to the end: there is work for one more core.
-      if (!ready.empty() && !emptied) return;
+      // Served, but never to the end: there is work for one more core. Not at the first sight of
+      // it: a batch that came while this thread had to wait for a core looks the same.
+      crowded = !ready.empty() && !emptied ? crowded + 1 : 0;
+      if (crowded >= crowded_ticks) return;
     }
   }
 
