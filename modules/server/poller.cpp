@@ -13,7 +13,6 @@ module;
 #include <gsl/narrow>
 #include <limits>
 #include <span>
-#include <utility>
 
 module net.server;
 
@@ -41,20 +40,6 @@ Deadline after_coarse(CoarseTime time) noexcept {
 CoarseTime coarse_after(CoarseTime from, std::int64_t milliseconds) noexcept {
   constexpr CoarseTime never = std::numeric_limits<CoarseTime>::max();
   return milliseconds > (never - from) / 1'000'000 ? never : from + milliseconds * 1'000'000;
-}
-
-Descriptor::Descriptor(Descriptor&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)) {}
-
-Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
-  std::swap(descriptor_, other.descriptor_);
-  return *this;
-}
-
-Descriptor::~Descriptor() { close(); }
-
-void Descriptor::close() noexcept {
-  if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
 }
 
 Wakeup::Wakeup() : descriptor_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {

@@ -26,23 +26,6 @@ CoarseTime coarse_after(CoarseTime from, std::int64_t milliseconds) noexcept;
 // the fine one would ask again and again meanwhile.
 Deadline after_coarse(CoarseTime time) noexcept;
 
-// Owns a descriptor that is no socket.
-class Descriptor {
- public:
-  Descriptor() noexcept = default;
-  explicit Descriptor(int descriptor) noexcept : descriptor_(descriptor) {}
-  Descriptor(Descriptor&& other) noexcept;
-  Descriptor& operator=(Descriptor&& other) noexcept;
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor();
-  int get() const noexcept { return descriptor_; }
-  void close() noexcept;
-
- private:
-  int descriptor_ = -1;
-};
-
 // Wakes a poll from anywhere, signal handlers and children included.
 class Wakeup {
  public:

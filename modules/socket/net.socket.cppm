@@ -21,5 +21,6 @@ export module net.socket;
 export import :errors;
 export import :deadline;
 export import :address;
+export import :descriptor;
 export import :socket;
 export import :connecting;

@@ -1,0 +1,45 @@
+/// \file
+/// `net.socket:descriptor`: one descriptor of any kind, owned.
+module;
+
+#include <utility>
+
+export module net.socket:descriptor;
+
+export namespace net {
+
+/// Owns a descriptor that need not be a socket (a file, a pipe, one that was received); moves, does
+/// not copy, closes at the end of its life. Python: the number alone.
+///
+/// Thread safety: distinct objects, safe; one object, by one thread at a time.
+class Descriptor {
+ public:
+  /// Owns nothing.
+  Descriptor() noexcept = default;
+
+  /// Takes ownership of a descriptor; a negative one is none.
+  explicit Descriptor(int descriptor) noexcept : descriptor_(descriptor) {}
+
+  Descriptor(Descriptor&& other) noexcept : descriptor_(other.release()) {}
+  Descriptor& operator=(Descriptor&& other) noexcept;
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor();
+
+  /// Returns the descriptor, -1 if there is none.
+  int get() const noexcept { return descriptor_; }
+
+  /// Tells whether there is one.
+  explicit operator bool() const noexcept { return descriptor_ >= 0; }
+
+  /// Gives up ownership, and returns the descriptor.
+  int release() noexcept { return std::exchange(descriptor_, -1); }
+
+  /// Closes; closing twice is harmless. close(2).
+  void close() noexcept;
+
+ private:
+  int descriptor_ = -1;
+};
+
+}  // namespace net
