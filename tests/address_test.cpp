@@ -141,7 +141,8 @@ BOOST_AUTO_TEST_CASE(a_unix_address_has_neither_host_nor_port, *timeout(10)) {
   BOOST_TEST((address.family() == net::Family::unix_domain));
   BOOST_TEST(address.host() == "");
   BOOST_TEST(address.port() == 0);
-  BOOST_TEST(std::ranges::equal(address.native(), bytes));
+  // Without what is behind the path's NUL.
+  BOOST_TEST(std::ranges::equal(address.native(), bytes.first(2 + 14)));
 }
 
 BOOST_AUTO_TEST_CASE(abstract_unix_addresses_differ_by_their_length, *timeout(10)) {

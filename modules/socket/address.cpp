@@ -4,15 +4,19 @@ module;
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netpacket/packet.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <gsl/assert>
 #include <gsl/narrow>
+#include <optional>
 #include <ostream>
 #include <span>
 #include <string>
@@ -21,15 +25,10 @@ module;
 
 module net.socket;
 
+import :native;
+
 namespace net {
 namespace {
-
-template <class Native>
-Native read_as(std::span<const std::byte> bytes) {
-  Native native{};
-  std::memcpy(&native, bytes.data(), std::min(sizeof native, bytes.size()));
-  return native;
-}
 
 // The family's number, which every sockaddr begins with.
 sa_family_t number_of(std::span<const std::byte> bytes) {
@@ -49,6 +48,73 @@ std::uint32_t scope_of(std::string_view host, std::string_view scope) {
   index = ::if_nametoindex(std::string(scope).c_str());
   if (index == 0) throw_not_numeric(host);
   return index;
+}
+
+// The kernel ends the longest path with a NUL beyond sockaddr_un (unix(7), BUGS), but does not take
+// it back with it. So of a path, what counts ends with its NUL, or without if there is no room.
+std::optional<std::size_t> size_of_unix(std::span<const std::byte> bytes) {
+  const auto name = bytes.subspan(offsetof(sockaddr_un, sun_path));
+  const bool abstract = !name.empty() && name.front() == std::byte{0};
+  if (name.empty() || (abstract && bytes.size() <= sizeof(sockaddr_un))) return bytes.size();
+  const auto length = std::ranges::find(name, std::byte{0}) - name.begin();
+  const auto size = offsetof(sockaddr_un, sun_path) + gsl::narrow_cast<std::size_t>(length);
+  if (abstract || size > sizeof(sockaddr_un) || name.size() > sizeof sockaddr_un::sun_path + 1) {
+    return std::nullopt;
+  }
+  return std::min(size + 1, sizeof(sockaddr_un));
+}
+
+// The kernel gives as many bytes as the hardware address has, but takes no fewer than sockaddr_ll.
+std::optional<std::size_t> size_of_packet(std::span<const std::byte> bytes) {
+  constexpr std::size_t before = offsetof(sockaddr_ll, sll_addr);
+  const auto size = before + read_as<sockaddr_ll>(bytes).sll_halen;
+  if (bytes.size() < size || bytes.size() > before + longest_hardware_address) return std::nullopt;
+  return std::max(size, sizeof(sockaddr_ll));
+}
+
+// How many bytes the address is to have, whatever else was stored behind it: bytes without meaning
+// would make equal addresses differ. Nothing if it cannot be one.
+std::optional<std::size_t> canonical_size(std::span<const std::byte> bytes) {
+  const auto only = [&](std::size_t size) {
+    return bytes.size() == size ? std::optional(size) : std::nullopt;
+  };
+  switch (number_of(bytes)) {
+    case AF_INET: return only(sizeof(sockaddr_in));
+    case AF_INET6: return only(sizeof(sockaddr_in6));
+    case AF_UNIX: return size_of_unix(bytes);
+    case AF_PACKET: return size_of_packet(bytes);
+    default: return only(0);
+  }
+}
+
+// Text with what cannot be printed as \xNN.
+std::string printable(std::string_view text) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string shown;
+  for (const char letter : text) {
+    const auto value = gsl::narrow_cast<unsigned char>(letter);
+    if (value >= 0x20 && value < 0x7f) {
+      shown += letter;
+    } else {
+      shown += {'\\', 'x', digits[value >> 4U], digits[value & 15U]};
+    }
+  }
+  return shown;
+}
+
+std::string shown_unix(const Address& address) {
+  if (address.unnamed()) return "unix:unnamed";
+  const auto path = address.path();
+  return "unix:" + (path.empty() ? '@' + printable(address.abstract_name()) : printable(path));
+}
+
+std::string shown_packet(const Address& address) {
+  std::array<char, 8> digits{};
+  const auto end = std::to_chars(digits.begin(), digits.end(), address.protocol(), 16).ptr;
+  const auto number = std::string(digits.begin(), end);
+  const auto interface = address.interface_name();
+  return "packet:" + (interface.empty() ? "*" : interface) + "/0x" +
+         std::string(4 - number.size(), '0') + number;
 }
 
 }  // namespace
@@ -81,33 +147,22 @@ Address::Address(std::string_view host, std::uint16_t port) : storage_{} {
 }
 
 Address Address::from_native(std::span<const std::byte> sockaddr) {
-  const auto family = number_of(sockaddr);
-  // The kernel ends the longest path with a NUL beyond sockaddr_un: unix(7), BUGS.
-  const bool fits = family == AF_INET    ? sockaddr.size() == sizeof(sockaddr_in)
-                    : family == AF_INET6 ? sockaddr.size() == sizeof(sockaddr_in6)
-                    : family == AF_UNIX  ? sockaddr.size() <= sizeof(sockaddr_un) + 1
-                                         : sockaddr.empty();
-  if (!fits) {
-    const bool known = family == AF_INET || family == AF_INET6 || family == AF_UNIX;
+  const auto size = canonical_size(sockaddr);
+  if (!size) {
+    const auto family = number_of(sockaddr);
+    const bool known = family_of(family) != Family::unspecified;
     throw std::system_error(std::make_error_code(known ? std::errc::invalid_argument
                                                        : std::errc::address_family_not_supported),
                             "socket address of family " + std::to_string(family));
   }
   Address address;
-  std::copy(sockaddr.begin(), sockaddr.end(), address.storage_.begin());
-  address.size_ = gsl::narrow_cast<std::uint8_t>(sockaddr.size());
+  const auto meant = sockaddr.first(std::min(*size, sockaddr.size()));
+  std::copy(meant.begin(), meant.end(), address.storage_.begin());
+  address.size_ = gsl::narrow_cast<std::uint8_t>(*size);
   return address;
 }
 
-Family Address::family() const noexcept {
-  switch (number_of(native())) {
-    case AF_INET: return Family::ipv4;
-    case AF_INET6: return Family::ipv6;
-    case AF_UNIX: return Family::unix_domain;
-    case AF_PACKET: return Family::packet;
-    default: return Family::unspecified;
-  }
-}
+Family Address::family() const noexcept { return family_of(number_of(native())); }
 
 std::string Address::host() const {
   std::array<char, INET6_ADDRSTRLEN> text{};
@@ -143,12 +198,21 @@ Address Address::with_port(std::uint16_t port) const {
   return other;
 }
 
+bool Address::is_wildcard() const noexcept {
+  if (family() == Family::ipv4) {
+    return read_as<sockaddr_in>(native()).sin_addr.s_addr == htonl(INADDR_ANY);
+  }
+  if (family() != Family::ipv6) return false;
+  const auto ipv6 = read_as<sockaddr_in6>(native());
+  return std::memcmp(&ipv6.sin6_addr, &in6addr_any, sizeof in6addr_any) == 0;
+}
+
 std::string Address::to_string() const {
   switch (family()) {
     case Family::ipv4: return host() + ':' + std::to_string(port());
     case Family::ipv6: return '[' + host() + "]:" + std::to_string(port());
-    case Family::unix_domain: return "unix";
-    case Family::packet: return "packet";
+    case Family::unix_domain: return shown_unix(*this);
+    case Family::packet: return shown_packet(*this);
     case Family::unspecified: break;
   }
   return "unspecified";

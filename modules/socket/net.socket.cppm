@@ -2,8 +2,9 @@
 /// Module `net.socket`: sockets as Python's `socket` has them, owned by objects and typed.
 ///
 /// A `Socket` owns one descriptor. It moves, it does not copy, and it closes at the end of its
-/// life. An `Address` is numeric; names become addresses through `resolve`. A `Deadline` is a point
-/// on the steady clock, and a duration converts to it, so both of these say the same:
+/// life. An `Address` is numeric (IPv4, IPv6), a path or a name (Unix), or a network interface
+/// (packet); names of hosts become addresses through `resolve`. A `Deadline` is a point on the
+/// steady clock, and a duration converts to it, so both calls here are bounded:
 ///
 ///     net::Socket peer = net::create_connection("localhost", 8080, 5s);
 ///     peer.sendall(net::bytes("hello\n"), 2s);
@@ -22,5 +23,6 @@ export import :errors;
 export import :deadline;
 export import :address;
 export import :descriptor;
+export import :options;
 export import :socket;
 export import :connecting;

@@ -1,21 +1,18 @@
 module;
 
+#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <gsl/assert>
+#include <cstdint>
 #include <gsl/narrow>
-#include <gsl/util>
 #include <limits>
 #include <optional>
 #include <span>
@@ -26,74 +23,26 @@ module;
 
 module net.socket;
 
+import :native;
+import :waiting;
+
 namespace net {
 namespace {
-
-// What bind, connect and their like take; the one place where bytes become a sockaddr.
-const sockaddr* native_pointer(const Address& address) {
-  return reinterpret_cast<const sockaddr*>(address.native().data());
-}
-
-socklen_t native_size(const Address& address) {
-  return gsl::narrow_cast<socklen_t>(address.native().size());
-}
-
-int native_family(Family family) {
-  switch (family) {
-    case Family::ipv4: return AF_INET;
-    case Family::ipv6: return AF_INET6;
-    case Family::unix_domain: return AF_UNIX;
-    default: return AF_UNSPEC;
-  }
-}
-
-int native_type(SocketType type) {
-  switch (type) {
-    case SocketType::datagram: return SOCK_DGRAM;
-    case SocketType::sequenced_packet: return SOCK_SEQPACKET;
-    case SocketType::stream: break;
-  }
-  return SOCK_STREAM;
-}
-
-std::pair<int, int> level_and_number(SocketOption option) {
-  switch (option) {
-    case SocketOption::reuse_address: return {SOL_SOCKET, SO_REUSEADDR};
-    case SocketOption::reuse_port: return {SOL_SOCKET, SO_REUSEPORT};
-    case SocketOption::keep_alive: return {SOL_SOCKET, SO_KEEPALIVE};
-    case SocketOption::receive_buffer: return {SOL_SOCKET, SO_RCVBUF};
-    case SocketOption::send_buffer: return {SOL_SOCKET, SO_SNDBUF};
-    case SocketOption::no_delay: return {IPPROTO_TCP, TCP_NODELAY};
-    case SocketOption::user_timeout: return {IPPROTO_TCP, TCP_USER_TIMEOUT};
-    case SocketOption::defer_accept: return {IPPROTO_TCP, TCP_DEFER_ACCEPT};
-    case SocketOption::ipv6_only: return {IPPROTO_IPV6, IPV6_V6ONLY};
-  }
-  return {-1, -1};
-}
-
-// poll's timeout, rounded up so that a wait never ends before its deadline; -1 is for ever.
-int poll_milliseconds(Deadline deadline) {
-  if (deadline.is_never()) return -1;
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline.left()).count();
-  return gsl::narrow_cast<int>(
-      std::min<std::chrono::milliseconds::rep>(left, std::numeric_limits<int>::max()));
-}
 
 using NameCall = int (*)(int, sockaddr*, socklen_t*);
 
 Address name_of(int descriptor, NameCall call, std::string_view what) {
-  sockaddr_storage storage{};
-  socklen_t size = sizeof storage;
-  if (call(descriptor, reinterpret_cast<sockaddr*>(&storage), &size) != 0) {
-    throw_system_error(errno, what);
-  }
-  return Address::from_native(std::as_bytes(std::span(&storage, 1)).first(size));
+  NativeAddress name;
+  if (call(descriptor, name.pointer(), name.size()) != 0) throw_system_error(errno, what);
+  return name.address();
 }
 
 }  // namespace
 
-Socket::Socket(Family family, SocketType type)
-    : descriptor_(::socket(native_family(family), native_type(type) | SOCK_CLOEXEC, 0)) {
+Socket::Socket(Family family, SocketType type, int protocol) : type_(type) {
+  // Packet sockets alone want the order of the network here.
+  if (family == Family::packet) protocol = htons(gsl::narrow_cast<std::uint16_t>(protocol));
+  descriptor_ = ::socket(native_family(family), native_type(type) | SOCK_CLOEXEC, protocol);
   if (descriptor_ < 0) throw_system_error(errno, "socket");
 }
 
@@ -109,12 +58,19 @@ Socket Socket::adopt(int descriptor) {
   if (listening != 0 && ::fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) != 0) {
     throw_system_error(errno, "adopt: fcntl");
   }
-  return adopt_unchecked(descriptor);
+  return adopt_unchecked(descriptor, type_of(type));
 }
 
-Socket Socket::adopt_unchecked(int descriptor) noexcept {
+Socket Socket::adopt(Descriptor descriptor) {
+  Socket socket = adopt(descriptor.get());
+  descriptor.release();
+  return socket;
+}
+
+Socket Socket::adopt_unchecked(int descriptor, std::optional<SocketType> type) noexcept {
   Socket socket;
   socket.descriptor_ = descriptor;
+  socket.type_ = type;
   return socket;
 }
 
@@ -125,6 +81,7 @@ Socket& Socket::operator=(Socket&& other) noexcept {
   close();
   descriptor_ = std::exchange(other.descriptor_, -1);
   end_signal_ = other.end_signal_;
+  type_ = other.type_;
   last_receive_ = other.last_receive_;
   receive_timeout_ = other.receive_timeout_;
   send_timeout_ = other.send_timeout_;
@@ -138,12 +95,12 @@ Socket::~Socket() { close(); }
 
 void Socket::fail(int error, std::string_view call) const {
   std::string what(call);
-  sockaddr_storage storage{};
-  socklen_t size = sizeof storage;
-  if (descriptor_ >= 0 &&
-      ::getpeername(descriptor_, reinterpret_cast<sockaddr*>(&storage), &size) == 0 && size > 2) {
-    what += " with " +
-            Address::from_native(std::as_bytes(std::span(&storage, 1)).first(size)).to_string();
+  NativeAddress peer;
+  // A Unix peer without a name would only lengthen the text.
+  if (descriptor_ >= 0 && ::getpeername(descriptor_, peer.pointer(), peer.size()) == 0 &&
+      *peer.size() > sizeof(sa_family_t) &&
+      family_of(peer.pointer()->sa_family) != Family::unspecified) {
+    what += " with " + peer.address().to_string();
   }
   throw_system_error(error, what);
 }
@@ -167,13 +124,10 @@ void Socket::listen(int backlog) {
 std::pair<Socket, Address> Socket::accept() {
   const Deadline limit = receive_limit();
   for (;;) {
-    sockaddr_storage storage{};
-    socklen_t size = sizeof storage;
-    const int descriptor =
-        ::accept4(descriptor_, reinterpret_cast<sockaddr*>(&storage), &size, SOCK_CLOEXEC);
+    NativeAddress peer;
+    const int descriptor = ::accept4(descriptor_, peer.pointer(), peer.size(), SOCK_CLOEXEC);
     if (descriptor >= 0) {
-      return {adopt_unchecked(descriptor),
-              Address::from_native(std::as_bytes(std::span(&storage, 1)).first(size))};
+      return {adopt_unchecked(descriptor, type_), peer.address()};
     }
     if (errno == EINTR) continue;
     if (errno != EAGAIN) fail(errno, "accept");
@@ -183,6 +137,10 @@ std::pair<Socket, Address> Socket::accept() {
 
 void Socket::connect(const Address& address, Deadline deadline) {
   const std::string call = "connect to " + address.to_string();
+  if (address.family() == Family::unix_domain) {
+    connect_to_path(address, std::min(deadline, send_limit()), call);
+    return;
+  }
   // Non-blocking for the call alone: there is no MSG_DONTWAIT for connect.
   const int flags = ::fcntl(descriptor_, F_GETFL);
   if (flags < 0 || ::fcntl(descriptor_, F_SETFL, flags | O_NONBLOCK) != 0) {
@@ -197,6 +155,35 @@ void Socket::connect(const Address& address, Deadline deadline) {
     if (::getsockopt(descriptor_, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
   }
   if (error != 0) throw_system_error(error, call);
+  if (::fcntl(descriptor_, F_SETFL, flags) != 0) throw_system_error(errno, call);
+}
+
+// Non-blocking, a Unix socket does not begin to connect when the listener's queue is full, and no
+// poll tells when there is room; so it blocks, for as long as the deadline lets it.
+void Socket::connect_to_path(const Address& address, Deadline deadline, std::string_view call) {
+  const bool waits = send_timeout_ != Duration::zero();
+  const auto set_time = [&](timeval time) {
+    setsockopt(SOL_SOCKET, SO_SNDTIMEO, std::as_bytes(std::span(&time, 1)));
+  };
+  const int flags = ::fcntl(descriptor_, F_GETFL);
+  if (flags < 0 ||
+      ::fcntl(descriptor_, F_SETFL, waits ? flags & ~O_NONBLOCK : flags | O_NONBLOCK) != 0) {
+    throw_system_error(errno, call);
+  }
+  for (;;) {
+    if (!deadline.is_never()) {
+      const auto left = std::chrono::ceil<std::chrono::microseconds>(deadline.left()).count();
+      // A time of zero would be for ever.
+      set_time({.tv_sec = left / 1'000'000, .tv_usec = std::max<suseconds_t>(left % 1'000'000, 1)});
+    }
+    const int error =
+        ::connect(descriptor_, native_pointer(address), native_size(address)) == 0 ? 0 : errno;
+    if (error == 0) break;
+    if (error != EINTR && error != EAGAIN) throw_system_error(error, call);
+    if (!waits) throw_system_error(EWOULDBLOCK, call);
+    if (deadline.passed()) throw_system_error(ETIMEDOUT, call);
+  }
+  if (!deadline.is_never()) set_time({});
   if (::fcntl(descriptor_, F_SETFL, flags) != 0) throw_system_error(errno, call);
 }
 
@@ -261,6 +248,30 @@ void Socket::sendall(std::span<const std::byte> from, Deadline deadline) {
   }
 }
 
+std::pair<std::size_t, Address> Socket::recvfrom(std::span<std::byte> into) {
+  Operation operation(*this, "receive");
+  for (;;) {
+    NativeAddress sender;
+    const auto count = ::recvfrom(descriptor_, into.data(), into.size(), MSG_DONTWAIT,
+                                  sender.pointer(), sender.size());
+    if (count >= 0) {
+      operation.note(Received::perhaps_more);
+      return {gsl::narrow_cast<std::size_t>(count), sender.address()};
+    }
+    if (!operation.goes_on_receiving(errno)) return {};
+  }
+}
+
+std::size_t Socket::sendto(std::span<const std::byte> from, const Address& to) {
+  Operation operation(*this, "send", &to);
+  for (;;) {
+    const auto count = ::sendto(descriptor_, from.data(), from.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+                                native_pointer(to), native_size(to));
+    if (count >= 0) return gsl::narrow_cast<std::size_t>(count);
+    operation.go_on_sending(errno);
+  }
+}
+
 void Socket::shutdown(ShutdownHow how) {
   const int native = how == ShutdownHow::read    ? SHUT_RD
                      : how == ShutdownHow::write ? SHUT_WR
@@ -282,6 +293,7 @@ Socket Socket::dup() const {
   socket.descriptor_ = copy;
   socket.receive_timeout_ = receive_timeout_;
   socket.send_timeout_ = send_timeout_;
+  socket.type_ = type_;
   return socket;
 }
 
@@ -289,112 +301,12 @@ Address Socket::getsockname() const { return name_of(descriptor_, ::getsockname,
 
 Address Socket::getpeername() const { return name_of(descriptor_, ::getpeername, "getpeername"); }
 
-void Socket::setsockopt(SocketOption option, int value) {
-  const auto [level, number] = level_and_number(option);
-  setsockopt(level, number, std::as_bytes(std::span(&value, 1)));
-}
-
-int Socket::getsockopt(SocketOption option) const {
-  const auto [level, number] = level_and_number(option);
-  int value = 0;
-  getsockopt(level, number, std::as_writable_bytes(std::span(&value, 1)));
-  return value;
-}
-
-void Socket::setsockopt(int level, int option, std::span<const std::byte> value) {
-  if (::setsockopt(descriptor_, level, option, value.data(),
-                   gsl::narrow_cast<socklen_t>(value.size())) != 0) {
-    throw_system_error(errno, "setsockopt");
-  }
-}
-
-std::size_t Socket::getsockopt(int level, int option, std::span<std::byte> value) const {
-  auto size = gsl::narrow_cast<socklen_t>(value.size());
-  if (::getsockopt(descriptor_, level, option, value.data(), &size) != 0) {
-    throw_system_error(errno, "getsockopt");
-  }
-  return size;
-}
-
-void Socket::settimeout(std::optional<Duration> timeout) { settimeout(timeout, timeout); }
-
-void Socket::settimeout(std::optional<Duration> receiving, std::optional<Duration> sending) {
-  Expects(receiving.value_or(Duration::zero()) >= Duration::zero());
-  Expects(sending.value_or(Duration::zero()) >= Duration::zero());
-  receive_timeout_ = receiving.value_or(no_timeout);
-  send_timeout_ = sending.value_or(no_timeout);
-}
-
-std::optional<Socket::Duration> Socket::gettimeout() const noexcept {
-  if (receive_timeout_ == no_timeout) return std::nullopt;
-  return receive_timeout_;
-}
-
-void Socket::end_input_on(int signal, Duration quiet) noexcept {
-  end_signal_ = signal;
-  end_quiet_ = quiet;
-}
-
-void Socket::note_silence(std::int64_t since) const noexcept {
-  if (silent_since_ != nullptr) silent_since_->store(since, std::memory_order_relaxed);
-}
-
-Deadline Socket::receive_limit() const {
-  const Deadline each =
-      receive_timeout_ == no_timeout ? Deadline::never() : Deadline(receive_timeout_);
-  return std::min({each, deadline_, receive_deadline_});
-}
-
-Deadline Socket::send_limit() const {
-  const Deadline each = send_timeout_ == no_timeout ? Deadline::never() : Deadline(send_timeout_);
-  return std::min(each, deadline_);
-}
-
-Socket::Wait Socket::poll(short events, Deadline deadline) const {
-  // poll(2) would pass over it, and wait.
-  if (descriptor_ < 0) fail(EBADF, "poll");
-  const bool receiving = events == POLLIN;
-  std::array<pollfd, 3> polled{
-      {{descriptor_, events, 0}, {end_signal_, POLLIN, 0}, {end_at_once_, POLLIN, 0}}};
-  if (receiving) note_silence(Deadline::Clock::now().time_since_epoch().count());
-  const auto heard = gsl::finally([&] {
-    if (receiving) note_silence(0);
-  });
-  bool quiet_first = false;
-  for (;;) {
-    const int ready = ::poll(polled.data(), receiving ? 3 : 1, poll_milliseconds(deadline));
-    if (ready < 0 && errno != EINTR) fail(errno, "poll");
-    if (ready > 0 && polled[0].revents != 0) return Wait::ready;
-    if (ready > 0 && polled[2].revents != 0) return Wait::ended;
-    if (ready > 0) {
-      // The server drains: from here on, silence ends the input.
-      polled[1].fd = -1;
-      const Deadline quiet(end_quiet_);
-      quiet_first = quiet <= deadline;
-      deadline = std::min(deadline, quiet);
-    } else if (deadline.passed()) {
-      return quiet_first ? Wait::ended : Wait::late;
-    }
-  }
-}
-
-Socket::Wait Socket::wait(short events, Deadline deadline, std::string_view call) const {
-  if ((events == POLLIN ? receive_timeout_ : send_timeout_) == Duration::zero()) {
-    fail(EWOULDBLOCK, call);
-  }
-  const Wait outcome = poll(events, deadline);
-  if (outcome == Wait::late) fail(ETIMEDOUT, call);
-  return outcome;
-}
-
-bool Socket::wait_to_receive(Deadline deadline) { return poll(POLLIN, deadline) == Wait::ready; }
-
 std::pair<Socket, Socket> socket_pair(SocketType type) {
   std::array<int, 2> pair{};
   if (::socketpair(AF_UNIX, native_type(type) | SOCK_CLOEXEC, 0, pair.data()) != 0) {
     throw_system_error(errno, "socketpair");
   }
-  return {Socket::adopt_unchecked(pair[0]), Socket::adopt_unchecked(pair[1])};
+  return {Socket::adopt_unchecked(pair[0], type), Socket::adopt_unchecked(pair[1], type)};
 }
 
 }  // namespace net

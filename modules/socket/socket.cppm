@@ -15,27 +15,20 @@ export module net.socket:socket;
 
 import :address;
 import :deadline;
+import :descriptor;
+import :options;
+
+namespace net {
+class Operation;  // interior: calls on a socket that are no members of it
+}
 
 export namespace net {
 
-/// Names a socket type. Python: `SOCK_STREAM`, `SOCK_DGRAM`, `SOCK_SEQPACKET`.
-enum class SocketType : std::uint8_t { stream, datagram, sequenced_packet };
+/// Names a socket type. Python: `SOCK_STREAM`, `SOCK_DGRAM`, `SOCK_SEQPACKET`, `SOCK_RAW`.
+enum class SocketType : std::uint8_t { stream, datagram, sequenced_packet, raw };
 
 /// Names the directions that `Socket::shutdown` ends. Python: `SHUT_RD`, `SHUT_WR`, `SHUT_RDWR`.
 enum class ShutdownHow : std::uint8_t { read, write, both };
-
-/// Names the options that `setsockopt` knows without level and number. Flags are 0 or 1.
-enum class SocketOption : std::uint8_t {
-  reuse_address,   ///< SO_REUSEADDR, socket(7): bind while old connections are in TIME_WAIT
-  reuse_port,      ///< SO_REUSEPORT, socket(7): several sockets on one port, spread by the kernel
-  keep_alive,      ///< SO_KEEPALIVE, socket(7)
-  receive_buffer,  ///< SO_RCVBUF, socket(7), bytes; the kernel doubles it
-  send_buffer,     ///< SO_SNDBUF, socket(7), bytes; the kernel doubles it
-  no_delay,        ///< TCP_NODELAY, tcp(7): do not wait for more to send
-  user_timeout,    ///< TCP_USER_TIMEOUT, tcp(7), milliseconds
-  defer_accept,    ///< TCP_DEFER_ACCEPT, tcp(7), seconds
-  ipv6_only,       ///< IPV6_V6ONLY, ipv6(7): no IPv4 clients on an IPv6 listener
-};
 
 /// Views text as the bytes that `send` takes. The text must outlive the view.
 inline std::span<const std::byte> bytes(std::string_view text) noexcept {
@@ -45,7 +38,9 @@ inline std::span<const std::byte> bytes(std::string_view text) noexcept {
 /// Owns a socket descriptor; moves, does not copy, closes at the end of its life.
 ///
 /// Thread safety: distinct sockets, safe. One socket: one thread may receive while another sends,
-/// and `shutdown` may come from any thread; it wakes both. Nothing else may run beside `close`.
+/// and `shutdown` may come from any thread; it wakes both. Of a datagram socket, any number of
+/// threads may use `recvfrom` and `sendto` (and `recvmsg`, `sendmsg`). Nothing else may run beside
+/// `close`.
 ///
 /// Time: an operation waits until the earliest of its own `Deadline`, the socket's (`set_deadline`)
 /// and its timeout (`settimeout`), and then throws `TimeoutError`; the default is to wait for ever.
@@ -64,14 +59,20 @@ class Socket {
   /// Makes a closed socket.
   Socket() noexcept = default;
 
-  /// Opens a socket, close-on-exec. socket(2).
-  explicit Socket(Family family, SocketType type = SocketType::stream);
+  /// Opens a socket, close-on-exec. The protocol is a number of the family's (0: the usual one); of
+  /// packet sockets, that of the frames, in the host's order (0x88B5). Throws
+  /// `operation_not_permitted` for raw and packet sockets of a process without CAP_NET_RAW.
+  /// socket(2).
+  explicit Socket(Family family, SocketType type = SocketType::stream, int protocol = 0);
 
   /// Takes ownership of a descriptor. Throws `bad_file_descriptor` or `not_a_socket`, and leaves
   /// the descriptor alone then. A listener becomes non-blocking. Python: `socket.socket(fileno=…)`.
   static Socket adopt(int descriptor);
-  /// Does the same for a descriptor that is known to be a connection, without asking the system.
-  static Socket adopt_unchecked(int descriptor) noexcept;
+  /// Does the same, and closes the descriptor if it throws.
+  static Socket adopt(Descriptor descriptor);
+  /// Does the same for a descriptor that is known to be a connection, without asking the system;
+  /// what needs its type asks each time if it is not told here.
+  static Socket adopt_unchecked(int descriptor, std::optional<SocketType> type = {}) noexcept;
 
   Socket(Socket&& other) noexcept;
   Socket& operator=(Socket&& other) noexcept;
@@ -113,6 +114,15 @@ class Socket {
   /// peer got.
   void sendall(std::span<const std::byte> from, Deadline deadline = Deadline::never());
 
+  /// Receives a datagram and its sender, waiting for it if need be; what does not fit is lost (see
+  /// `recvmsg`). The sender is unspecified where there is none to tell: on a stream, of a Unix
+  /// socket that is not bound, and at the end of the input. recvfrom(2); Python: `recvfrom_into`.
+  std::pair<std::size_t, Address> recvfrom(std::span<std::byte> into);
+
+  /// Sends a datagram to an address, waiting for room if need be; returns how many bytes.
+  /// Throws `message_size` if it is too long for one. sendto(2).
+  std::size_t sendto(std::span<const std::byte> from, const Address& to);
+
   /// shutdown(2). A peer that is gone already (ENOTCONN) is no error.
   void shutdown(ShutdownHow how);
 
@@ -127,6 +137,18 @@ class Socket {
 
   /// Opens a second, close-on-exec descriptor of the same socket, with the same timeouts. dup(2).
   Socket dup() const;
+
+  /// Lets programs that this one executes inherit the descriptor, or not (the default).
+  /// fcntl(2), FD_CLOEXEC. Python: `set_inheritable`, `get_inheritable`.
+  void set_inheritable(bool inheritable);
+  bool inheritable() const;
+
+  /// Ask the system what this is, whoever opened it. The family is unspecified if `Family` has no
+  /// name for it; `type` throws `operation_not_supported` then. socket(7): SO_DOMAIN, SO_TYPE,
+  /// SO_ACCEPTCONN.
+  Family family() const;
+  SocketType type() const;
+  bool listening() const;
 
   /// getsockname(2).
   Address getsockname() const;
@@ -143,6 +165,16 @@ class Socket {
   void setsockopt(int level, int option, std::span<const std::byte> value);
   std::size_t getsockopt(int level, int option, std::span<std::byte> value) const;
 
+  /// Has `close` wait until the peer has everything, but no longer than that; zero resets the
+  /// connection instead. Nothing, the default, lets the system go on by itself. Precondition: not
+  /// negative. socket(7), SO_LINGER.
+  void set_linger(std::optional<std::chrono::seconds> time);
+  std::optional<std::chrono::seconds> get_linger() const;
+
+  /// Returns who made the other end of a Unix socket. unix(7), SO_PEERCRED.
+  /// Throws `not_connected`, and `operation_not_supported` for other families.
+  PeerCredentials peer_credentials() const;
+
   /// Bounds each operation: nothing waits for ever, zero does not wait at all (the operation throws
   /// `operation_would_block`). Precondition: not negative.
   void settimeout(std::optional<Duration> timeout);
@@ -150,6 +182,11 @@ class Socket {
 
   /// Returns the bound of a receive; nothing if it waits for ever.
   std::optional<Duration> gettimeout() const noexcept;
+
+  /// Say the same in one bit: true waits for ever, false does not wait at all. The descriptor
+  /// itself stays as it is.
+  void setblocking(bool blocking) { blocking ? settimeout(std::nullopt) : settimeout(Duration(0)); }
+  bool getblocking() const noexcept { return gettimeout() != Duration(0); }
 
   /// Bounds all operations together by a point in time.
   void set_deadline(Deadline deadline) noexcept { deadline_ = deadline; }
@@ -176,6 +213,7 @@ class Socket {
   void forget_receives() noexcept { last_receive_ = Received::nothing_asked; }
 
  private:
+  friend class Operation;
   enum class Wait : std::uint8_t { ready, ended, late };
   Wait poll(short events, Deadline deadline) const;
   Wait wait(short events, Deadline deadline, std::string_view call) const;
@@ -183,6 +221,7 @@ class Socket {
   Deadline receive_limit() const;
   Deadline send_limit() const;
   [[noreturn]] void fail(int error, std::string_view call) const;
+  void connect_to_path(const Address& address, Deadline deadline, std::string_view call);
 
   static constexpr Duration no_timeout{-1};
 
@@ -190,6 +229,7 @@ class Socket {
   int end_signal_ = -1;
   int end_at_once_ = -1;
   bool input_was_ended_ = false;
+  std::optional<SocketType> type_;
   Received last_receive_ = Received::nothing_asked;
   Duration receive_timeout_ = no_timeout;
   Duration send_timeout_ = no_timeout;
