@@ -25,4 +25,5 @@ export import :address;
 export import :descriptor;
 export import :options;
 export import :socket;
+export import :message;
 export import :connecting;

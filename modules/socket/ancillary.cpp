@@ -1,0 +1,101 @@
+module;
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+module net.socket;
+
+import :native;
+
+namespace net {
+namespace {
+
+constexpr std::size_t header_size = CMSG_LEN(0);
+
+// Calls `visit` with each item of a control buffer, the last perhaps cut short.
+template <class Visit>
+void for_each_item(std::span<const std::byte> control, Visit visit) {
+  while (control.size() >= header_size) {
+    const auto header = read_as<cmsghdr>(control);
+    if (header.cmsg_len < header_size) return;
+    const std::size_t length = std::min<std::size_t>(header.cmsg_len, control.size());
+    visit(Ancillary::Item{header.cmsg_level, header.cmsg_type,
+                          control.subspan(header_size, length - header_size)});
+    control = control.subspan(std::min<std::size_t>(CMSG_ALIGN(length), control.size()));
+  }
+}
+
+bool holds_descriptors(const Ancillary::Item& item) {
+  return item.level == SOL_SOCKET && item.type == SCM_RIGHTS;
+}
+
+}  // namespace
+
+// CMSG_LEN alone for the last: with its padding, one descriptor more than asked for would come.
+Ancillary::Ancillary(std::size_t room, std::size_t items)
+    : room_(room == 0 || items == 0
+                ? 0
+                : CMSG_LEN(room) + (items - 1) * (header_size + CMSG_ALIGN(1))) {}
+
+Ancillary::~Ancillary() = default;
+
+void Ancillary::add(int level, int type, std::span<const std::byte> data) {
+  const std::size_t begin = CMSG_ALIGN(control_.size());
+  control_.resize(begin + CMSG_SPACE(data.size()));
+  cmsghdr header{};
+  header.cmsg_len = CMSG_LEN(data.size());
+  header.cmsg_level = level;
+  header.cmsg_type = type;
+  const auto item = std::span(control_).subspan(begin);
+  std::memcpy(item.data(), &header, sizeof header);
+  std::ranges::copy(data, item.subspan(header_size).begin());
+}
+
+void Ancillary::add_descriptors(std::span<const int> descriptors) {
+  std::size_t count = descriptors.size();
+  for_each_item(control_, [&](const Item& item) {
+    if (holds_descriptors(item)) count += item.data.size() / sizeof(int);
+  });
+  if (count > most_descriptors) {
+    throw_system_error(EINVAL, std::to_string(count) + " descriptors in a message, which takes " +
+                                   std::to_string(most_descriptors));
+  }
+  add(SOL_SOCKET, SCM_RIGHTS, std::as_bytes(descriptors));
+}
+
+std::vector<Ancillary::Item> Ancillary::items() const {
+  std::vector<Item> items;
+  for_each_item(control_, [&](const Item& item) { items.push_back(item); });
+  return items;
+}
+
+std::vector<Descriptor> Ancillary::take_descriptors() {
+  return std::exchange(descriptors_, std::vector<Descriptor>());
+}
+
+void Ancillary::make_room() {
+  descriptors_.clear();
+  // All of the memory beforehand: once the descriptors are ours, nothing may fail.
+  descriptors_.reserve(std::min(room_ / sizeof(int), most_descriptors));
+  control_.assign(room_, std::byte{0});
+}
+
+void Ancillary::keep(std::size_t size) noexcept {
+  control_.resize(std::min(size, control_.size()));
+  for_each_item(control_, [&](const Item& item) {
+    if (!holds_descriptors(item)) return;
+    for (auto left = item.data; left.size() >= sizeof(int); left = left.subspan(sizeof(int))) {
+      descriptors_.emplace_back(read_as<int>(left));
+    }
+  });
+}
+
+}  // namespace net
