@@ -9,6 +9,9 @@
 ///     net::Socket peer = net::create_connection("localhost", 8080, 5s);
 ///     peer.sendall(net::bytes("hello\n"), 2s);
 ///
+/// `sendmsg` and `recvmsg` take several buffers and, as an `Ancillary`, what goes beside them:
+/// descriptors of files for example, each then owned by a `Descriptor`. `sendfile` sends a file.
+///
 /// Errors are exceptions of type `std::system_error` whose code compares with `std::errc`; a time
 /// that ran out is a `TimeoutError`. What happens in normal life is a value: the end of a stream is
 /// a receive of 0 bytes.
@@ -26,4 +29,5 @@ export import :descriptor;
 export import :options;
 export import :socket;
 export import :message;
+export import :sending_files;
 export import :connecting;
