@@ -5,15 +5,17 @@ module;
 
 #include <algorithm>
 #include <cerrno>
-#include <exception>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 module net.socket;
+
+import :native;
 
 namespace net {
 
@@ -25,10 +27,8 @@ std::vector<Address> resolve(std::string_view host, std::uint16_t port,
   }
   if (name.find('\0') != std::string::npos) throw_system_error(EINVAL, "resolve \"" + name + '"');
   addrinfo hints{};
-  hints.ai_family = options.family == Family::ipv4   ? AF_INET
-                    : options.family == Family::ipv6 ? AF_INET6
-                                                     : AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_family = native_family(options.family);
+  hints.ai_socktype = native_type(options.type);
   hints.ai_flags = options.passive ? AI_PASSIVE : 0;
   addrinfo* first = nullptr;
   const std::string service = std::to_string(port);
@@ -49,8 +49,10 @@ std::vector<Address> resolve(std::string_view host, std::uint16_t port,
 
 Socket create_server(const Address& address, const ListenOptions& options) {
   Socket listener(address.family());
-  listener.setsockopt(SocketOption::reuse_address, 1);
-  if (options.reuse_port) listener.setsockopt(SocketOption::reuse_port, 1);
+  if (address.family() != Family::unix_domain) {
+    listener.setsockopt(SocketOption::reuse_address, 1);
+    if (options.reuse_port) listener.setsockopt(SocketOption::reuse_port, 1);
+  }
   if (address.family() == Family::ipv6) {
     listener.setsockopt(SocketOption::ipv6_only, options.dualstack ? 0 : 1);
   }
@@ -59,22 +61,35 @@ Socket create_server(const Address& address, const ListenOptions& options) {
   return listener;
 }
 
-Socket create_connection(const Address& address, Deadline deadline) {
+bool has_dualstack_ipv6() noexcept {
+  try {
+    Socket(Family::ipv6).setsockopt(SocketOption::ipv6_only, 0);
+    return true;
+  } catch (const std::system_error&) {
+    return false;
+  }
+}
+
+Socket create_connection(const Address& address, Deadline deadline, const ConnectOptions& options) {
   Socket connection(address.family());
+  if (options.source) connection.bind(*options.source);
   connection.connect(address, deadline);
   return connection;
 }
 
-Socket create_connection(std::string_view host, std::uint16_t port, Deadline deadline) {
-  std::exception_ptr last;
-  for (const Address& address : resolve(host, port)) {
+Socket create_connection(std::string_view host, std::uint16_t port, Deadline deadline,
+                         const ConnectOptions& options) {
+  const Family family = options.source ? options.source->family() : Family::unspecified;
+  std::vector<std::system_error> errors;
+  for (const Address& address : resolve(host, port, {.family = family})) {
     try {
-      return create_connection(address, deadline);
-    } catch (const std::system_error&) {
-      last = std::current_exception();
+      return create_connection(address, deadline, options);
+    } catch (const std::system_error& error) {
+      if (error.code() == std::errc::timed_out && deadline.passed()) throw;
+      errors.push_back(error);
     }
   }
-  std::rethrow_exception(last);
+  throw ConnectError(std::move(errors));
 }
 
 }  // namespace net

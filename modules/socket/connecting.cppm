@@ -3,6 +3,7 @@
 module;
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -18,6 +19,7 @@ export namespace net {
 struct ResolveOptions {
   Family family = Family::unspecified;  ///< both IPv4 and IPv6
   bool passive = false;                 ///< for binding: an empty host is the wildcard address
+  SocketType type = SocketType::stream;
 };
 
 /// Looks a host name up; each address once, in the resolver's order, never none. Blocks: name
@@ -26,23 +28,34 @@ struct ResolveOptions {
 std::vector<Address> resolve(std::string_view host, std::uint16_t port,
                              const ResolveOptions& options = {});
 
-/// How `create_server` binds.
+/// How `create_server` binds. A Unix address knows the backlog alone.
 struct ListenOptions {
   int backlog = 0;          ///< 0: the system's maximum
   bool reuse_port = false;  ///< let the kernel spread connections over several listeners
   bool dualstack = false;   ///< an IPv6 listener takes IPv4 clients as well
 };
 
-/// Returns a TCP socket that listens on `address`, with SO_REUSEADDR. Errors as `Socket::bind`;
-/// their text names the address. Python: `create_server`.
+/// Returns a stream socket that listens on `address`: TCP, with SO_REUSEADDR, or Unix. Errors as
+/// `Socket::bind`; their text names the address. The file of a Unix address must not be there yet,
+/// and stays there after the socket. Python: `create_server`.
 Socket create_server(const Address& address, const ListenOptions& options = {});
 
-/// Returns a TCP socket connected to `address` within `deadline`.
-Socket create_connection(const Address& address, Deadline deadline = Deadline::never());
+/// Tells whether `ListenOptions::dualstack` works here. Python: `has_dualstack_ipv6`.
+bool has_dualstack_ipv6() noexcept;
+
+/// How `create_connection` connects.
+struct ConnectOptions {
+  std::optional<Address> source;  ///< bind to this before; a name's other families are not tried
+};
+
+/// Returns a stream socket connected to `address`, TCP or Unix, within `deadline`.
+Socket create_connection(const Address& address, Deadline deadline = Deadline::never(),
+                         const ConnectOptions& options = {});
 
 /// Returns a TCP socket connected to `host`: tries its addresses in order, the deadline running
-/// over all of them, and throws the last one's error if none answers. Python: `create_connection`.
+/// over all of them. Throws errors of `resolver_category`, `TimeoutError` if the deadline passed,
+/// and else a `ConnectError`, which holds the error of each address. Python: `create_connection`.
 Socket create_connection(std::string_view host, std::uint16_t port,
-                         Deadline deadline = Deadline::never());
+                         Deadline deadline = Deadline::never(), const ConnectOptions& options = {});
 
 }  // namespace net

@@ -3,9 +3,13 @@ module;
 #include <netdb.h>
 
 #include <cerrno>
+#include <gsl/assert>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 module net.socket;
 
@@ -19,6 +23,23 @@ EndOfStream::EndOfStream(const std::string& what) : std::runtime_error(what) {}
 EndOfStream::~EndOfStream() = default;
 
 namespace {
+
+const std::error_code& last_code(const std::vector<std::system_error>& errors) {
+  Expects(!errors.empty());
+  return errors.back().code();
+}
+
+// All texts, without the last one's end, which `std::system_error` puts there itself.
+std::string texts(const std::vector<std::system_error>& errors) {
+  std::string all;
+  for (const std::system_error& error : errors) {
+    if (!all.empty()) all += "; ";
+    all += error.what();
+  }
+  const std::string end = ": " + last_code(errors).message();
+  if (all.ends_with(end)) all.resize(all.size() - end.size());
+  return all;
+}
 
 class ResolverCategory final : public std::error_category {
  public:
@@ -42,6 +63,11 @@ class ResolverCategory final : public std::error_category {
 };
 
 }  // namespace
+
+ConnectError::ConnectError(std::vector<std::system_error> errors)
+    : std::system_error(last_code(errors), texts(errors)),
+      errors_(std::make_shared<const std::vector<std::system_error>>(std::move(errors))) {}
+ConnectError::~ConnectError() = default;
 
 const std::error_category& resolver_category() noexcept {
   static const ResolverCategory category;

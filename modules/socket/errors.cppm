@@ -2,10 +2,12 @@
 /// `net.socket:errors`: what the library throws beside plain `std::system_error`.
 module;
 
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 export module net.socket:errors;
 
@@ -28,6 +30,24 @@ class EndOfStream : public std::runtime_error {
   EndOfStream(const EndOfStream&) = default;
   EndOfStream& operator=(const EndOfStream&) = default;
   ~EndOfStream() override;
+};
+
+/// Says that none of a name's addresses could be connected to. Its code is that of the last one,
+/// and its text has all of them. Python: the `ExceptionGroup` of `all_errors=True`.
+class ConnectError : public std::system_error {
+ public:
+  /// Precondition: there is an error.
+  explicit ConnectError(std::vector<std::system_error> errors);
+  ConnectError(const ConnectError&) = default;
+  ConnectError& operator=(const ConnectError&) = default;
+  ~ConnectError() override;
+
+  /// Returns what went wrong, an error for each address that was tried, in order.
+  const std::vector<std::system_error>& errors() const noexcept { return *errors_; }
+
+ private:
+  // Shared, since copying an exception must not throw.
+  std::shared_ptr<const std::vector<std::system_error>> errors_;
 };
 
 /// Returns the category of errors of name look-up, getaddrinfo(3)'s EAI_ codes. Each maps to a
