@@ -25,16 +25,30 @@ namespace surface {
 
 // net.socket
 using net::Address;
+using net::Ancillary;
 using net::bytes;
+using net::ConnectError;
+using net::ConnectOptions;
 using net::create_connection;
 using net::create_server;
 using net::Deadline;
+using net::Descriptor;
 using net::EndOfStream;
 using net::Family;
+using net::has_dualstack_ipv6;
 using net::ListenOptions;
+using net::PeerCredentials;
+using net::ReceivedMessage;
+using net::ReceiveOptions;
+using net::recv_fds;
+using net::recvmsg;
 using net::resolve;
 using net::ResolveOptions;
 using net::resolver_category;
+using net::send_fds;
+using net::sendfile;
+using net::sendmsg;
+using net::sendmsg_all;
 using net::ShutdownHow;
 using net::Socket;
 using net::socket_pair;
@@ -42,6 +56,8 @@ using net::SocketOption;
 using net::SocketType;
 using net::throw_system_error;
 using net::TimeoutError;
+using net::try_recvmsg;
+using net::try_sendmsg;
 
 // net.handler
 using net::BaseRequestHandler;
@@ -147,12 +163,15 @@ static_assert(net::ExecutionPolicy<ForkPerRequest> && net::ExecutionPolicy<Inlin
 static_assert(net::ExecutionPolicy<Mine> && !net::ExecutionPolicy<NoPolicy>);
 
 // What moves and what does not.
+static_assert(std::movable<Descriptor> && std::movable<Ancillary>);
+static_assert(!std::copyable<Descriptor> && !std::copyable<Ancillary>);
 static_assert(std::movable<Socket> && std::movable<Request> && std::movable<Child>);
 static_assert(!std::copyable<Socket> && !std::copyable<Request> && !std::copyable<Child>);
 static_assert(!std::movable<BaseServer> && !std::movable<TcpServer<Stream>>);
 static_assert(!std::movable<ServerHooks> && !std::movable<PolicyContext>);
 static_assert(std::regular<Address> && std::regular<Deadline> && std::regular<DrainReport>);
 static_assert(std::derived_from<TimeoutError, std::system_error>);
+static_assert(std::derived_from<ConnectError, std::system_error>);
 static_assert(std::derived_from<TcpServer<Stream>, BaseServer>);
 static_assert(noexcept(std::declval<BaseServer&>().shutdown()));
 
