@@ -70,7 +70,7 @@ class Socket {
   static Socket adopt(int descriptor);
   /// Does the same, and closes the descriptor if it throws.
   static Socket adopt(Descriptor descriptor);
-  /// Does the same for a descriptor that is known to be a connection, without asking the system;
+  /// Takes ownership of a descriptor that is known to be a connection, without asking the system;
   /// what needs its type asks each time if it is not told here.
   static Socket adopt_unchecked(int descriptor, std::optional<SocketType> type = {}) noexcept;
 
