@@ -203,3 +203,22 @@ BOOST_AUTO_TEST_CASE(a_receive_that_must_not_wait_tells_what_came, *timeout(10))
   BOOST_TEST(reading.reader.buffered() == "abcdef");
   BOOST_TEST(!reading.stream.receive());
 }
+
+BOOST_AUTO_TEST_CASE(a_terminator_may_be_of_any_length, *timeout(10)) {
+  Reading reading;
+  reading.send("GET /\r\n\r\nrest\r");
+  BOOST_TEST(reading.reader.read_until("\r\n\r\n").value() == "GET /\r\n\r\n");
+  // It comes in two parts.
+  auto second = std::async(std::launch::async, [&] { reading.send_last("\n\r\nend"); });
+  BOOST_TEST(reading.reader.read_until("\r\n\r\n").value() == "rest\r\n\r\n");
+  BOOST_TEST(reading.reader.read_until("\r\n\r\n").value() == "end");
+  BOOST_TEST(!reading.reader.read_until("\r\n\r\n"));
+  second.get();
+}
+
+BOOST_AUTO_TEST_CASE(a_terminator_that_does_not_come_within_the_limit_is_an_error, *timeout(10)) {
+  Reading reading;
+  reading.send("abcabcab;;");
+  BOOST_TEST(fails_with(std::errc::message_size, [&] { reading.reader.read_until(";;", 9); }));
+  BOOST_TEST(reading.reader.read_until(";;", 10).value() == "abcabcab;;");
+}

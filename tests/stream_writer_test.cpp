@@ -178,3 +178,17 @@ BOOST_AUTO_TEST_CASE(a_peer_that_closed_breaks_the_pipe, *timeout(10)) {
   other.peer.close();
   BOOST_TEST(fails_with(std::errc::broken_pipe, [&] { other.writer.write("x"); }));
 }
+
+BOOST_AUTO_TEST_CASE(what_is_collected_is_sent_by_the_flush_or_when_it_is_too_much, *timeout(10)) {
+  Writing writing(0);
+  writing.writer.set_buffer(10);
+  writing.writer.write("12345");
+  writing.writer.write("67890");
+  std::byte none{};
+  BOOST_TEST(!writing.peer.try_recv(std::span(&none, 1)));
+  writing.writer.flush();
+  BOOST_TEST(writing.read(10) == "1234567890");
+  writing.writer.write("abc");
+  writing.writer.write("defghijkl");
+  BOOST_TEST(writing.read(12) == "abcdefghijkl");
+}

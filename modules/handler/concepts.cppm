@@ -35,6 +35,15 @@ concept OneRequestHandler = requires(H& handler) {
   { handler.handle() } -> std::same_as<Next>;
 };
 
+/// Answers a datagram: by `void handle()`, as there is no next request of a datagram.
+template <class H>
+concept DatagramHandler =
+    RequestHandler<H> && !OneRequestHandler<H> && !DerivedFrom<H, StreamRequestHandler>;
+
+/// Answers what a connection brings.
+template <class H>
+concept StreamHandler = RequestHandler<H> && !DerivedFrom<H, DatagramRequestHandler>;
+
 /// Says when a request is whole: how many of the received bytes it has, 0 if more is needed.
 template <class H>
 concept FramedHandler = requires(std::span<const std::byte> received) {

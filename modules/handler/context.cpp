@@ -1,5 +1,6 @@
 module;
 
+#include <system_error>
 #include <utility>
 
 module net.handler;
@@ -14,6 +15,10 @@ RequestContext::RequestContext(Socket connection, const Address& client_address,
 
 RequestContext::~RequestContext() = default;
 
+Address RequestContext::local_address() const {
+  return datagram_ != nullptr ? datagram_->local_address() : stream_.socket().getsockname();
+}
+
 void RequestContext::limits_changed() {}
 
 void RequestContext::before_detach() noexcept {}
@@ -24,6 +29,10 @@ void RequestContext::set_limits(const Limits& limits) {
 }
 
 Socket RequestContext::detach() {
+  if (datagram_ != nullptr) {
+    throw std::system_error(std::make_error_code(std::errc::operation_not_supported),
+                            "detach: a datagram has no connection");
+  }
   stream_.flush();
   before_detach();
   detached_ = true;

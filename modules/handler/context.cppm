@@ -7,6 +7,7 @@ module;
 export module net.handler:context;
 
 import net.socket;
+import :datagram;
 import :stats;
 import :stream;
 
@@ -27,17 +28,23 @@ class RequestContext {
   RequestContext& operator=(const RequestContext&) = delete;
   virtual ~RequestContext();
 
-  /// Returns the connection. Python: `self.request`.
+  /// Returns the connection. Python: `self.request`. For a datagram, the server's own socket.
   Socket& socket() noexcept { return stream_.socket(); }
 
   /// Returns the connection with the buffers that `StreamReader` and `StreamWriter` work on.
   BufferedStream& stream() noexcept { return stream_; }
+  const BufferedStream& stream() const noexcept { return stream_; }
+
+  /// Returns the datagram; null for a connection.
+  Datagram* datagram() noexcept { return datagram_; }
+  const Datagram* datagram() const noexcept { return datagram_; }
 
   /// Returns where the peer is, as accept(2) told. Python: `self.client_address`.
   const Address& client_address() const noexcept { return client_address_; }
 
-  /// Returns our end's address. Errors as `Socket::getsockname`.
-  Address local_address() const { return stream_.socket().getsockname(); }
+  /// Returns our end's address: of a datagram, the one that it was sent to. Errors as
+  /// `Socket::getsockname`.
+  Address local_address() const;
 
   /// Returns the address that the listener is bound to. Python: `self.server.server_address`.
   virtual const Address& server_address() const noexcept = 0;
@@ -61,18 +68,22 @@ class RequestContext {
   void set_limits(const Limits& limits);
 
   /// Takes the connection away from the server, which never touches it again; it counts as served.
-  /// What `rfile` holds already stays readable there until `handle` returns.
+  /// What `rfile` holds already stays readable there until `handle` returns. Throws
+  /// `std::errc::operation_not_supported` for a datagram, whose socket is the server's.
   Socket detach();
   bool detached() const noexcept { return detached_; }
 
  protected:
   RequestContext(Socket connection, const Address& client_address, const Limits& limits) noexcept;
+  /// Makes it the context of a datagram, which must outlive it.
+  void set_datagram(Datagram& datagram) noexcept { datagram_ = &datagram; }
 
  private:
   virtual void limits_changed();
   virtual void before_detach() noexcept;
 
   BufferedStream stream_;
+  Datagram* datagram_ = nullptr;
   Address client_address_;
   Limits limits_;
   bool detached_ = false;

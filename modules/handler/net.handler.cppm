@@ -30,6 +30,13 @@
 ///       return net::line(received);
 ///     }
 ///
+/// Servers of datagrams have one handler object for each datagram, whose `void handle()` answers
+/// it:
+///
+///     struct Shout : net::DatagramRequestHandler {
+///       void handle() { wfile.write(upper(rfile.read_some())); }   // one datagram back
+///     };
+///
 /// A class that derives from none of the bases is constructed from a `RequestContext&`. The handler
 /// never names a server: the context is its view of it.
 export module net.handler;
@@ -37,6 +44,7 @@ export module net.handler;
 export import net.socket;
 export import :stats;
 export import :stream;
+export import :datagram;
 export import :context;
 export import :request_handler;
 export import :framing;

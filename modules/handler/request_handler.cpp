@@ -38,4 +38,17 @@ void StreamRequestHandler::attached(RequestContext& context) {
   wfile = StreamWriter(context.stream());
 }
 
+DatagramRequestHandler::~DatagramRequestHandler() = default;
+
+Datagram& DatagramRequestHandler::datagram() const {
+  Expects(context().datagram() != nullptr);
+  return *context().datagram();
+}
+
+void DatagramRequestHandler::attached(RequestContext& context) {
+  Expects(context.datagram() != nullptr);
+  rfile = StreamReader(context.stream());
+  wfile = StreamWriter(context.stream());
+}
+
 }  // namespace net

@@ -2,10 +2,15 @@
 /// `net.handler:request_handler`: the bases to derive handlers from.
 module;
 
+#include <cstddef>
+#include <span>
+#include <string_view>
+
 export module net.handler:request_handler;
 
 import net.socket;
 import :context;
+import :datagram;
 import :stream;
 
 export namespace net {
@@ -53,6 +58,29 @@ class StreamRequestHandler : public BaseRequestHandler {
   ~StreamRequestHandler() override;
 
  protected:
+  StreamReader rfile;
+  StreamWriter wfile;
+
+ private:
+  void attached(RequestContext& context) override;
+};
+
+/// Is the base of handlers that answer a datagram. Python: `DatagramRequestHandler`.
+///
+/// `rfile` reads the packet. What is written to `wfile`, if anything, is sent as one datagram after
+/// `finish`, unless an exception ended the handler. `reply` sends at once. Who writes and replies
+/// nothing sends nothing.
+class DatagramRequestHandler : public BaseRequestHandler {
+ public:
+  ~DatagramRequestHandler() override;
+
+ protected:
+  /// Precondition of these: `attach` was called, with the context of a datagram.
+  Datagram& datagram() const;
+  std::span<const std::byte> packet() const { return datagram().packet(); }
+  bool reply(std::span<const std::byte> bytes) { return datagram().reply(bytes); }
+  bool reply(std::string_view text) { return datagram().reply(bytes(text)); }
+
   StreamReader rfile;
   StreamWriter wfile;
 

@@ -9,7 +9,8 @@ export module net.handler:stats;
 export namespace net {
 
 /// Is a snapshot of what a server did. Always on; exact when the server is at rest. After
-/// `server_close`, each accepted connection has come to exactly one end:
+/// `server_close`, each accepted connection (each datagram, of a server of datagrams) has come to
+/// exactly one end:
 /// accepted = served + closed_idle + shed + timed_out + failed + cut + dropped + refused.
 struct Stats {
   // Connections, by how far they are.
@@ -37,6 +38,11 @@ struct Stats {
   std::uint64_t requests = 0;  ///< calls of `handle`
   std::uint64_t drained = 0;   ///< connections served to their end while the server was closed
 
+  // Datagrams.
+  std::uint64_t replies = 0;          ///< sent by handlers
+  std::uint64_t replies_dropped = 0;  ///< not sent: nobody to send them to, or no room
+  std::uint64_t datagrams_lost = 0;   ///< by the kernel, before we took them: its buffer was full
+
   // Errors, by kind.
   std::uint64_t handler_errors = 0;  ///< exceptions of setup, handle, finish and factories
   std::uint64_t hook_errors = 0;     ///< exceptions of hooks
@@ -44,6 +50,9 @@ struct Stats {
   std::uint64_t time_outs = 0;       ///< limits that passed
   std::uint64_t accept_errors = 0;   ///< accept(2) failed, and not for want of connections
   std::uint64_t policy_errors = 0;   ///< `process` threw: no thread, no child
+
+  /// Adds what another server counted.
+  Stats& operator+=(const Stats& other) noexcept;
 
   /// Sums up the ends; equals `accepted` once the server is closed.
   std::uint64_t ended() const noexcept {

@@ -27,6 +27,9 @@ namespace {
 // What one receive may take. Connections hold such a block only while they are served.
 constexpr std::size_t block_size = std::size_t{64} * 1024;
 
+// What no datagram exceeds, of whatever family: who collects more has lost count.
+constexpr std::size_t largest_datagram = std::size_t{256} * 1024;
+
 // Blocks that were given back, so that serving a request allocates nothing: each thread has a place
 // to look at first, and shares it only with every sixteenth. Not thread_local with a destructor:
 // glibc ends the program if it has no memory to register one.
@@ -110,6 +113,14 @@ void ByteBuffer::append(std::span<const std::byte> bytes) {
   end_ += bytes.size();
 }
 
+void ByteBuffer::hold(std::span<const std::byte> bytes) {
+  Expects(capacity_ == 0);
+  if (bytes.empty()) return;
+  memory_ = allocate(bytes.size());
+  capacity_ = end_ = bytes.size();
+  std::memcpy(memory_, bytes.data(), bytes.size());
+}
+
 std::span<const std::byte> ByteBuffer::take(std::size_t count) noexcept {
   const auto taken = content().first(std::min(count, size()));
   begin_ += taken.size();
@@ -166,7 +177,25 @@ bool BufferedStream::receive_rest(Deadline& whole) {
   return receive();
 }
 
+void BufferedStream::hold_datagram(std::span<const std::byte> packet) {
+  input_.hold(packet);
+  ended_ = collecting_ = true;
+}
+
 void BufferedStream::write(std::span<const std::byte> bytes) {
+  if (collecting_) {
+    if (output_.size() + bytes.size() > largest_datagram)
+      throw_too_long("a datagram", largest_datagram);
+    output_.append(bytes);
+    return;
+  }
+  if (collected_most_ != 0) {
+    if (output_.size() + bytes.size() <= collected_most_) {
+      output_.append(bytes);
+      return;
+    }
+    flush_now();
+  }
   if (output_.empty()) {
     while (!bytes.empty()) {
       const auto count = socket_.try_send(bytes);
@@ -184,6 +213,7 @@ void BufferedStream::write(std::span<const std::byte> bytes) {
 }
 
 bool BufferedStream::flush_now() {
+  if (collecting_) return true;
   while (!output_.empty()) {
     const auto count = socket_.try_send(output_.content());
     if (!count) return false;
@@ -194,6 +224,7 @@ bool BufferedStream::flush_now() {
 }
 
 void BufferedStream::flush() {
+  if (collecting_) return;
   while (!output_.empty()) output_.take(socket_.send(output_.content()));
   output_.shrink();
 }
@@ -210,15 +241,21 @@ std::string_view StreamReader::buffered() const noexcept {
 }
 
 std::optional<std::string_view> StreamReader::read_line(std::size_t limit) {
-  Expects(stream_ != nullptr);
+  return read_until("\n", limit);
+}
+
+std::optional<std::string_view> StreamReader::read_until(std::string_view terminator,
+                                                         std::size_t limit) {
+  Expects(stream_ != nullptr && !terminator.empty());
   Deadline whole;
   ByteBuffer& input = stream_->input();
   for (std::size_t searched = 0;;) {
     const auto held = text(input.content());
-    const auto end = held.substr(0, limit).find('\n', searched);
-    if (end != std::string_view::npos) return text(input.take(end + 1));
+    const auto end = held.substr(0, limit).find(terminator, searched);
+    if (end != std::string_view::npos) return text(input.take(end + terminator.size()));
     if (held.size() > limit) throw_too_long("a line", limit);
-    searched = held.size();
+    // Its begin may have come already.
+    searched = held.size() - std::min(held.size(), terminator.size() - 1);
     if (!(input.empty() ? stream_->receive() : stream_->receive_rest(whole))) break;
   }
   if (input.empty()) return std::nullopt;
@@ -258,6 +295,11 @@ void StreamWriter::write(std::string_view text) { write_bytes(bytes(text)); }
 void StreamWriter::write_bytes(std::span<const std::byte> bytes) {
   Expects(stream_ != nullptr);
   stream_->write(bytes);
+}
+
+void StreamWriter::set_buffer(std::size_t size) noexcept {
+  Expects(stream_ != nullptr);
+  stream_->set_collected(size);
 }
 
 void StreamWriter::flush() {

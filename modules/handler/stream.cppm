@@ -35,6 +35,8 @@ class ByteBuffer {
   /// Says that `count` bytes of the room were filled.
   void filled(std::size_t count) noexcept;
   void append(std::span<const std::byte> bytes);
+  /// Holds a copy of these, in memory of just that size. Precondition: empty, and never used.
+  void hold(std::span<const std::byte> bytes);
   /// Takes bytes from the begin. Their memory stays readable until the next call of another member.
   std::span<const std::byte> take(std::size_t count) noexcept;
   /// Gives memory back: all of it if empty, else what exceeds the content.
@@ -78,6 +80,12 @@ class BufferedStream {
   void set_rest_limit(std::chrono::milliseconds limit) noexcept { rest_limit_ = limit; }
   bool ended() const noexcept { return ended_; }
 
+  /// Makes it the stream of one datagram: its packet is all of the input, and what is written is
+  /// collected for one datagram back. Precondition: a new stream.
+  void hold_datagram(std::span<const std::byte> packet);
+  /// Returns what was collected.
+  std::span<const std::byte> collected() const noexcept { return output_.content(); }
+
   /// Sends all of the bytes, after what is pending. Up to the write buffer, what the socket does
   /// not take at once becomes pending; beyond it, waits. Each wait is bounded by the socket's
   /// timeout.
@@ -89,14 +97,18 @@ class BufferedStream {
   std::size_t pending() const noexcept { return output_.size(); }
   /// Sets how much may become pending; 0, the default, makes each `write` wait until all is sent.
   void set_write_buffer(std::size_t size) noexcept { write_buffer_ = size; }
+  /// Sets how much is collected before any of it is sent; 0, the default, is nothing.
+  void set_collected(std::size_t size) noexcept { collected_most_ = size; }
 
  private:
   Socket socket_;
   ByteBuffer input_;
   ByteBuffer output_;
   std::size_t write_buffer_ = 0;
+  std::size_t collected_most_ = 0;
   std::chrono::milliseconds rest_limit_{0};
   bool ended_ = false;
+  bool collecting_ = false;
 };
 
 /// Reads a connection. Python: `StreamRequestHandler.rfile`.
@@ -115,6 +127,11 @@ class StreamReader {
   /// Returns a line with its '\n'; nothing at the end of the stream. A last line without terminator
   /// is returned as it is. Throws `std::errc::message_size` if a line exceeds `limit` bytes.
   std::optional<std::string_view> read_line(std::size_t limit = 64 * 1024);
+
+  /// Does the same for what ends with a terminator of yours, such as "\r\n\r\n".
+  /// Precondition: the terminator is not empty.
+  std::optional<std::string_view> read_until(std::string_view terminator,
+                                             std::size_t limit = 64 * 1024);
 
   /// Returns exactly `count` bytes. Throws `EndOfStream` if fewer come, and
   /// `std::errc::message_size` beyond `limit`, so that a length sent by a peer reserves no memory
@@ -157,6 +174,10 @@ class StreamWriter {
 
   /// Waits until the kernel has all that was written.
   void flush();
+
+  /// Collects what is written, up to so many bytes, until `flush` or the end of `handle`; 0, the
+  /// default, sends each `write` at once. Python: `wbufsize`.
+  void set_buffer(std::size_t size) noexcept;
 
  private:
   void write_bytes(std::span<const std::byte> bytes);

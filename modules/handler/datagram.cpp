@@ -1,0 +1,18 @@
+module;
+
+#include <cstddef>
+#include <span>
+
+module net.handler;
+
+import net.socket;
+
+namespace net {
+
+Datagram::Datagram(std::span<const std::byte> packet, std::size_t whole_size,
+                   const Address& local_address) noexcept
+    : packet_(packet), whole_size_(whole_size), local_address_(local_address) {}
+
+Datagram::~Datagram() = default;
+
+}  // namespace net
