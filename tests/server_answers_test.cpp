@@ -39,6 +39,33 @@ using Talkers = std::tuple<
     With<TalkerConversation, net::ThreadPool>, With<TalkerConversation, net::ThreadPerRequest>,
     With<TalkerConversation, net::ForkPerRequest>, With<TalkerConversation, net::Inline>>;
 
+// Writes byte by byte, and lets it collect; both forms of handler.
+struct Collecting : net::StreamRequestHandler {
+  void setup() override { wfile.set_buffer(1000); }
+  net::Next handle() {
+    for (const char letter : rfile.read_some()) wfile.write(std::string_view(&letter, 1));
+    return net::Next::keep;
+  }
+  void finish() override { wfile.write("bye"); }
+};
+
+struct CollectingConversation : net::StreamRequestHandler {
+  void setup() override { wfile.set_buffer(1000); }
+  void handle() {
+    for (auto text = rfile.read_some(); !text.empty(); text = rfile.read_some()) {
+      for (const char letter : text) wfile.write(std::string_view(&letter, 1));
+      wfile.flush();
+    }
+  }
+  void finish() override { wfile.write("bye"); }
+};
+
+using CollectingForms =
+    std::tuple<With<Collecting, net::ThreadPool>, With<Collecting, net::ForkPerRequest>,
+               With<Collecting, net::Inline>, With<CollectingConversation, net::ThreadPool>,
+               With<CollectingConversation, net::ForkPerRequest>,
+               With<CollectingConversation, net::ThreadPerRequest>>;
+
 }  // namespace
 
 BOOST_FIXTURE_TEST_SUITE(server_answers, LeavesNothing)
@@ -134,6 +161,17 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_client_that_resets_ends_its_connection_alone, Fo
   BOOST_TEST(soon([&] { return server.stats().ended() == 1; }));
   BOOST_TEST(server.stats().peer_gone == 1U);
   BOOST_TEST(Client(server).ask("still here") == "still here");
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(what_a_handler_collects_is_sent_at_its_end, Form, CollectingForms) {
+  typename Form::Server server{loopback(), quick()};
+  Running running{server};
+  Client client{server};
+  BOOST_TEST(client.ask("one") == "one");
+  BOOST_TEST(client.ask("two") == "two");
+  client.end_sending();
+  BOOST_TEST(client.receive_all() == "bye");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -40,7 +40,7 @@ void ServerCore::accept_from(Listener& listener) noexcept {
     const std::size_t accepted = listener.accept(std::min({events_left_, batch, room}));
     if (events_left_ != SIZE_MAX) {
       events_left_ -= accepted;
-    } else if (accepted > 0 && accepted < batch && policy->context().parking_lot_taken()) {
+    } else if (accepted > 0 && accepted < batch && is_stream(kind_) && !own_lot_) {
       let_newcomers_gather(accepted);
     }
   } else {
@@ -75,11 +75,28 @@ bool ServerCore::goes_on_accepting() const noexcept {
   return closing_ ? !drain_deadline_.passed() : !page.stop.load(std::memory_order_relaxed);
 }
 
+std::size_t ServerCore::room() const noexcept {
+  const std::size_t size = registry.size();
+  return size < max_connections_ ? max_connections_ - size : 0;
+}
+
+void ServerCore::waits_for_room() noexcept {
+  paused_.store(true);
+  if (full()) return;
+  // Who ended before that did not know that somebody waits.
+  room_made_.store(true);
+  wakeup.signal();
+}
+
+void ServerCore::waits_for_serving_thread() noexcept {
+  paused_.store(true);
+  wakeup.signal();
+}
+
 // How many may come in now.
 std::size_t ServerCore::make_room() noexcept {
   if (full() && options.overload == Overload::evict_idle) evict_for_newcomer();
-  const std::size_t size = registry.size();
-  if (size < max_connections_) return max_connections_ - size;
+  if (const std::size_t most = room(); most > 0) return most;
   if (options.overload != Overload::reject) return 0;
   const std::size_t rejected = closer_.size();
   return rejected < most_rejected_ ? most_rejected_ - rejected : 0;
@@ -156,26 +173,47 @@ void ServerCore::welcome(int descriptor, std::span<const std::byte> peer,
     count(Outcome::dropped);  // no memory for it; its socket has closed it
     return;
   }
-  Connection& connection = *made.release();
   {
     const std::lock_guard lock(registry.mutex);
-    registry.add(connection);
+    registry.add(*made);
   }
+  welcome(*made.release());
+}
+
+Connection* ServerCore::make_datagram(const std::shared_ptr<DatagramSocket>& socket,
+                                      const DatagramSocket::Arrival& arrival) noexcept {
+  accepted_.fetch_add(1, std::memory_order_relaxed);
+  try {
+    auto made = std::make_unique<Connection>(*this, socket, arrival);
+    const std::lock_guard lock(registry.mutex);
+    registry.add(*made);
+    return made.release();
+  } catch (const std::exception&) {
+    count(Outcome::dropped);  // no memory for it
+    return nullptr;
+  }
+}
+
+Outcome ServerCore::verify(Connection& connection) noexcept {
+  if (hooks_ == nullptr) return Outcome::none;
+  try {
+    const bool welcome = hooks_->verify_request(connection.socket(), connection.client_address());
+    return welcome ? Outcome::none : Outcome::refused;
+  } catch (...) {
+    tell_hook_error(Phase::verify_request, connection.client_address());
+    return Outcome::failed;
+  }
+}
+
+void ServerCore::welcome(Connection& connection) noexcept {
   if (options.overload == Overload::reject && registry.size() > max_connections_) {
     connection.reject();
     return;
   }
-  if (hooks_ != nullptr) {
-    try {
-      if (!hooks_->verify_request(connection.socket(), connection.client_address())) {
-        connection.end(Outcome::refused);
-        return;
-      }
-    } catch (...) {
-      tell_hook_error(Phase::verify_request, connection.client_address());
-      connection.end(Outcome::failed);
-      return;
-    }
+  if (!connection.verify()) return;
+  if (connection.datagram() != nullptr) {
+    hand_over(connection);
+    return;
   }
   if (maker->conversation()) {
     // Nobody could cut one that holds the thread that drains.
@@ -188,7 +226,7 @@ void ServerCore::welcome(int descriptor, std::span<const std::byte> peer,
   bool entered = true;
   connection.become_parked();
   try {
-    policy->context().parking_lot().enter(connection);
+    lot.enter(connection);
   } catch (const std::exception&) {
     entered = !connection.claim();
   }
@@ -221,12 +259,15 @@ void ServerCore::listener_died(Listener& listener, int error) noexcept {
 
 void ServerCore::resume_listeners(CoarseTime now) noexcept {
   if (!paused_.load(std::memory_order_relaxed)) return;
+  // First, as a listener in the lot may pause meanwhile.
+  paused_.store(false);
   const bool room = room_made_.exchange(false);
   const bool may_reject = options.overload == Overload::reject && closer_.size() < most_rejected_;
   bool paused = false;
   next_resume_ = Listener::never;
   for (const auto& listener : listeners_) {
     if (!listener->paused()) continue;
+    listener->look_into_error();
     const CoarseTime until = listener->paused_until();
     if (room || until <= now || (may_reject && until == Listener::never)) {
       listener->resume();
@@ -235,7 +276,7 @@ void ServerCore::resume_listeners(CoarseTime now) noexcept {
       next_resume_ = std::min(next_resume_, until);
     }
   }
-  paused_.store(paused);
+  if (paused) paused_.store(true);
 }
 
 }  // namespace net

@@ -9,6 +9,7 @@ module;
 #include <span>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 module net.server;
 
@@ -62,16 +63,18 @@ void AnyServerParts::share(const std::shared_ptr<AnyPolicy>& any_policy) noexcep
   policy = any_policy;
 }
 
+void AnyServerParts::adopt(Socket socket) { adopted.push_back(std::move(socket)); }
+
+void AnyServerParts::adopt(std::vector<Socket> sockets) {
+  for (Socket& socket : sockets) adopted.push_back(std::move(socket));
+}
+
 bool AnyServerParts::has_maker() const noexcept { return maker != nullptr; }
 
-BaseServer::BaseServer(const Address& address, AnyServerParts& parts)
-    : BaseServer(std::span(&address, 1), parts) {}
-
 BaseServer::BaseServer(std::span<const Address> addresses, AnyServerParts& parts) {
-  Expects(!addresses.empty());
+  Expects(!addresses.empty() || !parts.adopted.empty());
   Expects(parts.maker != nullptr && parts.policy != nullptr);
-  core_ = std::make_unique<ServerCore>(addresses, parts.options, std::move(parts.maker),
-                                       std::move(parts.policy), parts.hooks);
+  core_ = std::make_unique<ServerCore>(addresses, parts);
   if (parts.options.bind_and_activate) {
     core_->bind();
     core_->activate();

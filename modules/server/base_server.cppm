@@ -11,38 +11,12 @@ export module net.server:base_server;
 
 import net.socket;
 import net.handler;
-import :handler_binding;
-import :hooks;
 import :options;
-import :policy;
+import :server_parts;
 
 namespace net {
 class ServerCore;
 }
-
-namespace net {
-
-// What a server is made of, whatever its handler and policy. Its functions are no templates and not
-// inline: what the standard library's pointers take to compile is taken here, once.
-struct AnyServerParts {
-  AnyServerParts() noexcept;
-  AnyServerParts(const AnyServerParts&) = delete;
-  AnyServerParts& operator=(const AnyServerParts&) = delete;
-  ~AnyServerParts();
-
-  // The first two take their argument into possession.
-  void own(HandlerMaker* handler_maker) noexcept;
-  void own(AnyPolicy* any_policy);
-  void share(const std::shared_ptr<AnyPolicy>& any_policy) noexcept;
-  bool has_maker() const noexcept;
-
-  ServerOptions options;
-  std::unique_ptr<HandlerMaker> maker;
-  std::shared_ptr<AnyPolicy> policy;
-  ServerHooks* hooks = nullptr;
-};
-
-}  // namespace net
 
 export namespace net {
 
@@ -118,7 +92,6 @@ class BaseServer {
   void kill_children() noexcept;
 
  protected:
-  BaseServer(const Address& address, AnyServerParts& parts);
   BaseServer(std::span<const Address> addresses, AnyServerParts& parts);
 
  private:

@@ -10,6 +10,7 @@ module;
 #include <csignal>
 #include <gsl/assert>
 #include <gsl/util>
+#include <mutex>
 #include <utility>
 
 module net.server;
@@ -65,7 +66,10 @@ Child::Child(Request& request) {
   // Who gets no child waits on, with the time that it had.
   const auto without_child = gsl::finally([&] {
     if (!request) return;
-    connection.note_silence_in_own();
+    {
+      const std::lock_guard lock(core.registry.mutex);
+      connection.note_silence_in_own();
+    }
     if (waited) connection.rejoin_queue();
   });
   connection.prepare_eviction_if(core.evicts());
@@ -102,7 +106,7 @@ Child::Child(Request& request) {
     throw_system_error(error, "pidfd_open");
   }
   // What arrives is the child's from here on; the descriptor stays, for a polite close.
-  if (connection.registered) core.policy->context().parking_lot().leave(connection);
+  if (connection.registered) core.lot.leave(connection);
   request_ = std::move(request);
 }
 

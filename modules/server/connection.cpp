@@ -14,6 +14,7 @@ module;
 #include <mutex>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 
 module net.server;
@@ -64,7 +65,27 @@ Connection::Connection(ServerCore& core, Socket socket, const Address& peer,
   note_silence_in(own_silence_);
 }
 
-Connection::~Connection() = default;
+Connection::Connection(ServerCore& core, const std::shared_ptr<DatagramSocket>& socket,
+                       const DatagramSocket::Arrival& arrival)
+    : RequestContext(Socket::adopt_unchecked(socket->fileno()), arrival.sender,
+                     core.options.limits),
+      core_(&core),
+      listener_(socket->address()),
+      conversation_(false) {
+  // The descriptor stays the listener's, also if what follows throws: then this object is not
+  // destroyed, but its base is.
+  const int descriptor = this->socket().detach();
+  stream().hold_datagram(arrival.packet);
+  received_ = std::make_unique<ReceivedDatagram>(socket, core.page.datagrams,
+                                                 stream().input().content(), arrival);
+  set_datagram(*received_);
+  this->socket() = Socket::adopt_unchecked(descriptor);
+  Connection::limits_changed();
+}
+
+Connection::~Connection() {
+  if (datagram() != nullptr) socket().detach();
+}
 
 void Connection::shutdown() noexcept { core_->shutdown(); }
 
@@ -90,7 +111,15 @@ void Connection::before_detach() noexcept {
     const std::lock_guard lock(core_->registry.mutex);
     given_away_ = true;
   }
-  if (registered) core_->policy->context().parking_lot().leave(*this);
+  if (registered) core_->lot.leave(*this);
+}
+
+bool Connection::verify() noexcept {
+  if (std::exchange(verified_, true)) return true;
+  const Outcome outcome = core_->verify(*this);
+  if (outcome == Outcome::none) return true;
+  end(outcome);
+  return false;
 }
 
 // --- ownership --------------------------------------------------------------------------------
@@ -114,7 +143,7 @@ bool Connection::try_park() noexcept {
   parked_idle_.store(pending == 0 && request_since_ == 0, std::memory_order_relaxed);
   parked_since_.store(now, std::memory_order_relaxed);
   if ((pending > 0) != wants_output) {
-    core_->policy->context().parking_lot().want_output(*this, pending > 0);
+    core_->lot.want_output(*this, pending > 0);
   }
   State expected = State::running;
   if (state_.compare_exchange_strong(expected, State::parked, std::memory_order_acq_rel)) {
@@ -214,7 +243,10 @@ void Connection::note_silence_in(std::atomic<CoarseTime>& since) noexcept {
 void Connection::prepare_eviction_if(bool evicts) noexcept {
   if (!evicts || eviction_) return;
   try {
-    eviction_.emplace();
+    Wakeup wakeup;
+    // Who looks for the most silent one may be another thread.
+    const std::lock_guard lock(core_->registry.mutex);
+    eviction_ = std::move(wakeup);
     socket().end_input_at_once_on(eviction_->fileno());
   } catch (const std::exception&) {
     // Then it is nobody whom another could ask to leave.
@@ -235,6 +267,7 @@ bool Connection::is_leaving(CoarseTime now) const noexcept {
 void Connection::cut() noexcept {
   if (given_away_) return;
   cut_.store(true, std::memory_order_relaxed);
+  if (datagram() != nullptr) return;
   ::shutdown(stream().socket().fileno(), SHUT_RDWR);
 }
 
@@ -251,6 +284,15 @@ void Connection::reject() noexcept {
   finish();
   const std::string answer = core_->overload_answer(client_address());
   // Once, as far as it goes: who is rejected must cost nothing.
+  if (received_) {
+    try {
+      if (!answer.empty()) received_->reply(bytes(answer));
+    } catch (const std::system_error&) {
+      // Then it is not told.
+    }
+    end(Outcome::rejected);
+    return;
+  }
   ::send(socket().fileno(), answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   end(Outcome::rejected);
 }
@@ -309,6 +351,7 @@ void Connection::fail(std::exception_ptr exception) noexcept {
 
 void Connection::close(Outcome outcome) noexcept {
   Socket& bare = socket();
+  if (datagram() != nullptr) bare.detach();
   if (bare.fileno() < 0) return;
   const bool peer_ended = stream().ended() && !bare.input_was_ended();
   const bool impolite = outcome == Outcome::timed_out || outcome == Outcome::cut ||
@@ -340,11 +383,11 @@ void Connection::end(Outcome outcome) noexcept {
     auto& slot = core.page.children.at(core.child_slot);
     slot.detached.store(detached());
     slot.outcome.store(outcome);
-    socket().close();
+    if (datagram() == nullptr) socket().close();
     delete this;
     return;
   }
-  ParkingLot& lot = core.policy->context().parking_lot();
+  ParkingLot& lot = core.lot;
   core.unlink(*this);
   eviction_.reset();
   if (registered) lot.leave(*this);

@@ -1,5 +1,6 @@
 /// \file
-/// `net.server:connection`, internal: one connection, from accept to close.
+/// `net.server:connection`, internal: one connection, from accept to close; or one datagram, which
+/// is served as a conversation of one word.
 ///
 /// Who owns it is always one of: the serving thread (accepting it, or ending it for a limit), a
 /// `Request` (in a policy's hand, or running), the parking lot. Only the owner touches it, but for
@@ -18,11 +19,13 @@ module;
 #include <exception>
 #include <memory>
 #include <optional>
+#include <span>
 
 module net.server:connection;
 
 import net.socket;
 import net.handler;
+import :datagram_socket;
 import :handler_binding;
 import :hooks;
 import :poller;
@@ -62,6 +65,8 @@ class Connection final : public RequestContext {
 
   Connection(ServerCore& core, Socket socket, const Address& peer,
              const Address& listener) noexcept;
+  Connection(ServerCore& core, const std::shared_ptr<DatagramSocket>& socket,
+             const DatagramSocket::Arrival& arrival);
   ~Connection() override;
 
   // RequestContext
@@ -73,6 +78,8 @@ class Connection final : public RequestContext {
   ServerCore& core() const noexcept { return *core_; }
   // Not asked of the core: what was shed may outlive it in a policy's queue.
   bool conversation() const noexcept { return conversation_; }
+  // Asks `verify_request`, once; false if it is gone. For a datagram, in its step at the latest.
+  bool verify() noexcept;
 
   // --- for the owner ---
   Next step() noexcept;
@@ -166,6 +173,7 @@ class Connection final : public RequestContext {
   void close(Outcome outcome) noexcept;
 
   ServerCore* core_;
+  std::unique_ptr<ReceivedDatagram> received_;  // null for a connection
   std::unique_ptr<BoundHandler> handler_;
   Address listener_;
   std::atomic<State> state_{State::running};
@@ -188,6 +196,7 @@ class Connection final : public RequestContext {
   Outcome expired_ = Outcome::none;
   Outcome ending_ = Outcome::none;  // how it ends once what is pending is sent
   std::size_t last_pending_ = 0;    // of the answer, when it was parked for room to send
+  bool verified_ = false;
   bool ready_ = true;
   bool stalled_ = false;  // the handler left the input as it was: only new bytes make a request
 };

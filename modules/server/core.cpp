@@ -12,6 +12,7 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <gsl/util>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -38,8 +39,11 @@ std::size_t descriptor_limit() {
 // Descriptors for everything but connections.
 std::size_t reserve() { return std::max<std::size_t>(16, descriptor_limit() / 16); }
 
-std::size_t most_connections(std::size_t wanted, std::size_t descriptors_each) {
+constexpr std::size_t most_datagrams = 1024;
+
+std::size_t most_connections(ServerKind kind, std::size_t wanted, std::size_t descriptors_each) {
   if (wanted != 0) return wanted;
+  if (!is_stream(kind)) return most_datagrams;
   if (descriptor_limit() <= reserve()) return 1;
   return std::max<std::size_t>(1, (descriptor_limit() - reserve()) / descriptors_each);
 }
@@ -58,26 +62,28 @@ ServerCore::CallingWatch::CallingWatch(ServerCore& core, Function function) noex
 
 void ServerCore::CallingWatch::ready(std::uint32_t) { (core_.*function_)(); }
 
-ServerCore::ServerCore(std::span<const Address> addresses, const ServerOptions& server_options,
-                       std::unique_ptr<HandlerMaker> handler_maker,
-                       std::shared_ptr<AnyPolicy> any_policy, ServerHooks* server_hooks)
-    : options(server_options),
-      maker(std::move(handler_maker)),
-      policy(std::move(any_policy)),
+ServerCore::ServerCore(std::span<const Address> addresses, AnyServerParts& parts)
+    : options(parts.options),
+      maker(std::move(parts.maker)),
+      policy(std::move(parts.policy)),
       page(make_shared_page()),
-      hooks_(server_hooks),
+      own_lot_(policy->context().parking_lot() == nullptr ? std::make_unique<ParkingLot>()
+                                                          : nullptr),
+      lot(own_lot_ ? *own_lot_ : *policy->context().parking_lot()),
+      hooks_(parts.hooks),
+      kind_(parts.kind),
       max_connections_(
-          most_connections(options.max_connections, policy->context().descriptors_each())),
+          most_connections(kind_, options.max_connections, policy->context().descriptors_each())),
       most_rejected_(std::min<std::size_t>(64, reserve() / 2)),
       addresses_(addresses.begin(), addresses.end()),
+      adopted_(std::move(parts.adopted)),
       closer_(poller, options.linger.count(), options.linger_bytes),
       wake_watch_(*this, &ServerCore::woken),
       policy_watch_(*this, &ServerCore::dispatch_policy),
       lot_watch_(*this, &ServerCore::dispatch_parking_lot) {
   poller.add(wakeup.fileno(), wake_watch_);
-  PolicyContext& context = policy->context();
-  poller.add(context.fileno(), policy_watch_);
-  if (!context.parking_lot_taken()) poller.add(context.parking_lot().fileno(), lot_watch_);
+  poller.add(policy->context().fileno(), policy_watch_);
+  if (own_lot_) poller.add(own_lot_->fileno(), lot_watch_);
   Servers::add(*this);
 }
 
@@ -86,58 +92,12 @@ ServerCore::~ServerCore() {
   ::munmap(&page, sizeof page);
 }
 
-// --- binding ----------------------------------------------------------------------------------
-
-void ServerCore::bind() {
-  std::vector<std::unique_ptr<Listener>> bound;
-  for (const Address& address : addresses_) {
-    Socket socket(address.family());
-    if (options.reuse_address) socket.setsockopt(SocketOption::reuse_address, 1);
-    if (options.reuse_port) socket.setsockopt(SocketOption::reuse_port, 1);
-    if (options.no_delay) socket.setsockopt(SocketOption::no_delay, 1);  // inherited by accept
-    if (address.family() == Family::ipv6) {
-      socket.setsockopt(SocketOption::ipv6_only, options.dualstack ? 0 : 1);
-    }
-    hooks().server_bind(socket, address);
-    const Address name = socket.getsockname();
-    bound.push_back(std::make_unique<Listener>(*this, std::move(socket), name));
-  }
-  listeners_ = std::move(bound);
-}
-
-void ServerCore::activate() {
-  if (listeners_.empty()) {
-    throw std::system_error(std::make_error_code(std::errc::bad_file_descriptor),
-                            "server_activate before server_bind");
-  }
-  try {
-    for (const auto& listener : listeners_) {
-      hooks().server_activate(listener->socket(), options.request_queue_size);
-      poller.add(listener->socket().fileno(), *listener);
-    }
-  } catch (...) {
-    close_listeners();
-    throw;
-  }
-  active_ = true;
-}
-
-Address ServerCore::address(std::size_t listener) const {
-  return listeners_.empty() ? addresses_.at(listener) : listeners_.at(listener)->address();
-}
-
-void ServerCore::close_listeners() noexcept {
-  for (const auto& listener : listeners_) listener->close();
-}
-
-bool ServerCore::all_dead() const noexcept {
-  return std::ranges::all_of(listeners_, [](const auto& listener) { return listener->dead(); });
-}
-
 // --- the loop ---------------------------------------------------------------------------------
 
 void ServerCore::serve(std::chrono::milliseconds poll_interval) {
   events_left_ = SIZE_MAX;
+  receive_in_lot(true);
+  const auto back = gsl::finally([this] { receive_in_lot(false); });
   while (!page.stop.load()) {
     if (all_dead()) std::rethrow_exception(last_listener_error_);
     // Without hooks there is nothing to do in time.
@@ -190,7 +150,7 @@ void ServerCore::dispatch_policy() {
 void ServerCore::dispatch_parking_lot() {
   std::array<Request, 64> ready;
   const auto room = std::span(ready).first(std::min(ready.size(), events_left_));
-  const std::size_t count = policy->context().take_ready(room);
+  const std::size_t count = lot.wait(room, Deadline::Clock::time_point::min());
   if (events_left_ != SIZE_MAX) events_left_ -= count;
   for (Request& request : room.first(count)) serve_parked(*request.release());
 }
@@ -214,6 +174,8 @@ void ServerCore::hand_over(Connection& connection) noexcept {
   const Address peer = connection.client_address();
   if (connection.conversation()) {
     connection.prepare_eviction_if(evicts());
+    connection.enter_queue();
+  } else if (connection.datagram() != nullptr && own_lot_) {
     connection.enter_queue();
   }
   try {
@@ -330,6 +292,9 @@ Stats ServerCore::stats() {
   stats.shed_rejected = ended_as(Outcome::rejected);
   stats.shed_evicted = ended_as(Outcome::evicted);
   stats.shed = stats.shed_waiting + stats.shed_rejected + stats.shed_evicted;
+  stats.replies = page.datagrams.replies.load(std::memory_order_relaxed);
+  stats.replies_dropped = page.datagrams.replies_dropped.load(std::memory_order_relaxed);
+  stats.datagrams_lost = datagrams_lost();
   stats.drained = drained.load(std::memory_order_relaxed);
   stats.timed_out = ended_as(Outcome::timed_out);
   stats.failed = ended_as(Outcome::failed);

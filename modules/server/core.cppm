@@ -22,13 +22,17 @@ import net.socket;
 import net.handler;
 import :closer;
 import :connection;
+import :datagram_socket;
 import :handler_binding;
 import :hooks;
 import :listener;
 import :options;
+import :parking_lot;
 import :poller;
 import :policy;
 import :registry;
+import :server_parts;
+import :socket_file;
 
 namespace net {
 
@@ -49,14 +53,13 @@ struct SharedPage {
   std::atomic<bool> stop{false};
   std::atomic<bool> draining{false};
   Counters counters;
+  ReceivedDatagram::Counters datagrams;
   std::array<ChildSlot, most_children> children;
 };
 
 class ServerCore {
  public:
-  ServerCore(std::span<const Address> addresses, const ServerOptions& server_options,
-             std::unique_ptr<HandlerMaker> handler_maker, std::shared_ptr<AnyPolicy> any_policy,
-             ServerHooks* server_hooks);
+  ServerCore(std::span<const Address> addresses, AnyServerParts& parts);
   ServerCore(const ServerCore&) = delete;
   ServerCore& operator=(const ServerCore&) = delete;
   ~ServerCore();
@@ -66,7 +69,7 @@ class ServerCore {
   void activate();
   bool active() const noexcept { return active_; }
   Address address(std::size_t listener) const;
-  std::size_t listeners() const noexcept { return addresses_.size(); }
+  std::size_t listeners() const noexcept;
 
   // --- the serving thread ---
   // Serves until `shutdown`, or until the last listener is dead: throws its error.
@@ -86,6 +89,15 @@ class ServerCore {
   // Its readiness says that somebody waits.
   void accept_from(Listener& listener) noexcept;
   void welcome(int descriptor, std::span<const std::byte> peer, const Listener& listener) noexcept;
+  void welcome(Connection& connection) noexcept;
+  // Counts a datagram in; null if there is no memory for it. As the next three, from any thread.
+  Connection* make_datagram(const std::shared_ptr<DatagramSocket>& socket,
+                            const DatagramSocket::Arrival& arrival) noexcept;
+  // How many may come in.
+  std::size_t room() const noexcept;
+  // What a listener tells that paused elsewhere: until there is room, or to have its error seen to.
+  void waits_for_room() noexcept;
+  void waits_for_serving_thread() noexcept;
   void accept_failed(const Listener& listener, int error) noexcept;
   void listener_died(Listener& listener, int error) noexcept;
   bool close_lingering() noexcept { return closer_.close_all(); }
@@ -117,6 +129,8 @@ class ServerCore {
   std::size_t take_child_slot();
   void kill_children() noexcept;
   void close_in_child(const Connection& own) noexcept;
+  // Asks the hook; what the connection is to end as, none if it stays.
+  Outcome verify(Connection& connection) noexcept;
   std::mutex& closer_mutex() noexcept { return closer_.mutex(); }
   bool in_child() const noexcept { return child_slot != no_child; }
 
@@ -127,6 +141,14 @@ class ServerCore {
   Wakeup wakeup;
   Wakeup drain_signal;  // readable from the drain's begin: ends the input of silent conversations
   Poller poller;
+
+ private:
+  // A policy that takes the lot of its context polls it for all servers that share it. Without,
+  // each server polls its own.
+  std::unique_ptr<ParkingLot> own_lot_;
+
+ public:
+  ParkingLot& lot;
   Registry registry;
   static constexpr std::size_t no_child = SIZE_MAX;
   std::size_t child_slot = no_child;  // in a child: where its outcome goes
@@ -170,15 +192,22 @@ class ServerCore {
   void serve_parked(Connection& connection) noexcept;
   void service_actions() noexcept;
   void close_listeners() noexcept;
+  std::uint64_t datagrams_lost() const noexcept;
+  std::unique_ptr<Listener> bind_one(const Address& address);
+  std::unique_ptr<Listener> adopt_one(Socket socket);
+  std::unique_ptr<Listener> make_listener(Socket socket, SocketFile file);
+  void receive_in_lot(bool in_lot) noexcept;
   ServerHooks& hooks() noexcept { return hooks_ != nullptr ? *hooks_ : default_hooks_; }
   bool all_dead() const noexcept;
   std::uint64_t ended_as(Outcome outcome) const noexcept;
 
   ServerHooks default_hooks_;
   ServerHooks* hooks_;  // null: the default ones, which need no calls in time
+  const ServerKind kind_;
   const std::size_t max_connections_;
   const std::size_t most_rejected_;  // lingering, so that rejecting stays cheap
   std::vector<Address> addresses_;
+  std::vector<Socket> adopted_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   bool active_ = false;
   Closer closer_;

@@ -3,7 +3,10 @@
 ///
 /// The parts, with Python's `socketserver` in mind:
 ///
-///     TcpServer<Handler, Policy>      binds, listens, accepts, and parks what is idle
+///     TcpServer<Handler, Policy>      binds, listens, accepts, and parks what is idle; its
+///     siblings are
+///                                     UdpServer, UnixStreamServer, UnixDatagramServer,
+///                                     PacketServer
 ///     Handler                         answers requests: `net.handler`
 ///     Policy                          decides where they run: ThreadPool (the default),
 ///                                     ThreadPerRequest, ForkPerRequest, Inline, or yours
@@ -46,5 +49,9 @@ export import :thread_pool;
 export import :thread_per_request;
 export import :fork_per_request;
 export import :inline_policy;
+export import :server_parts;
 export import :base_server;
 export import :tcp_server;
+export import :udp_server;
+export import :unix_servers;
+export import :packet_server;

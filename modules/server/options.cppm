@@ -32,10 +32,21 @@ struct ServerOptions {
   /// system's maximum. No limit of concurrency. Python: `request_queue_size`.
   int request_queue_size = 0;
 
-  bool reuse_address = true;  ///< SO_REUSEADDR. Python: `allow_reuse_address`.
-  bool reuse_port = false;    ///< SO_REUSEPORT. Python: `allow_reuse_port`.
-  bool dualstack = false;     ///< an IPv6 server takes IPv4 clients too. Python: `dualstack_ipv6`.
-  bool no_delay = true;       ///< TCP_NODELAY on connections. Python: `disable_nagle_algorithm`.
+  /// SO_REUSEADDR, for TCP: of UDP, it would let two servers have one port. Python:
+  /// `allow_reuse_address`.
+  bool reuse_address = true;
+  bool reuse_port = false;  ///< SO_REUSEPORT, of IPv4 and IPv6. Python: `allow_reuse_port`.
+  bool dualstack = false;   ///< an IPv6 server takes IPv4 clients too. Python: `dualstack_ipv6`.
+  bool no_delay = true;     ///< TCP_NODELAY on connections. Python: `disable_nagle_algorithm`.
+
+  /// The permissions of a Unix server's file, such as 0600; nothing leaves them to the umask.
+  std::optional<unsigned> unix_mode = std::nullopt;
+
+  /// What is received of a datagram at most, in bytes; of a larger one, the rest is lost and
+  /// `Datagram::truncated` says so. Python: `max_packet_size`.
+  std::size_t max_packet_size = 8192;
+  /// Whether frames of a packet server have their link-layer header, packet(7): SOCK_RAW.
+  bool link_header = false;
 
   /// Binds and listens in the constructor; else `server_bind` and `server_activate` are called by
   /// you. Python: `bind_and_activate`.
@@ -45,7 +56,8 @@ struct ServerOptions {
   std::optional<std::chrono::nanoseconds> timeout = std::nullopt;
 
   /// How many connections are open at once. 0 is what the process may open (RLIMIT_NOFILE when the
-  /// server is made), less a reserve of a sixteenth, at least 16.
+  /// server is made), less a reserve of a sixteenth, at least 16. Of a server of datagrams, how
+  /// many datagrams are in hand; 0 is 1024.
   std::size_t max_connections = 0;
   Overload overload = Overload::wait;  ///< what becomes of those beyond it
 

@@ -7,6 +7,7 @@ module;
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -59,12 +60,22 @@ struct ParkingLot::State {
     return count;
   }
 
+  // An event may tell of a receiver that has left meanwhile: hence by key, and not by address.
+  std::size_t receive(std::uint64_t key, std::span<Request> ready) {
+    const std::lock_guard lock(receivers_mutex);
+    const auto found = receivers.find(key);
+    return found != receivers.end() ? found->second->receive(ready) : 0;
+  }
+
   Descriptor epoll;
   Wakeup wakeup;
   std::mutex mutex;
   RequestQueue pushed;  // back from a park that found something to do
   std::atomic<bool> has_pushed{false};
   std::atomic<Connection*> retired{nullptr};
+  std::mutex receivers_mutex;
+  std::map<std::uint64_t, Receiver*> receivers;
+  std::uint64_t next_key = 1;  // odd, as no address is
 };
 
 ParkingLot::ParkingLot() : state_(std::make_unique<State>()) {}
@@ -79,15 +90,20 @@ std::size_t ParkingLot::wait(std::span<Request> ready, Deadline deadline) {
   if (state_->has_pushed.load(std::memory_order_acquire) || count > 0)
     deadline = Deadline::Clock::time_point::min();
   const std::size_t most = std::min(room.size(), ready.size() - count);
+  std::uint64_t receiver = 0;
   for (const epoll_event& event :
        wait_for_events(fileno(), std::span(room).first(most), deadline)) {
     auto* const connection = static_cast<Connection*>(event.data.ptr);
     if (connection == nullptr) {
       state_->wakeup.clear();
+    } else if ((event.data.u64 & 1U) != 0) {
+      receiver = event.data.u64;
     } else if (connection->edge(event.events)) {
       ready[count++] = Request(connection);
     }
   }
+  // Of several, one a wait: the others are told of again, and behind it.
+  if (receiver != 0) count += state_->receive(receiver, ready.subspan(count));
   return count + state_->take_pushed(ready.subspan(count));
 }
 
@@ -132,6 +148,30 @@ void ParkingLot::push(Request request) noexcept {
     state_->has_pushed.store(true, std::memory_order_release);
   }
   wake();
+}
+
+void ParkingLot::add(Receiver& receiver) {
+  const std::lock_guard lock(state_->receivers_mutex);
+  receiver.key = std::exchange(state_->next_key, state_->next_key + 2);
+  state_->receivers.emplace(receiver.key, &receiver);
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = receiver.key}};
+  if (::epoll_ctl(fileno(), EPOLL_CTL_ADD, receiver.fileno(), &event) != 0) {
+    state_->receivers.erase(receiver.key);
+    throw_system_error(errno, "epoll_ctl");
+  }
+}
+
+void ParkingLot::remove(Receiver& receiver) noexcept {
+  epoll_event event{};
+  ::epoll_ctl(fileno(), EPOLL_CTL_DEL, receiver.fileno(), &event);
+  const std::lock_guard lock(state_->receivers_mutex);
+  state_->receivers.erase(receiver.key);
+}
+
+void ParkingLot::arm(Receiver& receiver, bool armed) noexcept {
+  const std::uint32_t events = armed ? std::uint32_t{EPOLLIN} : 0U;
+  epoll_event event{.events = events, .data = {.u64 = receiver.key}};
+  ::epoll_ctl(fileno(), EPOLL_CTL_MOD, receiver.fileno(), &event);
 }
 
 }  // namespace net

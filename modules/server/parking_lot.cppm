@@ -12,10 +12,31 @@ export module net.server:parking_lot;
 import net.socket;
 import :request;
 
+namespace net {
+
+// What waits in a lot beside connections: a socket from which datagrams are taken as requests.
+class Receiver {
+ public:
+  Receiver() noexcept = default;
+  Receiver(const Receiver&) = delete;
+  Receiver& operator=(const Receiver&) = delete;
+  virtual int fileno() const noexcept = 0;
+  // Takes what is there, at most as many as `ready` has places for; returns how many.
+  virtual std::size_t receive(std::span<Request> ready) noexcept = 0;
+
+  std::uint64_t key = 0;  // the lot's
+
+ protected:
+  ~Receiver() = default;
+};
+
+}  // namespace net
+
 export namespace net {
 
 /// Holds the connections that wait for their next request: no thread, no stack, one registration in
-/// epoll that is made once and never re-armed (edge-triggered, epoll(7)).
+/// epoll that is made once and never re-armed (edge-triggered, epoll(7)). Datagrams come from it as
+/// well: who waits receives them.
 ///
 /// A policy that wants to poll by itself takes the lot from its `PolicyContext` and calls `wait`;
 /// else the serving thread does, and calls `process`.
@@ -45,6 +66,10 @@ class ParkingLot {
   void want_output(Connection& connection, bool wanted) noexcept;
   void retire(Connection* connection) noexcept;
   void push(Request request) noexcept;
+  // `remove` returns when no wait is in the receiver or will be.
+  void add(Receiver& receiver);
+  void remove(Receiver& receiver) noexcept;
+  void arm(Receiver& receiver, bool armed) noexcept;
 
  private:
   struct State;

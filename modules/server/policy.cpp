@@ -6,7 +6,6 @@ module;
 #include <map>
 #include <memory>
 #include <mutex>
-#include <span>
 #include <utility>
 
 module net.server;
@@ -30,13 +29,11 @@ class FunctionWatch final : public Watch {
 
 struct PolicyContext::State {
   Poller poller;
-  ParkingLot lot;
-  bool lot_taken = false;
+  std::unique_ptr<ParkingLot> lot;
   std::size_t descriptors_each = 1;
   bool evicts_idle = false;
   // Servers that share the policy dispatch one at a time.
   std::mutex mutex;
-  std::mutex lot_mutex;
   std::mutex watches_mutex;
   // Shared, so that a function may unwatch its own descriptor while it runs.
   std::map<int, std::shared_ptr<FunctionWatch>> watches;
@@ -63,9 +60,9 @@ void PolicyContext::unwatch(int descriptor) noexcept {
   state_->watches.erase(found);
 }
 
-ParkingLot& PolicyContext::take_parking_lot() noexcept {
-  state_->lot_taken = true;
-  return state_->lot;
+ParkingLot& PolicyContext::take_parking_lot() {
+  if (!state_->lot) state_->lot = std::make_unique<ParkingLot>();
+  return *state_->lot;
 }
 
 void PolicyContext::each_opens(std::size_t descriptors) noexcept {
@@ -81,9 +78,7 @@ bool PolicyContext::evicts_idle() const noexcept { return state_->evicts_idle; }
 
 std::size_t PolicyContext::descriptors_each() const noexcept { return state_->descriptors_each; }
 
-ParkingLot& PolicyContext::parking_lot() noexcept { return state_->lot; }
-
-bool PolicyContext::parking_lot_taken() const noexcept { return state_->lot_taken; }
+ParkingLot* PolicyContext::parking_lot() const noexcept { return state_->lot.get(); }
 
 int PolicyContext::fileno() const noexcept { return state_->poller.fileno(); }
 
@@ -92,15 +87,10 @@ void PolicyContext::dispatch() {
   if (lock) state_->poller.dispatch(Deadline::Clock::time_point::min());
 }
 
-std::size_t PolicyContext::take_ready(std::span<Request> ready) {
-  const std::unique_lock lock(state_->lot_mutex, std::try_to_lock);
-  return lock ? state_->lot.wait(ready, Deadline::Clock::time_point::min()) : 0;
-}
-
 void PolicyContext::close_in_child() noexcept {
   for (const auto& [descriptor, watch] : state_->watches) ::close(descriptor);
   ::close(state_->poller.fileno());
-  ::close(state_->lot.fileno());
+  if (state_->lot) ::close(state_->lot->fileno());
 }
 
 AnyPolicy::AnyPolicy() = default;

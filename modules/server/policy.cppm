@@ -23,7 +23,6 @@ module;
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <span>
 #include <utility>
 
 export module net.server:policy;
@@ -50,7 +49,7 @@ class PolicyContext {
 
   /// Takes the lot over: from now on the policy calls `ParkingLot::wait`, and `process` gets only
   /// conversations and what the server itself must end. In the policy's constructor.
-  ParkingLot& take_parking_lot() noexcept;
+  ParkingLot& take_parking_lot();
 
   /// Says that each request opens so many descriptors beside its connection's, so that the default
   /// of `ServerOptions::max_connections` leaves room for them. In the policy's constructor.
@@ -63,11 +62,10 @@ class PolicyContext {
   // For the library's own parts.
   bool evicts_idle() const noexcept;
   std::size_t descriptors_each() const noexcept;
-  ParkingLot& parking_lot() noexcept;
-  bool parking_lot_taken() const noexcept;
+  // Null if it was not taken.
+  ParkingLot* parking_lot() const noexcept;
   int fileno() const noexcept;
   void dispatch();
-  std::size_t take_ready(std::span<Request> ready);
   void close_in_child() noexcept;
 
  private:

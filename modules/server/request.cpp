@@ -41,8 +41,7 @@ bool Request::ready() const noexcept { return connection_ != nullptr && connecti
 void Request::park() {
   Expects(connection_ != nullptr);
   if (try_park()) return;
-  ParkingLot& lot = connection_->core().policy->context().parking_lot();
-  lot.push(std::move(*this));
+  connection_->core().lot.push(std::move(*this));
 }
 
 bool Request::try_park() {

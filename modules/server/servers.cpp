@@ -34,14 +34,17 @@ AllServers& all() {
 
 void ServerCore::close_in_child(const Connection& own) noexcept {
   // Not Listener::close: the epoll instance is the parent's as well.
-  for (const auto& listener : listeners_) listener->socket().close();
+  for (const auto& listener : listeners_) {
+    listener->close_in_child(own.stream().socket().fileno());
+  }
   registry.for_each([&](Connection& connection) {
     if (&connection == &own) return;
-    connection.socket().close();
+    if (connection.datagram() == nullptr) connection.socket().close();
     connection.close_eviction();
   });
   closer_.close_in_child();
   ::close(poller.fileno());
+  if (own_lot_) ::close(own_lot_->fileno());
 }
 
 void Servers::add(ServerCore& core) {

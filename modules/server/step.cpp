@@ -41,7 +41,7 @@ Next Connection::step() noexcept {
       case Prepared::gone: return Next::close;
       case Prepared::handler: break;
     }
-    return conversation() ? converse() : handle_one();
+    return conversation() || received_ ? converse() : handle_one();
   } catch (...) {
     fail(std::current_exception());
     return Next::close;
@@ -59,6 +59,7 @@ Connection::Prepared Connection::prepare() noexcept {
 
 Connection::Prepared Connection::prepare_or_throw(bool may_finish) {
   phase_ = Phase::receive;
+  if (received_) return verify() ? Prepared::handler : Prepared::gone;
   if (expired_ != Outcome::none) return end_expired(may_finish);
   if (stream().pending() > 0) {
     ready_ = false;
@@ -202,7 +203,12 @@ Next Connection::converse() {
   phase_ = Phase::handle;
   handler_->handle();
   phase_ = Phase::receive;
-  end(finish() || detached() ? Outcome::served : Outcome::failed);
+  const bool finished = finish();
+  if (!detached()) stream().flush();  // what `wfile` was let collect
+  if (finished && received_ && !stream().collected().empty()) {
+    received_->reply(stream().collected());
+  }
+  end(finished || detached() ? Outcome::served : Outcome::failed);
   return Next::close;
 }
 

@@ -149,6 +149,39 @@ class Client {
   net::Socket socket;
 };
 
+// A client of datagrams, which fails instead of waiting for ever.
+class DatagramClient {
+ public:
+  // Its socket is of the server's family, and has a name of its own.
+  explicit DatagramClient(const net::Address& server);
+  explicit DatagramClient(const net::BaseServer& server)
+      : DatagramClient(server.server_address()) {}
+
+  void send(std::string_view text);
+  // Receives one datagram from the server.
+  std::string receive();
+  std::string ask(std::string_view text) {
+    send(text);
+    return receive();
+  }
+
+  net::Socket socket;
+  const net::Address server;
+};
+
+// A directory that goes with this object, and what is in it.
+class ScratchDirectory {
+ public:
+  ScratchDirectory();
+  ScratchDirectory(const ScratchDirectory&) = delete;
+  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
+  ~ScratchDirectory();
+  std::string path(const std::string& name) const { return directory_ + "/" + name; }
+
+ private:
+  std::string directory_;
+};
+
 // Counts errors instead of printing them.
 struct QuietHooks : net::ServerHooks {
   void handle_error(const net::RequestError& error) override {
@@ -186,6 +219,10 @@ struct EchoConversation : net::StreamRequestHandler {
   void handle() {
     for (auto text = rfile.read_some(); !text.empty(); text = rfile.read_some()) wfile.write(text);
   }
+};
+
+struct EchoDatagram : net::DatagramRequestHandler {
+  void handle() { reply(packet()); }
 };
 
 struct LineEcho : net::StreamRequestHandler {

@@ -1,7 +1,9 @@
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <system_error>
 
@@ -104,6 +106,30 @@ void Client::reset() {
   const sockaddr nowhere{.sa_family = AF_UNSPEC, .sa_data = {}};
   BOOST_TEST(::connect(socket.fileno(), &nowhere, sizeof nowhere) == 0);
 }
+
+DatagramClient::DatagramClient(const net::Address& asked)
+    : socket(asked.family(), net::SocketType::datagram), server(asked) {
+  socket.settimeout(10s);
+  switch (asked.family()) {
+    case net::Family::ipv4: socket.bind({"127.0.0.1", 0}); break;
+    case net::Family::ipv6: socket.bind({"::1", 0}); break;
+    default: socket.bind(net::Address::unix_unnamed()); break;  // the kernel picks a name
+  }
+}
+
+void DatagramClient::send(std::string_view text) { socket.sendto(net::bytes(text), server); }
+
+std::string DatagramClient::receive() {
+  std::string text(70000, '\0');
+  text.resize(socket.recv(std::as_writable_bytes(std::span(text))));
+  return text;
+}
+
+ScratchDirectory::ScratchDirectory() : directory_("/tmp/netserve-test-XXXXXX") {
+  BOOST_REQUIRE(::mkdtemp(directory_.data()) != nullptr);
+}
+
+ScratchDirectory::~ScratchDirectory() { std::filesystem::remove_all(directory_); }
 
 net::ServerOptions quick() {
   net::ServerOptions options;

@@ -1,0 +1,196 @@
+module;
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+module net.server;
+
+import net.socket;
+import net.handler;
+import :core;
+
+// How a server comes to its listeners: the binding of net.server:core.
+
+namespace net {
+namespace {
+
+SocketType type_of(ServerKind kind, bool link_header) noexcept {
+  switch (kind) {
+    case ServerKind::tcp:
+    case ServerKind::unix_stream: return SocketType::stream;
+    case ServerKind::packet: return link_header ? SocketType::raw : SocketType::datagram;
+    case ServerKind::udp:
+    case ServerKind::unix_datagram: break;
+  }
+  return SocketType::datagram;
+}
+
+bool fits(ServerKind kind, Family family) noexcept {
+  switch (kind) {
+    case ServerKind::tcp:
+    case ServerKind::udp: return family == Family::ipv4 || family == Family::ipv6;
+    case ServerKind::unix_stream:
+    case ServerKind::unix_datagram: return family == Family::unix_domain;
+    case ServerKind::packet: return family == Family::packet;
+  }
+  return false;
+}
+
+const char* name(ServerKind kind) noexcept {
+  switch (kind) {
+    case ServerKind::tcp: return "a TCP server";
+    case ServerKind::udp: return "a UDP server";
+    case ServerKind::unix_stream: return "a Unix stream server";
+    case ServerKind::unix_datagram: return "a Unix datagram server";
+    case ServerKind::packet: break;
+  }
+  return "a packet server";
+}
+
+bool is_unbound(const Address& address) {
+  const bool internet = address.family() == Family::ipv4 || address.family() == Family::ipv6;
+  return address.unnamed() || (internet && address.port() == 0);
+}
+
+[[noreturn]] void throw_misfit(ServerKind kind, const std::string& what) {
+  throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                          std::string(name(kind)) + " cannot serve " + what);
+}
+
+}  // namespace
+
+void ServerCore::bind() {
+  std::vector<std::unique_ptr<Listener>> bound;
+  for (const Address& address : addresses_) {
+    if (!fits(kind_, address.family())) throw_misfit(kind_, address.to_string());
+    bound.push_back(bind_one(address));
+  }
+  for (Socket& socket : adopted_) bound.push_back(adopt_one(std::move(socket)));
+  adopted_.clear();
+  listeners_ = std::move(bound);
+}
+
+std::unique_ptr<Listener> ServerCore::bind_one(const Address& address) {
+  const Family family = address.family();
+  const bool internet = family == Family::ipv4 || family == Family::ipv6;
+  Socket socket(family, type_of(kind_, options.link_header),
+                family == Family::packet ? address.protocol() : 0);
+  if (kind_ == ServerKind::tcp) {
+    if (options.reuse_address) socket.setsockopt(SocketOption::reuse_address, 1);
+    if (options.no_delay) socket.setsockopt(SocketOption::no_delay, 1);  // inherited by accept
+  }
+  if (internet && options.reuse_port) socket.setsockopt(SocketOption::reuse_port, 1);
+  if (family == Family::ipv6) {
+    socket.setsockopt(SocketOption::ipv6_only, options.dualstack ? 0 : 1);
+  }
+  SocketFile file;
+  if (const std::string path = address.path(); !path.empty()) {
+    file = SocketFile::bind(socket, path, options.unix_mode,
+                            [&] { hooks().server_bind(socket, address); });
+  } else {
+    hooks().server_bind(socket, address);
+  }
+  return make_listener(std::move(socket), std::move(file));
+}
+
+std::unique_ptr<Listener> ServerCore::adopt_one(Socket socket) {
+  const Address address = socket.getsockname();
+  const std::string what = "the adopted socket on " + address.to_string();
+  if (!fits(kind_, address.family())) throw_misfit(kind_, what);
+  if (socket.type() != type_of(kind_, options.link_header)) throw_misfit(kind_, what);
+  if (is_stream(kind_)) {
+    if (!socket.listening()) throw_misfit(kind_, what + ", which does not listen");
+    if (kind_ == ServerKind::tcp && options.no_delay) {
+      socket.setsockopt(SocketOption::no_delay, 1);
+    }
+  } else if (is_unbound(address)) {
+    throw_misfit(kind_, what + ", which is not bound");
+  }
+  auto listener = make_listener(std::move(socket), {});
+  listener->set_adopted();
+  return listener;
+}
+
+std::unique_ptr<Listener> ServerCore::make_listener(Socket socket, SocketFile file) {
+  if (is_stream(kind_)) {
+    return std::make_unique<StreamListener>(*this, std::move(socket), std::move(file));
+  }
+  return std::make_unique<DatagramListener>(*this, std::move(socket), std::move(file));
+}
+
+void ServerCore::activate() {
+  if (listeners_.empty()) {
+    throw std::system_error(std::make_error_code(std::errc::bad_file_descriptor),
+                            "server_activate before server_bind");
+  }
+  try {
+    for (const auto& listener : listeners_) {
+      // A datagram socket receives since it is bound, and an adopted one listens.
+      if (Socket* const socket = listener->to_activate()) {
+        hooks().server_activate(*socket, options.request_queue_size);
+      }
+      poller.add(listener->fileno(), *listener);
+    }
+  } catch (...) {
+    close_listeners();
+    throw;
+  }
+  active_ = true;
+}
+
+std::size_t ServerCore::listeners() const noexcept {
+  return listeners_.empty() ? addresses_.size() : listeners_.size();
+}
+
+Address ServerCore::address(std::size_t listener) const {
+  return listeners_.empty() ? addresses_.at(listener) : listeners_.at(listener)->address();
+}
+
+void ServerCore::close_listeners() noexcept {
+  for (const auto& listener : listeners_) listener->close();
+}
+
+bool ServerCore::all_dead() const noexcept {
+  return std::ranges::all_of(listeners_, [](const auto& listener) { return listener->dead(); });
+}
+
+// While the server serves, a policy that polls the lot by itself receives datagrams there. Not if
+// those beyond the limit are told so, which is for the serving thread to do.
+void ServerCore::receive_in_lot(bool in_lot) noexcept {
+  if (is_stream(kind_) || own_lot_ || options.overload == Overload::reject) return;
+  for (const auto& listener : listeners_) {
+    auto& datagrams = static_cast<DatagramListener&>(*listener);
+    if (!in_lot) {
+      datagrams.leave_lot();
+      continue;
+    }
+    if (datagrams.dead()) continue;
+    try {
+      datagrams.enter_lot();
+    } catch (const std::exception&) {
+      // Then the serving thread goes on receiving, and hands over.
+    }
+  }
+}
+
+std::uint64_t ServerCore::datagrams_lost() const noexcept {
+  if (is_stream(kind_)) return 0;
+  std::uint64_t lost = 0;
+  for (const auto& listener : listeners_) {
+    lost += static_cast<const DatagramListener&>(*listener).lost();
+  }
+  return lost;
+}
+
+}  // namespace net

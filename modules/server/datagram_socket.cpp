@@ -1,0 +1,217 @@
+module;
+
+#include <linux/if_packet.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+
+module net.server;
+
+import net.socket;
+import net.handler;
+import :datagram_socket;
+
+namespace net {
+namespace {
+
+// Room for the one control message that is asked for, of either family.
+struct Control {
+  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(in6_pktinfo))> bytes{};
+};
+
+constexpr int patience = 100;  // milliseconds, for the network to take what is being sent
+
+template <class T>
+std::span<const std::byte> as_bytes(const T& object) noexcept {
+  return std::as_bytes(std::span(&object, 1));
+}
+
+// The address in a control message, with the port of the socket.
+std::optional<Address> asked_in(const cmsghdr& header, std::uint16_t port) {
+  if (header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_PKTINFO) {
+    in_pktinfo info{};
+    std::memcpy(&info, CMSG_DATA(&header), sizeof info);
+    // The local address of the packet, which of a broadcast is the interface's.
+    sockaddr_in name{};
+    name.sin_family = AF_INET;
+    name.sin_port = htons(port);
+    name.sin_addr = info.ipi_spec_dst;
+    return Address::from_native(as_bytes(name));
+  }
+  if (header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_PKTINFO) {
+    in6_pktinfo info{};
+    std::memcpy(&info, CMSG_DATA(&header), sizeof info);
+    if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr)) return std::nullopt;  // no address to answer from
+    sockaddr_in6 name{};
+    name.sin6_family = AF_INET6;
+    name.sin6_port = htons(port);
+    name.sin6_addr = info.ipi6_addr;
+    if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr)) name.sin6_scope_id = info.ipi6_ifindex;
+    return Address::from_native(as_bytes(name));
+  }
+  return std::nullopt;
+}
+
+template <class Info>
+void put(msghdr& message, Control& control, int level, int type, const Info& info) noexcept {
+  message.msg_control = control.bytes.data();
+  message.msg_controllen = CMSG_SPACE(sizeof info);
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = level;
+  header->cmsg_type = type;
+  header->cmsg_len = CMSG_LEN(sizeof info);
+  std::memcpy(CMSG_DATA(header), &info, sizeof info);
+}
+
+void send_from(msghdr& message, Control& control, const Address& from) noexcept {
+  if (from.family() == Family::ipv4) {
+    sockaddr_in name{};
+    std::memcpy(&name, from.native().data(), sizeof name);
+    in_pktinfo info{};
+    info.ipi_spec_dst = name.sin_addr;
+    put(message, control, IPPROTO_IP, IP_PKTINFO, info);
+  } else {
+    sockaddr_in6 name{};
+    std::memcpy(&name, from.native().data(), sizeof name);
+    in6_pktinfo info{};
+    info.ipi6_addr = name.sin6_addr;
+    info.ipi6_ifindex = name.sin6_scope_id;
+    put(message, control, IPPROTO_IPV6, IPV6_PKTINFO, info);
+  }
+}
+
+bool is_internet(Family family) noexcept {
+  return family == Family::ipv4 || family == Family::ipv6;
+}
+
+}  // namespace
+
+DatagramSocket::DatagramSocket(Socket socket, std::size_t max_packet_size)
+    : socket_(std::move(socket)), address_(socket_.getsockname()), room_(max_packet_size) {
+  const int on = 1;
+  if (address_.family() == Family::ipv4 && address_.is_wildcard()) {
+    socket_.setsockopt(IPPROTO_IP, IP_PKTINFO, as_bytes(on));
+    tells_asked_ = true;
+  } else if (address_.family() == Family::ipv6 && address_.is_wildcard()) {
+    socket_.setsockopt(IPPROTO_IPV6, IPV6_RECVPKTINFO, as_bytes(on));
+    tells_asked_ = true;
+  } else if (address_.family() == Family::packet) {
+    // Else who answers every frame would answer its own.
+    socket_.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, as_bytes(on));
+  }
+}
+
+std::optional<DatagramSocket::Arrival> DatagramSocket::receive(int& error) {
+  sockaddr_storage name{};
+  Control control;
+  iovec into{room_.data(), room_.size()};
+  msghdr message{};
+  message.msg_name = &name;
+  message.msg_namelen = sizeof name;
+  message.msg_iov = &into;
+  message.msg_iovlen = 1;
+  if (tells_asked_) {
+    message.msg_control = control.bytes.data();
+    message.msg_controllen = control.bytes.size();
+  }
+  // MSG_TRUNC: the whole size is told, however much fits.
+  const auto size = ::recvmsg(fileno(), &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+  if (size < 0) {
+    error = errno;
+    return std::nullopt;
+  }
+  Arrival arrival;
+  arrival.whole_size = static_cast<std::size_t>(size);
+  arrival.packet = std::span(room_).first(std::min(arrival.whole_size, room_.size()));
+  arrival.asked = address_;
+  if (message.msg_namelen > 0) {
+    arrival.sender = Address::from_native(as_bytes(name).first(message.msg_namelen));
+  } else {
+    arrival.sender = Address::unix_unnamed();  // only they have none
+  }
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+       header = CMSG_NXTHDR(&message, header)) {
+    if (const auto asked = asked_in(*header, address_.port())) arrival.asked = *asked;
+  }
+  return arrival;
+}
+
+int DatagramSocket::send(std::span<const std::byte> bytes, const Address& to,
+                         const Address& from) noexcept {
+  Control control;
+  iovec out{const_cast<std::byte*>(bytes.data()), bytes.size()};
+  msghdr message{};
+  message.msg_name = const_cast<std::byte*>(to.native().data());
+  message.msg_namelen = static_cast<socklen_t>(to.native().size());
+  message.msg_iov = &out;
+  message.msg_iovlen = 1;
+  if (tells_asked_ && !from.is_wildcard()) send_from(message, control, from);
+  bool waited = false;
+  for (;;) {
+    if (::sendmsg(fileno(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return 0;
+    if (errno == EINTR) continue;
+    // A network takes what waits in our buffer soon. A Unix peer may never read: not waited for.
+    if (errno != EAGAIN || waited || !is_internet(address_.family())) return errno;
+    waited = true;
+    pollfd polled{fileno(), POLLOUT, 0};
+    ::poll(&polled, 1, patience);
+  }
+}
+
+std::uint64_t DatagramSocket::lost() const noexcept {
+  std::array<std::uint32_t, SK_MEMINFO_VARS> numbers{};
+  socklen_t size = sizeof numbers;
+  if (::getsockopt(fileno(), SOL_SOCKET, SO_MEMINFO, numbers.data(), &size) != 0) return 0;
+  return numbers[SK_MEMINFO_DROPS];
+}
+
+ReceivedDatagram::ReceivedDatagram(std::shared_ptr<DatagramSocket> socket, Counters& counters,
+                                   std::span<const std::byte> packet,
+                                   const DatagramSocket::Arrival& arrival)
+    : Datagram(packet, arrival.whole_size, arrival.asked),
+      socket_(std::move(socket)),
+      counters_(counters),
+      sender_(arrival.sender) {}
+
+bool ReceivedDatagram::reply(std::span<const std::byte> bytes) {
+  // Who has no name, or the port 0, cannot be told anything.
+  const bool reachable = is_internet(sender_.family()) ? sender_.port() != 0 : !sender_.unnamed();
+  const int error = reachable ? socket_->send(bytes, sender_, local_address()) : EDESTADDRREQ;
+  if (error == 0) {
+    counters_.replies.fetch_add(1, std::memory_order_relaxed);
+    return true;
+  }
+  counters_.replies_dropped.fetch_add(1, std::memory_order_relaxed);
+  switch (error) {
+    case EDESTADDRREQ:
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case ENOENT:
+    case ENOTCONN:
+    case EPIPE:
+    case EPROTOTYPE:  // another kind of socket has the name now
+    case EAGAIN:
+    case ENOBUFS:
+    case ENOMEM:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ENETDOWN:
+    case ENXIO: return false;
+    default: throw_system_error(error, "reply to " + sender_.to_string());
+  }
+}
+
+}  // namespace net

@@ -1,0 +1,73 @@
+/// \file
+/// `net.server:datagram_socket`, internal: what is received from a socket of datagrams, and sent
+/// back.
+module;
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+module net.server:datagram_socket;
+
+import net.socket;
+import net.handler;
+
+namespace net {
+
+// Receives, and sends from the address that was asked. Shared by the listener and the datagrams
+// that are being served, so that its descriptor is closed, and given to somebody else, only when
+// nobody answers by it any more. `receive` by one thread at a time, `send` from any.
+class DatagramSocket {
+ public:
+  struct Arrival {
+    std::span<const std::byte> packet;  // until the next receive
+    std::size_t whole_size = 0;
+    Address sender;
+    Address asked;
+  };
+
+  // Precondition: bound.
+  DatagramSocket(Socket socket, std::size_t max_packet_size);
+
+  // Takes a datagram without waiting; else the error is what recvmsg(2) said.
+  std::optional<Arrival> receive(int& error);
+  // Sends one, hardly waiting; returns what sendmsg(2) said, 0 if it is sent.
+  int send(std::span<const std::byte> bytes, const Address& to, const Address& from) noexcept;
+  // How many the kernel has dropped for want of room.
+  std::uint64_t lost() const noexcept;
+
+  int fileno() const noexcept { return socket_.fileno(); }
+  // The descriptor alone: the object is the parent's, who answers by it.
+  void close_in_child() noexcept { socket_.close(); }
+  const Address& address() const noexcept { return address_; }
+
+ private:
+  Socket socket_;
+  Address address_;
+  bool tells_asked_ = false;  // bound to a wildcard, so that each datagram says
+  std::vector<std::byte> room_;
+};
+
+// A datagram in the hand of its handler.
+class ReceivedDatagram final : public Datagram {
+ public:
+  struct Counters {
+    std::atomic<std::uint64_t> replies{0}, replies_dropped{0};
+  };
+
+  // The packet must outlive this.
+  ReceivedDatagram(std::shared_ptr<DatagramSocket> socket, Counters& counters,
+                   std::span<const std::byte> packet, const DatagramSocket::Arrival& arrival);
+  bool reply(std::span<const std::byte> bytes) override;
+
+ private:
+  std::shared_ptr<DatagramSocket> socket_;
+  Counters& counters_;
+  Address sender_;
+};
+
+}  // namespace net

@@ -1,0 +1,109 @@
+/// \file
+/// `net.server:server_parts`: what the constructors of servers are given, sorted.
+module;
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+export module net.server:server_parts;
+
+import net.socket;
+import net.handler;
+import :handler_binding;
+import :hooks;
+import :options;
+import :policy;
+
+namespace net {
+
+// Names what a server serves: which families of addresses, and which type of socket.
+enum class ServerKind : std::uint8_t { tcp, udp, unix_stream, unix_datagram, packet };
+
+constexpr bool is_stream(ServerKind kind) noexcept {
+  return kind == ServerKind::tcp || kind == ServerKind::unix_stream;
+}
+
+// What a server is made of, whatever its handler and policy. Its functions are no templates and not
+// inline: what the standard library's pointers take to compile is taken here, once.
+struct AnyServerParts {
+  AnyServerParts() noexcept;
+  AnyServerParts(const AnyServerParts&) = delete;
+  AnyServerParts& operator=(const AnyServerParts&) = delete;
+  ~AnyServerParts();
+
+  // The first two take their argument into possession.
+  void own(HandlerMaker* handler_maker) noexcept;
+  void own(AnyPolicy* any_policy);
+  void share(const std::shared_ptr<AnyPolicy>& any_policy) noexcept;
+  void adopt(Socket socket);
+  void adopt(std::vector<Socket> sockets);
+  bool has_maker() const noexcept;
+
+  ServerOptions options;
+  std::unique_ptr<HandlerMaker> maker;
+  std::shared_ptr<AnyPolicy> policy;
+  ServerHooks* hooks = nullptr;
+  std::vector<Socket> adopted;
+  ServerKind kind = ServerKind::tcp;
+};
+
+// Sorts what a server's constructor was given, by type, so that nobody counts commas.
+template <class H, class P>
+struct ServerParts : AnyServerParts {
+  P* given_policy = nullptr;
+
+  template <class... Args>
+  explicit ServerParts(ServerKind server_kind, Args&&... args) {
+    kind = server_kind;
+    (take(std::forward<Args>(args)), ...);
+    if (!has_maker()) {
+      if constexpr (LibraryConstructible<H>) {
+        own(new HandlerMaking<H, DefaultFactory<H>>(DefaultFactory<H>{}));
+      } else {
+        static_assert(sizeof...(Args) == 0 || (HandlerFactory<std::remove_cvref_t<Args>, H> || ...),
+                      "the handler is neither default-constructible (if it derives from "
+                      "net::BaseRequestHandler) nor constructible from net::RequestContext&: give "
+                      "the server a factory that returns one");
+      }
+    }
+    if (given_policy == nullptr) bind(new PolicyBinding<P>(typename P::Options{}));
+  }
+
+  template <class A>
+  void take(A&& argument) {
+    using Plain = std::remove_cvref_t<A>;
+    if constexpr (std::same_as<Plain, ServerOptions>) {
+      options = argument;
+    } else if constexpr (std::same_as<Plain, typename P::Options>) {
+      bind(new PolicyBinding<P>(std::forward<A>(argument)));
+    } else if constexpr (std::same_as<Plain, SharedPolicy<P>>) {
+      share(argument.any());
+      given_policy = &*argument;
+    } else if constexpr (DerivedFrom<Plain, ServerHooks>) {
+      static_assert(std::is_lvalue_reference_v<A>, "the hooks must outlive the server");
+      hooks = &argument;
+    } else if constexpr (std::same_as<Plain, Socket> || std::same_as<Plain, std::vector<Socket>>) {
+      adopt(std::forward<A>(argument));
+    } else if constexpr (HandlerFactory<Plain, H>) {
+      own(new HandlerMaking<H, Plain>(std::forward<A>(argument)));
+    } else {
+      static_assert(
+          HandlerFactory<Plain, H>,
+          "a server takes net::ServerOptions, its policy's Options or a "
+          "net::SharedPolicy of it, hooks derived from net::ServerHooks, sockets to adopt, "
+          "and a factory that returns the handler");
+    }
+  }
+
+  void bind(PolicyBinding<P>* binding) {
+    own(binding);
+    given_policy = &binding->policy();
+  }
+};
+
+}  // namespace net
