@@ -4,12 +4,19 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <memory>
 #include <span>
+#include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "endpoint_hooks.hpp"
 #include "signal_thread.hpp"
@@ -49,6 +56,10 @@ struct ConversationOfLines : net::StreamRequestHandler {
   }
 };
 
+struct EchoDatagram : net::DatagramRequestHandler {
+  void handle() { reply(packet()); }
+};
+
 // A connection is a descriptor, and the hard limit is what the system allows us anyway.
 void raise_descriptor_limit() {
   rlimit limit{};
@@ -72,44 +83,179 @@ net::ServerOptions server_options(const EchoOptions& options) {
   return result;
 }
 
+net::ServerOptions datagram_options(const EchoOptions& options) {
+  net::ServerOptions result = server_options(options);
+  result.max_packet_size = std::size_t{256} * 1024;  // more than a datagram can be
+  return result;
+}
+
+// One server for each kind of endpoint, all on one policy.
+class Servers {
+ public:
+  Servers(const EchoOptions& options) {
+    for (const Endpoint& endpoint : options.endpoints) {
+      if (endpoint.kind == Endpoint::Kind::descriptor) {
+        adopt(endpoint);
+      } else {
+        of(endpoint.kind).hooks.add(endpoint);
+      }
+    }
+  }
+
+  template <class Handler, class Policy>
+  void make(const EchoOptions& options, net::SharedPolicy<Policy>& policy) {
+    using Kind = Endpoint::Kind;
+    bind<net::TcpServer<Handler, Policy>>(Kind::tcp, server_options(options), policy);
+    bind<net::UdpServer<EchoDatagram, Policy>>(Kind::udp, datagram_options(options), policy);
+    bind<net::UnixStreamServer<Handler, Policy>>(Kind::unix_stream, server_options(options),
+                                                 policy);
+    bind<net::UnixDatagramServer<EchoDatagram, Policy>>(Kind::unix_datagram,
+                                                        datagram_options(options), policy);
+  }
+
+  std::vector<net::BaseServer*> all() {
+    std::vector<net::BaseServer*> servers;
+    for (Bound& bound : bound_) {
+      if (bound.server) servers.push_back(bound.server.get());
+    }
+    return servers;
+  }
+
+  void say_where(const std::string& description) {
+    for (const Bound& bound : bound_) {
+      for (std::size_t i = 0; bound.server && i < bound.server->listeners(); ++i) {
+        std::string where = bound.server->server_address(i).to_string();
+        // A Unix address says "unix:" itself.
+        if (const auto colon = where.find(':'); where.starts_with("unix:"))
+          where.erase(0, colon + 1);
+        std::printf("echo on %s%s (%s)\n", Endpoint::scheme(bound.kind), where.c_str(),
+                    description.c_str());
+      }
+    }
+    std::fflush(stdout);
+  }
+
+ private:
+  struct Bound {
+    Endpoint::Kind kind;
+    EndpointHooks hooks;  // outlive the server
+    std::unique_ptr<net::BaseServer> server;
+  };
+
+  Bound& of(Endpoint::Kind kind) {
+    for (Bound& bound : bound_) {
+      if (bound.kind == kind) return bound;
+    }
+    throw std::logic_error("no server is of that kind");
+  }
+
+  void adopt(const Endpoint& endpoint) {
+    naming(endpoint, [&] {
+      net::Socket socket = net::Socket::adopt(endpoint.descriptor);
+      const net::Family family = socket.family();
+      const bool stream = socket.type() == net::SocketType::stream;
+      using Kind = Endpoint::Kind;
+      if (family == net::Family::unix_domain) {
+        of(stream ? Kind::unix_stream : Kind::unix_datagram).hooks.adopt(std::move(socket));
+      } else {
+        of(stream ? Kind::tcp : Kind::udp).hooks.adopt(std::move(socket));
+      }
+    });
+  }
+
+  template <class Server, class Policy>
+  void bind(Endpoint::Kind kind, const net::ServerOptions& options,
+            net::SharedPolicy<Policy>& policy) {
+    Bound& bound = of(kind);
+    if (bound.hooks.empty()) return;
+    const auto addresses = bound.hooks.addresses();
+    bound.server =
+        std::make_unique<Server>(std::span<const net::Address>(addresses),
+                                 bound.hooks.take_adopted(), options, policy, bound.hooks);
+  }
+
+  std::array<Bound, 4> bound_{{{Endpoint::Kind::tcp, {}, nullptr},
+                               {Endpoint::Kind::udp, {}, nullptr},
+                               {Endpoint::Kind::unix_stream, {}, nullptr},
+                               {Endpoint::Kind::unix_datagram, {}, nullptr}}};
+};
+
+void add(net::DrainReport& sum, const net::DrainReport& report) {
+  sum.drained += report.drained;
+  sum.closed_idle += report.closed_idle;
+  sum.cut += report.cut;
+  sum.dropped += report.dropped;
+  sum.stuck += report.stuck;
+}
+
+// Closes all at once: each drains by the thread that closes it. Without a thread for one, it is
+// closed after the others.
+net::DrainReport close_all(const std::vector<net::BaseServer*>& servers, net::Deadline deadline) {
+  std::vector<net::DrainReport> reports(servers.size());
+  const auto close = [&](std::size_t i) { reports[i] = servers[i]->server_close(deadline); };
+  {
+    std::vector<std::jthread> closing;
+    std::vector<std::size_t> here{0};
+    for (std::size_t i = 1; i < servers.size(); ++i) {
+      try {
+        closing.emplace_back(close, i);
+      } catch (const std::system_error&) {
+        here.push_back(i);
+      }
+    }
+    for (const std::size_t i : here) close(i);
+  }
+  net::DrainReport sum;
+  for (const net::DrainReport& report : reports) add(sum, report);
+  return sum;
+}
+
 template <class Handler, class Policy>
 int serve(const EchoOptions& options, typename Policy::Options policy_options) {
-  EndpointHooks hooks(options.endpoints);
-  const auto addresses = hooks.addresses();
+  Servers made(options);
   SignalThread::block();
-  net::TcpServer<Handler, Policy> server(std::span<const net::Address>(addresses),
-                                         server_options(options), policy_options, hooks);
-  SignalThread signals(server, options.stats);
+  net::SharedPolicy<Policy> policy(policy_options);
+  made.make<Handler>(options, policy);
+  const std::vector<net::BaseServer*> servers = made.all();
+  SignalThread signals(servers, options.stats);
   std::string description = options.policy;
-  if constexpr (requires { server.policy().workers(); }) {
-    description += ", " + std::to_string(server.policy().workers()) + " workers";
+  if constexpr (requires { policy->workers(); }) {
+    description += ", " + std::to_string(policy->workers()) + " workers";
   }
-  // In a thread of its own: a handler that is stuck there, under Inline, must not keep us from
+  // In threads of their own: a handler that is stuck there, under Inline, must not keep us from
   // closing in time.
-  std::exception_ptr error;
-  std::thread serving([&] {
-    try {
-      server.serve_forever();
-    } catch (...) {
-      error = std::current_exception();
-    }
-    signals.stop();
-  });
-  for (std::size_t i = 0; i < server.listeners(); ++i) {
-    std::printf("echo on tcp://%s (%s)\n", server.server_address(i).to_string().c_str(),
-                description.c_str());
+  std::vector<std::exception_ptr> errors(servers.size());
+  std::vector<std::thread> serving;
+  const auto serve_in_thread = [&](std::size_t i) {
+    serving.emplace_back([&, i] {
+      try {
+        servers[i]->serve_forever();
+      } catch (...) {
+        errors[i] = std::current_exception();
+      }
+      signals.stop();
+    });
+  };
+  try {
+    for (std::size_t i = 0; i < servers.size(); ++i) serve_in_thread(i);
+  } catch (const std::system_error&) {
+    for (net::BaseServer* server : servers) server->shutdown();
+    for (std::thread& thread : serving) thread.join();
+    throw;
   }
-  std::fflush(stdout);
+  made.say_where(description);
   const bool asked = signals.wait_for_stop();
-  const net::DrainReport report = server.server_close();
-  if (options.stats) spdlog::info("{}", describe(server.stats()));
+  const net::DrainReport report = close_all(servers, options.drain);
+  if (options.stats) spdlog::info("{}", describe(sum_of_stats(servers)));
   spdlog::info("drained {}, closed idle {}, cut {}, dropped {}, stuck {}", report.drained,
                report.closed_idle, report.cut, report.dropped, report.stuck);
-  // The server's destructor would wait for a handler that is stuck.
+  // The servers' destructors would wait for a handler that is stuck.
   if (report.stuck > 0) ::_exit(3);
-  serving.join();
-  // A signal may close the server before it began to serve.
-  if (error && !asked) std::rethrow_exception(error);
+  for (std::thread& thread : serving) thread.join();
+  for (const std::exception_ptr& error : errors) {
+    // A signal may close the server before it began to serve.
+    if (error && !asked) std::rethrow_exception(error);
+  }
   return EXIT_SUCCESS;
 }
 

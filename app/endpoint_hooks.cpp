@@ -1,29 +1,26 @@
 #include "endpoint_hooks.hpp"
 
-#include <stdexcept>
-#include <system_error>
+#include <string_view>
 
 namespace {
 
-template <class F>
-void naming(const Endpoint& endpoint, F function) {
-  try {
-    function();
-  } catch (const std::system_error& error) {
-    throw std::runtime_error("cannot listen on " + endpoint.text + ": " + error.code().message());
-  }
+net::Address unix_address(std::string_view path) {
+  return path.starts_with('@') ? net::Address::unix_abstract(path.substr(1))
+                               : net::Address::unix_path(path);
 }
 
 }  // namespace
 
-EndpointHooks::EndpointHooks(std::span<const Endpoint> endpoints) {
-  for (const Endpoint& endpoint : endpoints) {
-    naming(endpoint, [&] {
-      for (const auto& address : net::resolve(endpoint.host, endpoint.port, {.passive = true})) {
-        expected_.push_back({address, &endpoint, {}});
-      }
-    });
-  }
+void EndpointHooks::add(const Endpoint& endpoint) {
+  naming(endpoint, [&] {
+    if (!endpoint.path.empty()) {
+      expected_.push_back({unix_address(endpoint.path), &endpoint, {}});
+      return;
+    }
+    for (const auto& address : net::resolve(endpoint.host, endpoint.port, {.passive = true})) {
+      expected_.push_back({address, &endpoint, {}});
+    }
+  });
 }
 
 std::vector<net::Address> EndpointHooks::addresses() const {

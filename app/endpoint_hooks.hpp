@@ -3,20 +3,27 @@
 
 #include <cstddef>
 #include <optional>
-#include <span>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "endpoint.hpp"
 
 import net.server;
 
-// Resolves the endpoints, binds each address, and says which endpoint could not be bound.
+// The endpoints of one server: resolves them, binds each address, and says which endpoint could not
+// be bound.
 class EndpointHooks final : public net::ServerHooks {
  public:
   // The endpoints outlive this. Throws std::runtime_error, with a sentence for the user.
-  explicit EndpointHooks(std::span<const Endpoint> endpoints);
+  void add(const Endpoint& endpoint);
+  void adopt(net::Socket socket) { adopted_.push_back(std::move(socket)); }
 
+  bool empty() const noexcept { return expected_.empty() && adopted_.empty(); }
   std::vector<net::Address> addresses() const;
+  std::vector<net::Socket> take_adopted() { return std::exchange(adopted_, {}); }
 
   void server_bind(net::Socket& listener, const net::Address& address) override;
   void server_activate(net::Socket& listener, int request_queue_size) override;
@@ -32,6 +39,17 @@ class EndpointHooks final : public net::ServerHooks {
   net::Address common_port(const net::Address& address, const Endpoint& endpoint) const;
 
   std::vector<Expected> expected_;
+  std::vector<net::Socket> adopted_;
   std::size_t bound_ = 0;
   std::size_t activated_ = 0;
 };
+
+// Calls a function, and says in its std::system_error which endpoint it was for.
+template <class F>
+void naming(const Endpoint& endpoint, F function) {
+  try {
+    function();
+  } catch (const std::system_error& error) {
+    throw std::runtime_error("cannot listen on " + endpoint.text + ": " + error.code().message());
+  }
+}

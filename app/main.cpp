@@ -63,9 +63,13 @@ void add_choice(CLI::App& app, const std::string& name, std::string& choice,
 }
 
 void add_echo_options(CLI::App& echo, std::vector<std::string>& listen, EchoOptions& options) {
-  echo.add_option("--listen", listen,
-                  "Where to listen: tcp://HOST:PORT, HOST a name, an IPv4 address or [an IPv6 "
-                  "address], PORT 0 for one that the system picks; may be repeated")
+  echo.add_option(
+          "--listen", listen,
+          "Where to listen: tcp://HOST:PORT or udp://HOST:PORT, HOST a name, an IPv4 "
+          "address or [an IPv6 address], PORT 0 for one that the system picks; unix:PATH or "
+          "unixgram:PATH, or @NAME in place of a path; fd://N, a socket that is bound "
+          "already; may be repeated. Sockets of LISTEN_FDS, sd_listen_fds(3), are served "
+          "as well, and alone without this option")
       ->take_all()
       ->type_name("ENDPOINT")
       ->capture_default_str();
@@ -107,7 +111,10 @@ int parse_and_run(int argc, char** argv) {
   add_echo_options(*echo, listen, options);
   try {
     app.parse(argc, argv);
-    for (const std::string& text : listen) options.endpoints.push_back(Endpoint::parse(text));
+    options.endpoints = inherited_endpoints();
+    if (options.endpoints.empty() || echo->count("--listen") > 0) {
+      for (const std::string& text : listen) options.endpoints.push_back(Endpoint::parse(text));
+    }
   } catch (const CLI::CallForHelp&) {
     std::cout << app.help("", CLI::AppFormatMode::All);
     return EXIT_SUCCESS;

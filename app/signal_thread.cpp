@@ -34,8 +34,8 @@ void SignalThread::block() {
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
-SignalThread::SignalThread(net::BaseServer& server, Interval interval)
-    : server_(server),
+SignalThread::SignalThread(std::vector<net::BaseServer*> servers, Interval interval)
+    : servers_(std::move(servers)),
       interval_(interval),
       thread_([this](const std::stop_token& stopped) { run(stopped); }) {}
 
@@ -54,10 +54,10 @@ void SignalThread::run(const std::stop_token& stopped) {
     if (stopped.stop_requested()) return;
     if (signal == SIGTERM || signal == SIGINT) {
       if (asked_.exchange(true)) {
-        server_.kill_children();
+        for (net::BaseServer* server : servers_) server->kill_children();
         ::_exit(128 + signal);
       }
-      server_.shutdown();
+      for (net::BaseServer* server : servers_) server->shutdown();
       stop();
       continue;
     }
@@ -69,10 +69,16 @@ void SignalThread::run(const std::stop_token& stopped) {
 
 void SignalThread::print_stats() noexcept {
   try {
-    spdlog::info("{}", describe(server_.stats()));
+    spdlog::info("{}", describe(sum_of_stats(servers_)));
   } catch (const std::exception&) {
     // Without memory there is no line this time.
   }
+}
+
+net::Stats sum_of_stats(const std::vector<net::BaseServer*>& servers) {
+  net::Stats sum;
+  for (const net::BaseServer* server : servers) sum += server->stats();
+  return sum;
 }
 
 std::string describe(const net::Stats& stats) {
@@ -96,6 +102,9 @@ std::string describe(const net::Stats& stats) {
       {"refused", stats.refused},
       {"drained", stats.drained},
       {"requests", stats.requests},
+      {"replies", stats.replies},
+      {"replies_dropped", stats.replies_dropped},
+      {"datagrams_lost", stats.datagrams_lost},
       {"handler_errors", stats.handler_errors},
       {"hook_errors", stats.hook_errors},
       {"peer_gone", stats.peer_gone},

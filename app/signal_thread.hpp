@@ -8,11 +8,13 @@
 #include <semaphore>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 import net.server;
 
 // Waits for signals in a thread of its own, so that what they ask for may take locks: SIGTERM and
-// SIGINT shut the server down, a second one of them ends the program at once, children included;
+// SIGINT shut the servers down, a second one of them ends the program at once, children included;
 // SIGUSR1 prints what the server counted, as the passing of each interval does.
 class SignalThread {
  public:
@@ -21,8 +23,8 @@ class SignalThread {
   // Keeps the signals for such a thread: to be called before there is any other.
   static void block();
 
-  // The server outlives this.
-  SignalThread(net::BaseServer& server, Interval interval);
+  // The servers outlive this.
+  SignalThread(std::vector<net::BaseServer*> servers, Interval interval);
   SignalThread(const SignalThread&) = delete;
   SignalThread& operator=(const SignalThread&) = delete;
   ~SignalThread();
@@ -38,12 +40,15 @@ class SignalThread {
   void run(const std::stop_token& stopped);
   void print_stats() noexcept;
 
-  net::BaseServer& server_;
+  const std::vector<net::BaseServer*> servers_;
   const Interval interval_;
   std::counting_semaphore<> stop_{0};
   std::atomic<bool> asked_{false};
   std::jthread thread_;
 };
+
+// What all of them have counted.
+net::Stats sum_of_stats(const std::vector<net::BaseServer*>& servers);
 
 // What was counted, as one line: a word `name=number` for each of the members of net::Stats.
 std::string describe(const net::Stats& stats);

@@ -51,10 +51,27 @@ std::vector<Refused> mistakes() {
       {{"echo", "--policy", "fork", "--workers", "2"}},
       {{"echo", "--policy", "inline", "--workers", "2"}},
   };
-  for (const std::string endpoint :
-       {"", "127.0.0.1:80", "udp://127.0.0.1:80", "tcp://127.0.0.1", "tcp://127.0.0.1:",
-        "tcp://:80", "tcp://127.0.0.1:65536", "tcp://127.0.0.1:-1", "tcp://127.0.0.1:8x",
-        "tcp://127.0.0.1: 80", "tcp://::1:80", "tcp://[::1]", "tcp://[]:80"}) {
+  for (const std::string endpoint : {"",
+                                     "127.0.0.1:80",
+                                     "sctp://127.0.0.1:80",
+                                     "tcp://127.0.0.1",
+                                     "tcp://127.0.0.1:",
+                                     "tcp://:80",
+                                     "tcp://127.0.0.1:65536",
+                                     "tcp://127.0.0.1:-1",
+                                     "tcp://127.0.0.1:8x",
+                                     "tcp://127.0.0.1: 80",
+                                     "tcp://::1:80",
+                                     "tcp://[::1]",
+                                     "tcp://[]:80",
+                                     "udp://127.0.0.1",
+                                     "udp://:80",
+                                     "unix:",
+                                     "unix:@",
+                                     "unixgram:",
+                                     "fd://",
+                                     "fd://x",
+                                     "fd://-1"}) {
     all.push_back({{"echo", "--listen", endpoint}});
   }
   for (const std::string number : {"0", "-1", "4097", "x", "1.5", ""}) {
