@@ -127,8 +127,9 @@ std::optional<DatagramSocket::Arrival> DatagramSocket::receive(int& error) {
     message.msg_control = control.bytes.data();
     message.msg_controllen = control.bytes.size();
   }
-  // MSG_TRUNC: the whole size is told, however much fits.
-  const auto size = ::recvmsg(fileno(), &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+  // MSG_TRUNC: the whole size is told, however much fits. Not MSG_CMSG_CLOEXEC, which packet
+  // sockets refuse: descriptors have no room here.
+  const auto size = ::recvmsg(fileno(), &message, MSG_DONTWAIT | MSG_TRUNC);
   if (size < 0) {
     error = errno;
     return std::nullopt;
