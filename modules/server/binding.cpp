@@ -84,8 +84,8 @@ void ServerCore::bind() {
 std::unique_ptr<Listener> ServerCore::bind_one(const Address& address) {
   const Family family = address.family();
   const bool internet = family == Family::ipv4 || family == Family::ipv6;
-  Socket socket(family, type_of(kind_, options.link_header),
-                family == Family::packet ? address.protocol() : 0);
+  // Without a protocol: a packet socket that has one hears all interfaces until it is bound.
+  Socket socket(family, type_of(kind_, options.link_header));
   if (kind_ == ServerKind::tcp) {
     if (options.reuse_address) socket.setsockopt(SocketOption::reuse_address, 1);
     if (options.no_delay) socket.setsockopt(SocketOption::no_delay, 1);  // inherited by accept
