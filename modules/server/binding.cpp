@@ -63,6 +63,17 @@ bool is_unbound(const Address& address) {
   return address.unnamed() || (internet && address.port() == 0);
 }
 
+// Without a protocol: a packet socket that has one hears all interfaces until it is bound.
+Socket open_for(const Address& address, SocketType type) {
+  try {
+    return Socket(address.family(), type);
+  } catch (const std::system_error& error) {
+    const bool forbidden = error.code() == std::errc::operation_not_permitted;
+    throw_system_error(error.code().value(), "socket for " + address.to_string() +
+                                                 (forbidden ? ", which needs CAP_NET_RAW" : ""));
+  }
+}
+
 [[noreturn]] void throw_misfit(ServerKind kind, const std::string& what) {
   throw std::system_error(std::make_error_code(std::errc::invalid_argument),
                           std::string(name(kind)) + " cannot serve " + what);
@@ -84,8 +95,7 @@ void ServerCore::bind() {
 std::unique_ptr<Listener> ServerCore::bind_one(const Address& address) {
   const Family family = address.family();
   const bool internet = family == Family::ipv4 || family == Family::ipv6;
-  // Without a protocol: a packet socket that has one hears all interfaces until it is bound.
-  Socket socket(family, type_of(kind_, options.link_header));
+  Socket socket = open_for(address, type_of(kind_, options.link_header));
   if (kind_ == ServerKind::tcp) {
     if (options.reuse_address) socket.setsockopt(SocketOption::reuse_address, 1);
     if (options.no_delay) socket.setsockopt(SocketOption::no_delay, 1);  // inherited by accept
