@@ -1,53 +1,21 @@
-// Each example, started as a user starts it, against a client, and stopped with SIGTERM.
+// Each example over TCP, started as a user starts it, against a client, and stopped with SIGTERM.
 
 #include <array>
 #include <boost/test/unit_test.hpp>
-#include <csignal>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "support/client.hpp"
-#include "support/process.hpp"
+#include "support/example.hpp"
 
 namespace {
 
 using boost::unit_test::timeout;
+using support::address_in;
+using support::ask;
 using support::Client;
-using support::Process;
-
-// The port that a line "listening on 127.0.0.1:PORT" tells.
-std::uint16_t port_of(const std::string& line) {
-  BOOST_TEST(line.starts_with("listening on "), line);
-  return static_cast<std::uint16_t>(std::stoi(line.substr(line.rfind(':') + 1)));
-}
-
-// An example that runs; at its end, it must end well.
-class Example {
- public:
-  explicit Example(const std::string& name, const std::string& port = "0")
-      : process_({EXAMPLES "/" + name, port}), port_(port_of(process_.read_line())) {}
-  Example(const Example&) = delete;
-  Example& operator=(const Example&) = delete;
-  ~Example() {
-    process_.signal(SIGTERM);
-    BOOST_TEST(process_.wait() == 0);
-    BOOST_TEST(process_.rest_of_stderr().empty());
-  }
-
-  std::uint16_t port() const noexcept { return port_; }
-  Client client(const std::string& from = "127.0.0.1") const { return {"127.0.0.1", port_, from}; }
-  std::string read_line() { return process_.read_line(); }
-
- private:
-  Process process_;
-  std::uint16_t port_;
-};
-
-std::string ask(const Client& client, const std::string& text) {
-  client.send(text);
-  return client.receive_line();
-}
+using support::Example;
+using support::port_of;
 
 }  // namespace
 
@@ -125,7 +93,31 @@ BOOST_AUTO_TEST_CASE(conversation_speaks_first, *timeout(20)) {
 
 BOOST_AUTO_TEST_CASE(shared_pool_serves_on_both_ports, *timeout(20)) {
   Example who("shared_pool");
-  const Client echo("127.0.0.1", port_of(who.read_line()));
+  const Client echo("127.0.0.1", port_of(address_in(who.read_line())));
   BOOST_TEST(ask(echo, "hello\n") == "hello\n");
   BOOST_TEST(who.client().receive_line().starts_with("you are 127.0.0.1:"));
+}
+
+BOOST_AUTO_TEST_CASE(thread_per_request_looks_names_up, *timeout(20)) {
+  const Example example("thread_per_request");
+  const Client client = example.client();
+  BOOST_TEST(ask(client, "127.0.0.1\n") == "127.0.0.1 \n");
+  BOOST_TEST(ask(example.client(), "::1\n") == "::1 \n");
+  BOOST_TEST(ask(client, "no name\n").find("no name") != std::string::npos);
+  BOOST_TEST(ask(client, "127.0.0.2\n") == "127.0.0.2 \n");
+}
+
+BOOST_AUTO_TEST_CASE(socket_activation_serves_what_it_is_handed, *timeout(20)) {
+  const Example alone("socket_activation");
+  BOOST_TEST(ask(alone.client(), "hello\n") == "hello\n");
+  const std::string manager = R"(
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(listener.getsockname())  # before anybody accepts
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[1], sys.argv[1:]))";
+  const Example example({"python3", "-c", manager, EXAMPLES "/socket_activation"});
+  BOOST_TEST(ask(example.client(), "hello\n") == "hello\n");
 }

@@ -1,0 +1,47 @@
+// Collects what programs of this host log, a datagram each, and numbers it. Nobody is answered, so
+// a client needs no name: logger --socket FILE --prio-prefix, or socat - UNIX-SENDTO:FILE.
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "serve.hpp"
+
+namespace {
+
+class Log {
+ public:
+  void write(std::string_view text) {
+    std::printf("%d %s\n", ++count_, std::string(text).c_str());
+    std::fflush(stdout);
+  }
+
+ private:
+  int count_ = 0;
+};
+
+class Entry : public net::DatagramRequestHandler {
+ public:
+  explicit Entry(Log& log) : log_(log) {}
+
+  void handle() {
+    log_.write(rfile.read_some());
+    if (datagram().truncated()) log_.write("(the rest of it is lost)");
+  }
+
+ private:
+  Log& log_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Log log;
+  net::ServerOptions options;
+  options.max_packet_size = 1000;
+  options.unix_mode = 0666;  // everybody may log
+  // Inline: one after the other, in the order in which they came; so the log needs no lock.
+  net::UnixDatagramServer<Entry, net::Inline> server{unix_address(argc, argv), options,
+                                                     [&log] { return Entry(log); }};
+  serve(server);
+}
