@@ -209,7 +209,6 @@ class ServerCore {
   std::vector<Address> addresses_;
   std::vector<Socket> adopted_;
   std::vector<std::unique_ptr<Listener>> listeners_;
-  bool active_ = false;
   Closer closer_;
   CallingWatch wake_watch_;
   CallingWatch policy_watch_;
@@ -223,8 +222,9 @@ class ServerCore {
   bool places_wanted_ = false;
   bool cutting_ = false;
   bool closing_ = false;  // in `drain`
-  Deadline drain_deadline_ = Deadline::never();
   bool policy_drained_ = false;
+  bool active_ = false;
+  Deadline drain_deadline_ = Deadline::never();
   std::atomic<bool> room_made_{false};  // a connection ended since
   std::atomic<bool> paused_{false};     // some listener waits for room
   std::exception_ptr last_listener_error_;
