@@ -175,6 +175,25 @@ BOOST_AUTO_TEST_CASE(frames_pass_between_packet_sockets,
   BOOST_TEST((std::ranges::equal(from.hardware_address(), nobody)));
 }
 
+BOOST_AUTO_TEST_CASE(a_frame_is_received_as_a_message,
+                     *timeout(10) * precondition(may_open_packet_sockets)) {
+  leave_the_network();
+  Socket receiver(Family::packet, SocketType::datagram, experimental);
+  receiver.settimeout(5s);
+  receiver.bind(Address::packet("lo", experimental));
+  Socket sender(Family::packet, SocketType::datagram, 0);
+  const std::array<std::byte, 6> nobody{};
+  std::array<std::byte, 4> into{};
+  net::Ancillary ancillary(100);
+  for (net::Ancillary* const beside : {static_cast<net::Ancillary*>(nullptr), &ancillary}) {
+    sender.sendto(net::bytes("a frame"), Address::packet("lo", experimental, nobody));
+    const auto received = net::recvmsg(receiver, std::array<std::span<std::byte>, 1>{into}, beside);
+    BOOST_TEST(received.truncated);
+    BOOST_TEST(received.whole_size == 7U);
+    BOOST_TEST(received.address.interface_name() == "lo");
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_raw_packet_socket_has_the_header_too,
                      *timeout(10) * precondition(may_open_packet_sockets)) {
   leave_the_network();

@@ -21,6 +21,19 @@ import :native;
 import :waiting;
 
 namespace net {
+namespace {
+
+// They refuse MSG_CMSG_CLOEXEC, and bring no descriptors. Keeps errno.
+bool is_packet_socket(int descriptor) noexcept {
+  const int error = errno;
+  int family = 0;
+  socklen_t size = sizeof family;
+  ::getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &family, &size);
+  errno = error;
+  return family == AF_PACKET;
+}
+
+}  // namespace
 
 // A msghdr, and what it points to. It lives on the stack, since nobody should have to allocate to
 // send a message; what is not used of it is not even written.
@@ -73,8 +86,11 @@ class MessageHeader {
       ancillary->make_room();
       set_control(*ancillary);
     }
-    const auto count =
-        ::recvmsg(operation.fileno(), &header_, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | flags);
+    flags |= MSG_DONTWAIT;
+    auto count = ::recvmsg(operation.fileno(), &header_, flags | MSG_CMSG_CLOEXEC);
+    if (count < 0 && errno == EINVAL && is_packet_socket(operation.fileno())) {
+      count = ::recvmsg(operation.fileno(), &header_, flags);
+    }
     if (count < 0) {
       if (ancillary != nullptr) ancillary->keep(0);
       return std::nullopt;
