@@ -1,14 +1,9 @@
 // The load generator of the benchmarks: one thread and one epoll, so that it takes as little as
 // possible of the machine that the server is measured on.
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,7 +13,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -28,58 +22,27 @@
 #include <vector>
 
 #include "histogram.hpp"
+#include "load_connection.hpp"
+#include "load_datagrams.hpp"
 #include "load_options.hpp"
+#include "load_streams.hpp"
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-using Time = Clock::time_point;
-
-constexpr std::chrono::seconds patience{20};  // with a server that does not answer
 
 Clock::duration in_seconds(double seconds) {
   return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
-// What each request says. It differs from one connection and from one request to the next, so an
-// answer that went astray or came late is found out; and it lies ready, so that it costs nothing.
-class Pattern {
- public:
-  explicit Pattern(std::size_t size) : bytes_(size + variants) {
-    std::uint64_t state = 1;
-    for (char& byte : bytes_) {
-      state = state * 6364136223846793005u + 1442695040888963407u;
-      byte = static_cast<char>(state >> 56);
-    }
-  }
-  const char* message(std::uint64_t connection, std::uint64_t request) const {
-    return bytes_.data() + (connection * 7919 + request * 104729) % variants;
-  }
-
- private:
-  static constexpr std::size_t variants = 65521;  // a prime
-  std::vector<char> bytes_;
-};
-
-struct Connection {
-  std::size_t number = 0;
-  int descriptor = -1;
-  bool busy = false;
-  std::uint64_t request = 0;
-  const char* message = nullptr;
-  std::size_t sent = 0;
-  std::size_t received = 0;
-  Time since;  // when the request was made, or was due
-};
-
+// Transport: Streams or Datagrams.
+template <class Transport>
 class Load {
  public:
   explicit Load(const LoadOptions& options)
       : options_(options),
         pattern_(options.size),
-        buffer_(options.size + 1),
         connections_(options.connections + options.idle),
-        epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+        epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+        transport_(options_, pattern_, epoll_) {
     for (std::size_t i = 0; i < connections_.size(); ++i) connections_[i].number = i;
   }
 
@@ -94,6 +57,7 @@ class Load {
     if (options_.warm_up > 0) ask(active, options_.warm_up);
     mark("begin");
     latencies_ = Histogram();
+    if constexpr (Transport::may_lose) transport_.resent();
     const double cpu = own_cpu();
     const Time begin = Clock::now();
     ask(active, options_.seconds);
@@ -105,11 +69,6 @@ class Load {
   }
 
  private:
-  [[noreturn]] static void fail(const Connection& connection, const std::string& what) {
-    throw std::runtime_error("connection " + std::to_string(connection.number) + ", request " +
-                             std::to_string(connection.request) + ": " + what);
-  }
-
   static double own_cpu() {
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
@@ -179,54 +138,16 @@ class Load {
     connection.sent = connection.received = 0;
     connection.since = since;
     ++busy_;
-    if (connection.descriptor < 0) connect(connection);
-    push(connection);
-  }
-
-  // From many addresses: one alone runs out of ports when each request takes one and leaves it in
-  // TIME_WAIT for a minute.
-  void connect(Connection& connection) {
-    constexpr std::uint32_t first_source = 0x7f000002, sources = 250, yes = 1;
-    const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (descriptor < 0) fail(connection, std::string("socket: ") + std::strerror(errno));
-    connection.descriptor = descriptor;
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(first_source + source_++ % sources);
-    ::setsockopt(descriptor, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
-    ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    if (::bind(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-      fail(connection, std::string("bind: ") + std::strerror(errno));
-    }
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(options_.port);
-    if (::connect(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 &&
-        errno != EINPROGRESS) {
-      fail(connection, std::string("connect: ") + std::strerror(errno));
-    }
-    epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-    event.data.ptr = &connection;
-    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event) != 0) {
-      fail(connection, std::string("epoll_ctl: ") + std::strerror(errno));
-    }
-  }
-
-  // Sends what fits; what does not, and all of it while the connection is still being made, goes
-  // with the next event.
-  void push(Connection& connection) {
-    while (connection.sent < options_.size) {
-      const auto count = ::send(connection.descriptor, connection.message + connection.sent,
-                                options_.size - connection.sent, MSG_NOSIGNAL);
-      if (count < 0 && errno == EAGAIN) return;
-      if (count < 0) fail(connection, std::string("lost: ") + std::strerror(errno));
-      connection.sent += static_cast<std::size_t>(count);
-    }
+    transport_.ask(connection);
   }
 
   template <class OnAnswer>
   void turn(std::optional<Time> until, OnAnswer on_answer) {
     std::array<epoll_event, 64> events;
+    if constexpr (Transport::may_lose) {
+      const Time look = transport_.repeat(connections_);
+      until = until ? std::min(*until, look) : look;
+    }
     const auto wait = until ? std::max(*until - Clock::now(), Clock::duration::zero()) : patience;
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(wait);
     const timespec time{seconds.count(), std::chrono::nanoseconds(wait - seconds).count()};
@@ -238,31 +159,10 @@ class Load {
     for (int i = 0; i < count; ++i) {
       Connection& connection =
           *static_cast<Connection*>(events[static_cast<std::size_t>(i)].data.ptr);
-      if (connection.descriptor >= 0 && pull(connection)) finish(connection, on_answer);
+      if (connection.descriptor >= 0 && transport_.receive(connection)) {
+        finish(connection, on_answer);
+      }
     }
-  }
-
-  // Receives what is there. True if the answer is whole.
-  bool pull(Connection& connection) {
-    if (connection.busy) push(connection);
-    const std::size_t wanted = connection.busy ? options_.size - connection.received : 0;
-    // One byte more than is wanted shows what was never asked for.
-    const auto count = ::recv(connection.descriptor, buffer_.data(), wanted + 1, 0);
-    if (count < 0 && errno == EAGAIN) return false;
-    if (count < 0) fail(connection, std::string("lost: ") + std::strerror(errno));
-    if (count == 0) fail(connection, "lost: the server has closed it");
-    const auto size = static_cast<std::size_t>(count);
-    if (size > wanted) fail(connection, "more bytes came than were asked for");
-    const char* const expected = connection.message + connection.received;
-    if (std::memcmp(buffer_.data(), expected, size) != 0) {
-      const auto wrong = std::mismatch(expected, expected + size, buffer_.data()).first - expected;
-      fail(connection, "byte " +
-                           std::to_string(connection.received + static_cast<std::size_t>(wrong)) +
-                           " is wrong");
-    }
-    connection.received += size;
-    // A short read has emptied the socket: the next byte, or the end, is an event of its own.
-    return connection.received == options_.size;
   }
 
   template <class OnAnswer>
@@ -284,23 +184,26 @@ class Load {
     const auto micro = [this](double share) {
       return static_cast<double>(latencies_.percentile(share)) / 1e3;
     };
+    std::string resent;
+    if constexpr (Transport::may_lose) {
+      resent = ", \"resent\": " + std::to_string(transport_.resent());
+    }
     std::array<char, 512> text;
     std::snprintf(text.data(), text.size(),
                   "{\"requests\": %.0f, \"seconds\": %.6f, \"requests_per_second\": %.1f, "
                   "\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f, "
-                  "\"load_cpu_seconds\": %.3f}\n",
+                  "\"load_cpu_seconds\": %.3f%s}\n",
                   requests, seconds, requests / seconds, micro(0.5), micro(0.99), micro(0.999),
-                  static_cast<double>(latencies_.max()) / 1e3, cpu);
+                  static_cast<double>(latencies_.max()) / 1e3, cpu, resent.c_str());
     result_ = text.data();
   }
 
   const LoadOptions options_;
   const Pattern pattern_;
-  std::vector<char> buffer_;
   std::vector<Connection> connections_;
   const int epoll_;
+  Transport transport_;
   std::size_t busy_ = 0;
-  std::uint32_t source_ = 0;
   Histogram latencies_;
   std::string result_;
 };
@@ -323,7 +226,11 @@ int main(int count, char** arguments) {
   try {
     raise_descriptor_limit(options.connections + options.idle);
     ::prctl(PR_SET_TIMERSLACK, 1);  // else a schedule is kept to 50 microseconds only
-    std::make_unique<Load>(options)->run();
+    if (options.udp) {
+      std::make_unique<Load<Datagrams>>(options)->run();
+    } else {
+      std::make_unique<Load<Streams>>(options)->run();
+    }
   } catch (const std::exception& error) {
     std::fprintf(stderr, "load: %s\n", error.what());
     return EXIT_FAILURE;

@@ -7,11 +7,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 inline constexpr std::string_view load_usage =
     R"(load --port PORT [OPTIONS]: asks an echo server on 127.0.0.1, and checks each byte that it answers.
 
+--udp             asks by datagrams, in place of TCP. Each answer is one; a request without an answer
+                  for 200 ms is sent again, which "resent" counts in what is printed
+--unix PATH       asks the server with this Unix stream socket, in place of --port
 --connections N   connections that ask, each for one answer at a time [64]
 --idle N          connections beside them that ask once, then again at the end [0]
 --size BYTES      of a message [64]
@@ -37,6 +41,8 @@ struct LoadOptions {
   double warm_up = 0.5;
   double rate = 0;  // 0: a closed loop
   bool brief = false;
+  bool udp = false;
+  std::string unix_path;
   bool marks = false;
 
   // Ends the program with the usage if an argument is wrong.
@@ -50,6 +56,8 @@ struct LoadOptions {
       }
       if (name == "--short") {
         options.brief = true;
+      } else if (name == "--udp") {
+        options.udp = true;
       } else if (name == "--marks") {
         options.marks = true;
       } else {
@@ -57,13 +65,17 @@ struct LoadOptions {
         if (!options.take(name, value)) refuse(name, value);
       }
     }
-    if (options.port == 0) refuse("--port", "0");
+    if (options.udp && options.brief) refuse("--udp", "--short");
+    if (options.udp && !options.unix_path.empty()) refuse("--udp", "--unix");
+    if (options.port == 0 && options.unix_path.empty()) refuse("--port", "0");
+    if (options.port != 0 && !options.unix_path.empty()) refuse("--port", "--unix");
     return options;
   }
 
  private:
   bool take(std::string_view name, const char* value) {
     if (name == "--port") return number(value, port, 1);
+    if (name == "--unix") return !(unix_path = value).empty();
     if (name == "--connections") return number(value, connections, 1);
     if (name == "--idle") return number(value, idle, 0);
     if (name == "--size") return number(value, size, 1);

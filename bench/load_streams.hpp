@@ -1,0 +1,95 @@
+// Clients with connections: TCP, or a Unix socket.
+#pragma once
+
+#include <netinet/tcp.h>
+#include <sys/un.h>
+
+#include <span>
+
+#include "load_connection.hpp"
+#include "load_options.hpp"
+
+class Streams {
+ public:
+  static constexpr bool may_lose = false;
+
+  Streams(const LoadOptions& options, const Pattern&, int epoll)
+      : loopback_(options.port), epoll_(epoll), size_(options.size), buffer_(options.size + 1) {
+    if (options.unix_path.empty()) return;
+    unix_ = true;
+    unix_address_.sun_family = AF_UNIX;
+    if (options.unix_path.size() >= sizeof unix_address_.sun_path) {
+      throw std::runtime_error("the path is too long for a socket");
+    }
+    options.unix_path.copy(unix_address_.sun_path, options.unix_path.size());
+  }
+
+  void ask(Connection& connection) {
+    if (connection.descriptor < 0) connect(connection);
+    push(connection);
+  }
+
+  // Receives what is there. True if the answer is whole.
+  bool receive(Connection& connection) {
+    if (connection.busy) push(connection);
+    const std::size_t wanted = connection.busy ? size_ - connection.received : 0;
+    // One byte more than is wanted shows what was never asked for.
+    const auto count = ::recv(connection.descriptor, buffer_.data(), wanted + 1, 0);
+    if (count < 0 && errno == EAGAIN) return false;
+    if (count < 0) fail_by_errno(connection, "lost");
+    if (count == 0) fail(connection, "lost: the server has closed it");
+    const auto size = static_cast<std::size_t>(count);
+    if (size > wanted) fail(connection, "more bytes came than were asked for");
+    const char* const expected = connection.message + connection.received;
+    if (std::memcmp(buffer_.data(), expected, size) != 0) {
+      fail_wrong_byte(connection, expected, buffer_.data(), size);
+    }
+    connection.received += size;
+    // A short read has emptied the socket: the next byte, or the end, is an event of its own.
+    return connection.received == size_;
+  }
+
+ private:
+  void connect(Connection& connection) {
+    connection.descriptor =
+        ::socket(unix_ ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (connection.descriptor < 0) fail_by_errno(connection, "socket");
+    if (unix_) {
+      if (::connect(connection.descriptor, reinterpret_cast<sockaddr*>(&unix_address_),
+                    sizeof unix_address_) != 0) {
+        fail_by_errno(connection, "connect");
+      }
+      watch(epoll_, EPOLL_CTL_ADD, connection, input_edges);
+    } else {
+      const int yes = 1;
+      ::setsockopt(connection.descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+      loopback_.connect(connection);
+      watch(epoll_, EPOLL_CTL_ADD, connection, input_edges | EPOLLOUT);
+    }
+  }
+
+  // Sends what fits; what does not, and all of it while the connection is still being made, goes
+  // with the next event.
+  void push(Connection& connection) {
+    while (connection.sent < size_) {
+      const auto count = ::send(connection.descriptor, connection.message + connection.sent,
+                                size_ - connection.sent, MSG_NOSIGNAL);
+      if (count < 0 && errno == EAGAIN) {
+        // A Unix socket would tell of room whenever the server has read, so it is asked only now.
+        if (unix_) watch(epoll_, EPOLL_CTL_MOD, connection, input_edges | EPOLLOUT);
+        return;
+      }
+      if (count < 0) fail_by_errno(connection, "lost");
+      connection.sent += static_cast<std::size_t>(count);
+    }
+  }
+
+  static constexpr std::uint32_t input_edges = EPOLLIN | EPOLLRDHUP | EPOLLET;
+
+  Loopback loopback_;
+  bool unix_ = false;
+  sockaddr_un unix_address_{};
+  const int epoll_;
+  const std::size_t size_;
+  std::vector<char> buffer_;
+};
