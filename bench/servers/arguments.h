@@ -1,4 +1,6 @@
 // The command line of the servers in C and C++: --port N, --threads N, --sleep MS, and words.
+// They serve TCP; with --udp, datagrams, and with --unix PATH connections to that socket, where
+// they can do that.
 #pragma once
 
 #include <stdio.h>
@@ -13,6 +15,14 @@ static inline int number_argument(int count, char** arguments, const char* name,
   return otherwise;
 }
 
+// The word after `name`, or NULL.
+static inline const char* text_argument(int count, char** arguments, const char* name) {
+  for (int i = 1; i + 1 < count; ++i) {
+    if (strcmp(arguments[i], name) == 0) return arguments[i + 1];
+  }
+  return NULL;
+}
+
 static inline int has_argument(int count, char** arguments, const char* name) {
   for (int i = 1; i < count; ++i) {
     if (strcmp(arguments[i], name) == 0) return 1;
@@ -22,5 +32,10 @@ static inline int has_argument(int count, char** arguments, const char* name) {
 
 static inline void say_listening(int port) {
   printf("listening on %d\n", port);
+  fflush(stdout);
+}
+
+static inline void say_listening_at(const char* path) {
+  printf("listening on %s\n", path);
   fflush(stdout);
 }

@@ -8,41 +8,64 @@
 #include <asio.hpp>
 #include <chrono>
 #include <memory>
+#include <string>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "arguments.h"
 
 using asio::ip::tcp;
+using asio::ip::udp;
+using UnixStream = asio::local::stream_protocol;
+
+struct Settings {
+  Settings(int count, char** arguments)
+      : threads(number_argument(count, arguments, "--threads",
+                                static_cast<int>(std::thread::hardware_concurrency()))),
+        sleep(number_argument(count, arguments, "--sleep", 0)),
+        buffer(static_cast<std::size_t>(number_argument(count, arguments, "--buffer", 4096))),
+        port(static_cast<asio::ip::port_type>(number_argument(count, arguments, "--port", 0))),
+        datagrams(has_argument(count, arguments, "--udp") != 0) {
+    if (const char* const path = text_argument(count, arguments, "--unix")) unix_path = path;
+  }
+
+  // Of tcp or udp, or of a Unix socket.
+  template <class Protocol>
+  typename Protocol::endpoint endpoint() const {
+    if constexpr (std::is_same_v<Protocol, UnixStream>) {
+      return {unix_path};
+    } else {
+      return {asio::ip::address_v4::loopback(), port};
+    }
+  }
+
+  int threads;
+  std::chrono::milliseconds sleep;
+  std::size_t buffer;
+  asio::ip::port_type port;
+  bool datagrams;
+  std::string unix_path;
+};
 
 // Only its own completion handler ever touches it, so that it needs no strand.
-class Session : public std::enable_shared_from_this<Session> {
+template <class Protocol>
+class Session : public std::enable_shared_from_this<Session<Protocol>> {
  public:
-  struct Settings {
-    Settings(int count, char** arguments)
-        : threads(number_argument(count, arguments, "--threads",
-                                  static_cast<int>(std::thread::hardware_concurrency()))),
-          sleep(number_argument(count, arguments, "--sleep", 0)),
-          buffer(static_cast<std::size_t>(number_argument(count, arguments, "--buffer", 4096))),
-          endpoint(
-              asio::ip::address_v4::loopback(),
-              static_cast<asio::ip::port_type>(number_argument(count, arguments, "--port", 0))) {}
+  using Socket = typename Protocol::socket;
 
-    int threads;
-    std::chrono::milliseconds sleep;
-    std::size_t buffer;
-    tcp::endpoint endpoint;
-  };
-
-  Session(tcp::socket socket, const Settings& settings)
-      : socket_(std::move(socket)), sleep_(settings.sleep), data_(settings.buffer) {}
+  Session(Socket socket, const Settings& settings)
+      : socket_(std::move(socket)), sleep_(settings.sleep), data_(settings.buffer) {
+    std::error_code ignored;
+    if constexpr (std::is_same_v<Protocol, tcp>) socket_.set_option(tcp::no_delay(true), ignored);
+  }
 
   void start() { read(); }
 
  private:
   void read() {
-    socket_.async_read_some(asio::buffer(data_), [this, self = shared_from_this()](
+    socket_.async_read_some(asio::buffer(data_), [this, self = this->shared_from_this()](
                                                      std::error_code error, std::size_t size) {
       if (error) return;
       if (sleep_.count() > 0) std::this_thread::sleep_for(sleep_);
@@ -51,15 +74,54 @@ class Session : public std::enable_shared_from_this<Session> {
   }
   void write(std::size_t size) {
     asio::async_write(socket_, asio::buffer(data_, size),
-                      [this, self = shared_from_this()](std::error_code error, std::size_t) {
+                      [this, self = this->shared_from_this()](std::error_code error, std::size_t) {
                         if (!error) read();
                       });
   }
 
-  tcp::socket socket_;
+  Socket socket_;
   const std::chrono::milliseconds sleep_;
   std::vector<char> data_;
 };
+
+// Datagrams, as in Asio's examples/cpp11/echo/async_udp_echo_server.cpp: one after the other.
+class DatagramEcho {
+ public:
+  DatagramEcho(asio::io_context& context, const Settings& settings)
+      : socket_(context, settings.endpoint<udp>()), data_(settings.buffer) {
+    receive();
+  }
+  int port() const { return socket_.local_endpoint().port(); }
+
+ private:
+  void receive() {
+    socket_.async_receive_from(asio::buffer(data_), sender_,
+                               [this](std::error_code error, std::size_t size) {
+                                 if (error) {
+                                   receive();
+                                 } else {
+                                   send(size);
+                                 }
+                               });
+  }
+  void send(std::size_t size) {
+    socket_.async_send_to(asio::buffer(data_, size), sender_,
+                          [this](std::error_code, std::size_t) { receive(); });
+  }
+
+  udp::socket socket_;
+  udp::endpoint sender_;
+  std::vector<char> data_;
+};
+
+template <class Acceptor>
+void say_where(const Acceptor& acceptor) {
+  if constexpr (std::is_same_v<typename Acceptor::protocol_type, tcp>) {
+    say_listening(acceptor.local_endpoint().port());
+  } else {
+    say_listening_at(acceptor.local_endpoint().path().c_str());
+  }
+}
 
 inline void raise_descriptor_limit() {
   rlimit limit{};

@@ -1,4 +1,5 @@
-// Go's net: a goroutine for each connection.
+// Go's net: a goroutine for each connection; or one for all datagrams, with -udp. With -unix PATH
+// the connections of a Unix socket.
 package main
 
 import (
@@ -27,19 +28,50 @@ func serve(connection net.Conn, size int, sleep time.Duration) {
 	}
 }
 
+func serveDatagrams(socket net.PacketConn, size int) {
+	buffer := make([]byte, size)
+	for {
+		count, sender, err := socket.ReadFrom(buffer)
+		if err == nil {
+			socket.WriteTo(buffer[:count], sender) // what cannot be sent is lost
+		}
+	}
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
 func main() {
 	port := flag.Int("port", 0, "0: the system picks")
+	udp := flag.Bool("udp", false, "datagrams")
+	path := flag.String("unix", "", "a Unix socket in place of the port")
 	threads := flag.Int("threads", 0, "that run Go at a time; 0: as many as there are cores")
 	size := flag.Int("buffer", 4096, "bytes that each connection reads at a time")
 	sleep := flag.Int("sleep", 0, "milliseconds before each answer")
 	flag.Parse()
 	runtime.GOMAXPROCS(*threads)
-	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", *port))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	address := fmt.Sprintf("127.0.0.1:%d", *port)
+	if *udp {
+		socket, err := net.ListenPacket("udp", address)
+		check(err)
+		fmt.Println("listening on", socket.LocalAddr().(*net.UDPAddr).Port)
+		serveDatagrams(socket, *size)
 	}
-	fmt.Println("listening on", listener.Addr().(*net.TCPAddr).Port)
+	network := "tcp"
+	if *path != "" {
+		network, address = "unix", *path
+	}
+	listener, err := net.Listen(network, address)
+	check(err)
+	if *path != "" {
+		fmt.Println("listening on", *path)
+	} else {
+		fmt.Println("listening on", listener.Addr().(*net.TCPAddr).Port)
+	}
 	for {
 		connection, err := listener.Accept() // with TCP_NODELAY, Go's default
 		if err != nil {

@@ -97,12 +97,34 @@ static void serve(int descriptor) {
   }
 }
 
+// --udp: all clients have one socket. What waits there is answered before the next poll.
+static void serve_datagrams(int port) {
+  const int descriptor = bind_loopback(SOCK_DGRAM | SOCK_NONBLOCK, &port);
+  watch(EPOLL_CTL_ADD, descriptor, EPOLLIN);
+  say_listening(port);
+  for (;;) {
+    struct epoll_event event;
+    epoll_wait(poller, &event, 1, -1);
+    for (;;) {
+      struct sockaddr_storage sender;
+      socklen_t length = sizeof sender;
+      const ssize_t size =
+          recvfrom(descriptor, buffer, sizeof buffer, 0, (struct sockaddr*)&sender, &length);
+      if (size < 0) break;
+      // What cannot be sent is lost, as datagrams may be.
+      sendto(descriptor, buffer, (size_t)size, 0, (struct sockaddr*)&sender, length);
+    }
+  }
+}
+
 int main(int count, char** arguments) {
   plain_close = has_argument(count, arguments, "--plain-close");
   poller = epoll_create1(EPOLL_CLOEXEC);
   if (poller < 0) die("epoll_create1");
-  const int listener =
-      start_listening(number_argument(count, arguments, "--port", 0), SOCK_NONBLOCK);
+  if (has_argument(count, arguments, "--udp")) {
+    serve_datagrams(number_argument(count, arguments, "--port", 0));
+  }
+  const int listener = start_listening(count, arguments, SOCK_NONBLOCK);
   send_at_once(listener);  // what it accepts inherits that
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) die("getrlimit");

@@ -1,5 +1,5 @@
 // netserve: --policy pool (the default), inline, thread or fork; --threads N is the size of the
-// pool.
+// pool. TCP, or --udp, or --unix PATH.
 // --sleep MS stands for a handler that blocks.
 
 #include <pthread.h>
@@ -26,6 +26,10 @@ struct Echo : net::StreamRequestHandler {
   }
 };
 
+struct DatagramEcho : net::DatagramRequestHandler {
+  void handle() { reply(packet()); }
+};
+
 std::chrono::milliseconds sleep_time{0};
 
 struct SleepyEcho : net::StreamRequestHandler {
@@ -37,16 +41,21 @@ struct SleepyEcho : net::StreamRequestHandler {
   }
 };
 
-template <class Handler, class Policy>
-int serve(int port, typename Policy::Options policy_options) {
+// Server: of a policy, which is its only parameter.
+template <template <class> class Server, class Policy>
+int serve(const net::Address& address, typename Policy::Options policy_options) {
   sigset_t stop;  // blocked before there are threads, which inherit it
   sigemptyset(&stop);
   sigaddset(&stop, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &stop, nullptr);
-  const net::Address address{"127.0.0.1", static_cast<std::uint16_t>(port)};
-  net::TcpServer<Handler, Policy> server{address, policy_options};
+  Server<Policy> server{address, policy_options};
   std::thread serving([&server] { server.serve_forever(); });
-  say_listening(server.server_address().port());
+  const net::Address& bound = server.server_address();
+  if (bound.family() == net::Family::unix_domain) {
+    say_listening_at(bound.path().c_str());
+  } else {
+    say_listening(bound.port());
+  }
   int signal = 0;
   sigwait(&stop, &signal);
   server.server_close();
@@ -54,19 +63,28 @@ int serve(int port, typename Policy::Options policy_options) {
   return EXIT_SUCCESS;
 }
 
-template <class Handler>
-int serve(int port, std::string_view policy, std::size_t threads) {
-  if (policy == "inline") return serve<Handler, net::Inline>(port, {});
-  if (policy == "thread") return serve<Handler, net::ThreadPerRequest>(port, {.max_threads = 4096});
-  if (policy == "fork") return serve<Handler, net::ForkPerRequest>(port, {.max_children = 1024});
-  return serve<Handler, net::ThreadPool>(port, {.workers = threads});
+template <template <class> class Server>
+int serve(const net::Address& address, std::string_view policy, std::size_t threads) {
+  if (policy == "inline") return serve<Server, net::Inline>(address, {});
+  if (policy == "thread") {
+    return serve<Server, net::ThreadPerRequest>(address, {.max_threads = 4096});
+  }
+  if (policy == "fork") return serve<Server, net::ForkPerRequest>(address, {.max_children = 1024});
+  return serve<Server, net::ThreadPool>(address, {.workers = threads});
 }
 
+template <class Policy>
+using Tcp = net::TcpServer<Echo, Policy>;
+template <class Policy>
+using SleepyTcp = net::TcpServer<SleepyEcho, Policy>;
+template <class Policy>
+using Udp = net::UdpServer<DatagramEcho, Policy>;
+template <class Policy>
+using UnixStream = net::UnixStreamServer<Echo, Policy>;
+
 std::string_view policy_argument(int count, char** arguments) {
-  for (int i = 1; i + 1 < count; ++i) {
-    if (std::string_view(arguments[i]) == "--policy") return arguments[i + 1];
-  }
-  return "pool";
+  const char* const policy = text_argument(count, arguments, "--policy");
+  return policy != nullptr ? policy : "pool";
 }
 
 }  // namespace
@@ -76,10 +94,15 @@ int main(int count, char** arguments) {
   ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  const int port = number_argument(count, arguments, "--port", 0);
   const auto threads = static_cast<std::size_t>(number_argument(count, arguments, "--threads", 0));
   sleep_time = std::chrono::milliseconds(number_argument(count, arguments, "--sleep", 0));
   const auto policy = policy_argument(count, arguments);
-  return sleep_time.count() > 0 ? serve<SleepyEcho>(port, policy, threads)
-                                : serve<Echo>(port, policy, threads);
+  if (const char* const path = text_argument(count, arguments, "--unix")) {
+    return serve<UnixStream>(net::Address::unix_path(path), policy, threads);
+  }
+  const int port = number_argument(count, arguments, "--port", 0);
+  const net::Address address{"127.0.0.1", static_cast<std::uint16_t>(port)};
+  if (has_argument(count, arguments, "--udp")) return serve<Udp>(address, policy, threads);
+  return sleep_time.count() > 0 ? serve<SleepyTcp>(address, policy, threads)
+                                : serve<Tcp>(address, policy, threads);
 }

@@ -1,4 +1,4 @@
-"""The handler and the command line of the two servers with Python's socketserver."""
+"""The handlers and the command line of the two servers with Python's socketserver."""
 
 import argparse
 import resource
@@ -10,6 +10,8 @@ import time
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--port", type=int, default=0)
+parser.add_argument("--udp", action="store_true", help="datagrams in place of TCP")
+parser.add_argument("--unix", metavar="PATH", help="a Unix socket in place of the port")
 parser.add_argument("--buffer", type=int, default=4096)
 parser.add_argument("--sleep", type=int, default=0, help="milliseconds before each answer")
 arguments = parser.parse_args()
@@ -17,7 +19,8 @@ arguments = parser.parse_args()
 
 class Echo(socketserver.BaseRequestHandler):
     def setup(self):
-        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not arguments.unix:
+            self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def handle(self):
         try:
@@ -29,11 +32,24 @@ class Echo(socketserver.BaseRequestHandler):
             pass
 
 
-def serve(server_class):
+class DatagramEcho(socketserver.BaseRequestHandler):
+    def handle(self):
+        data, server_socket = self.request
+        server_socket.sendto(data, self.client_address)
+
+
+def serve(mixin, settings):
+    """With a class of that mixin, that has these settings, and serves what the command line says."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    server_class.allow_reuse_address = True
-    with server_class(("127.0.0.1", arguments.port), Echo) as server:
-        print("listening on", server.server_address[1], flush=True)
+    address = arguments.unix or ("127.0.0.1", arguments.port)
+    if arguments.udp:
+        base, handler = socketserver.UDPServer, DatagramEcho
+    else:
+        base, handler = socketserver.UnixStreamServer if arguments.unix else socketserver.TCPServer, Echo
+        settings = settings | {"allow_reuse_address": True}
+    server_class = type("Server", (mixin, base), settings)
+    with server_class(address, handler) as server:
+        print("listening on", arguments.unix or server.server_address[1], flush=True)
         server.serve_forever()

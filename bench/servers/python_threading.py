@@ -1,12 +1,13 @@
-"""Python's ThreadingTCPServer: a thread for each connection."""
+"""Python's servers with ThreadingMixIn: a thread for each connection, or each datagram."""
 
 from python_echo import serve
 import socketserver
 
 
-class Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True  # so that stopping does not wait for clients
-    request_queue_size = 4096  # its 5 would overflow when many clients come at once
-
-
-serve(Server)
+serve(
+    socketserver.ThreadingMixIn,
+    {
+        "daemon_threads": True,  # so that stopping does not wait for clients
+        "request_queue_size": 4096,  # its 5 would overflow when many clients come at once
+    },
+)

@@ -38,7 +38,7 @@ int main(int count, char** arguments) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  const int listener = start_listening(number_argument(count, arguments, "--port", 0), 0);
+  const int listener = start_listening(count, arguments, 0);
   for (;;) {
     const int descriptor = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (descriptor < 0) continue;
