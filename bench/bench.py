@@ -8,6 +8,7 @@ import os
 import pathlib
 import random
 import sys
+import tempfile
 import time
 
 import compiling
@@ -25,7 +26,7 @@ QUICK_ROUNDS, QUICK_SECONDS, QUICK_WARM_UP = 3, 1.0, 0.3
 def parse_arguments():
     parser = argparse.ArgumentParser(
         prog="./run bench",
-        description="Measures echo servers side by side, several rounds interleaved. A complete run writes "
+        description="Measures echo servers side by side, over TCP, UDP and Unix sockets, several rounds interleaved. A complete run writes "
         f"docs/benchmarks.md; one with --quick, --only, --scenario or fewer than {ENOUGH} rounds writes the same page "
         "beside the programs that it measured.",
         epilog="NETSERVE_BENCH_DEMO=PATH measures that demo server (netserve echo) in place of bench/netserve.",
@@ -86,10 +87,11 @@ def measure(step, arguments, seconds, warm_up):
     _, scenario, name = step
     if scenario.kind == "compile":
         return compiling.measure(name, arguments.programs, ROOT)
-    command = server_command(SERVERS[name], scenario, arguments.programs)
-    if scenario.kind == "start":
-        return measure_start_and_stop(command)
-    return measure_load(command, SERVERS[name], scenario, arguments.programs / "load", seconds, warm_up)
+    with tempfile.TemporaryDirectory(prefix="netserve-bench-") as directory:
+        command = server_command(SERVERS[name], scenario, arguments.programs, f"{directory}/socket")
+        if scenario.kind == "start":
+            return measure_start_and_stop(command)
+        return measure_load(command, SERVERS[name], scenario, arguments.programs / "load", seconds, warm_up)
 
 
 def run(steps, arguments, rounds, seconds, warm_up, results):

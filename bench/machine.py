@@ -71,6 +71,6 @@ def commands(scenarios, programs, root):
                 lines[name] = typed(server_command(SERVERS[name], scenario, programs))
             except (FileNotFoundError, NotImplementedError):
                 continue
-        load = typed([str(programs / "load"), "--port", "PORT", *scenario.load_arguments("")]) if scenario.kind == "load" else ""
+        load = typed([str(programs / "load"), *scenario.load_arguments("", "PATH" if scenario.network == "unix" else "PORT")]) if scenario.kind == "load" else ""
         listed[scenario.name] = {"load": load, "servers": lines}
     return listed

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-READY = re.compile(rb"(?:listening on |tcp://[^ ]*:)(\d+)")
+READY = re.compile(rb"(?:listening on |tcp://[^ ]*:|udp://[^ ]*:|unix:)(\d+|/\S+)")
 SETTLING = 0.03  # seconds, for what a server does after its last answer
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -77,7 +77,7 @@ class Running:
             self.kill()
             error = self.process.communicate()[1].decode(errors="replace").strip()
             raise Failure(f"the server did not start: {error or line!r}")
-        self.port = int(ready[1])
+        self.address = ready[1].decode()  # a port, or a path
         # Read, so that a server which logs much does not stand still; kept for no one.
         threading.Thread(target=self._discard, args=(self.process.stderr,), daemon=True).start()
 
@@ -143,7 +143,7 @@ def measure_load(command, server, scenario, load_program, seconds, warm_up):
         time.sleep(SETTLING)
         alone = memory(pid, server.forks)
         load = subprocess.Popen(
-            [load_program, "--port", str(running.port), *scenario.load_arguments(server.name),
+            [load_program, *scenario.load_arguments(server.name, running.address),
              "--seconds", str(seconds), "--warm-up", str(warm_up), "--marks"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
@@ -167,7 +167,7 @@ def measure_load(command, server, scenario, load_program, seconds, warm_up):
     result["load"] = result["load_cpu_seconds"] / result["seconds"]
     if scenario.idle:
         result["memory"] = (used["idle"] - used["active"]) / scenario.idle
-    elif not scenario.short:
+    elif not scenario.short and scenario.network != "udp":
         connections = scenario.connections_of.get(server.name, scenario.connections)
         result["memory"] = (used["active"] - alone) / connections
     return result

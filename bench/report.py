@@ -16,6 +16,7 @@ LOAD_COLUMNS = (
     ("CPU per request, µs", "cpu", "{:.2f}"),
     ("memory per connection, KiB", "memory", "kibibytes"),
     ("load program, cores", "load", "{:.2f}"),
+    ("resent", "resent", "{:,.0f}"),
 )
 START_COLUMNS = (("start, ms", "start_ms", "{:.1f}"), ("stop, ms", "stop_ms", "{:.1f}"))
 COMPILE_COLUMNS = (
@@ -43,8 +44,11 @@ def _table(heading, rows, texts=1):
     return ["| " + " | ".join(cells) + " |" for cells in (heading, alignment, *rows)]
 
 
-def _columns(scenario):
-    return {"load": LOAD_COLUMNS, "start": START_COLUMNS, "compile": COMPILE_COLUMNS}[scenario.kind]
+def _columns(scenario, results):
+    """Those for which there are figures."""
+    columns = {"load": LOAD_COLUMNS, "start": START_COLUMNS, "compile": COMPILE_COLUMNS}[scenario.kind]
+    servers = results.servers(scenario.name)
+    return [c for c in columns if any(results.median(scenario.name, s, c[1]) is not None for s in servers)]
 
 
 def _bases(scenario, results):
@@ -61,8 +65,7 @@ def _bases(scenario, results):
 
 
 def _scenario(scenario, results):
-    columns, bases = _columns(scenario), _bases(scenario, results)
-    columns = [c for c in columns if any(results.median(scenario.name, s, c[1]) is not None for s in results.servers(scenario.name))]
+    columns, bases = _columns(scenario, results), _bases(scenario, results)
     compared = {"load": (("requests/s", "requests_per_second"), ("CPU", "cpu")), "compile": (("compile -O0", "compile"),)}.get(scenario.kind, ())
     heading = ["server", *(c[0] for c in columns)]
     heading += [f"{label} ÷ {title}" for title in bases.values() for label, _ in compared]
@@ -133,7 +136,9 @@ def _about(facts):
         "- CPU per request is what the kernel accounts to the server's process and its children between the begin and the end of what is measured.",
         "- Memory per connection is what the process grows by in memory (its children included, shared pages in shares); "
         "where there are idle connections, what these add. What the kernel holds for a socket is not in it.",
-        "- Every server sets TCP_NODELAY. Those that hold a buffer for each connection read 4 KiB at a time, or 16 KiB where messages are as large.",
+        "- A datagram that got lost is asked for again after 200 ms, which is part of its latency; how often that was, for all clients, is in the "
+        "column *resent*.",
+        "- Every server of TCP sets TCP_NODELAY. Those that hold a buffer for each connection read 4 KiB at a time, or 16 KiB where messages are as large.",
     ]
     if facts["demo"]:
         lines.append("- netserve is the demo server here (`NETSERVE_BENCH_DEMO`).")
@@ -189,7 +194,7 @@ def in_short(results):
         servers = [name for name in SERVERS if name in results.servers(scenario.name)]
         if not servers:
             continue
-        columns = _columns(scenario)
+        columns = _columns(scenario, results)
         headings = "".join(f"{title.replace('memory per connection', 'memory'):>24}" for title, _, _ in columns)
         lines += ["", scenario.title, " " * 18 + headings]
         for server in servers:

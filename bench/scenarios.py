@@ -31,13 +31,18 @@ class Scenario:
     connections_of: dict = dataclasses.field(default_factory=dict)  # where a server gets others
     idle: int = 0
     size: int = 64
+    network: str = "tcp"  # or "udp", or "unix"
     short: bool = False
     sleep: int = 0  # milliseconds
     workers: int = 0
     quick_too: tuple = ()
 
-    def load_arguments(self, server):
-        arguments = ["--connections", str(self.connections_of.get(server, self.connections))]
+    def load_arguments(self, server, address):
+        """For the server that listens at that port, or path."""
+        arguments = ["--unix" if self.network == "unix" else "--port", address]
+        if self.network == "udp":
+            arguments.append("--udp")
+        arguments += ["--connections", str(self.connections_of.get(server, self.connections))]
         if self.idle:
             arguments += ["--idle", str(self.idle)]
         arguments += ["--size", str(self.size)]
@@ -56,7 +61,7 @@ def _by_name(*entries):
 
 
 SERVERS = _by_name(
-    Server("netserve", "`net::TcpServer` with `net::ThreadPool`, the default", "netserve", ("--policy", "pool"), "workers",
+    Server("netserve", "`net::TcpServer` (`UdpServer`, `UnixStreamServer`) with `net::ThreadPool`, the default", "netserve", ("--policy", "pool"), "workers",
            quick=True),
     Server("netserve_inline", "the same with `net::Inline`", "netserve", ("--policy", "inline")),
     Server("netserve_thread", "the same with `net::ThreadPerRequest`", "netserve", ("--policy", "thread")),
@@ -69,9 +74,9 @@ SERVERS = _by_name(
     Server("asio_one", "Asio, one `io_context` and one thread", "asio_per_core", ("--threads", "1")),
     Server("poco", "POCO's `TCPServer`, with a thread for each connection", "poco", (), "connections"),
     Server("libevent", "libevent's `bufferevent`, one thread", "libevent"),
-    Server("go", "Go's `net`, a goroutine for each connection", "go", quick=True),
+    Server("go", "Go's `net`, a goroutine for each connection, or one for all datagrams", "go", quick=True),
     Server("threads", "a thread for each connection, blocking, in C", "threads"),
-    Server("python_threading", "Python's `ThreadingTCPServer`", "python_threading.py"),
+    Server("python_threading", "Python's `ThreadingTCPServer` (`UDP`, `UnixStream`)", "python_threading.py"),
     Server("python_forking", "Python's `ForkingTCPServer`", "python_forking.py", forks=True),
 )
 ASIO = ("asio_pool", "asio_per_core", "asio_one")
@@ -126,6 +131,33 @@ SCENARIOS = _by_name(
         connections=256, connections_of={"threads": 64}, sleep=10, workers=64, quick_too=("threads",),
     ),
     Scenario(
+        "udp-64", "Datagrams of 64 clients",
+        "UDP, 64 bytes; each client has a socket, and asks again when it is answered, or has not been for 200 ms. "
+        "More clients would ask more of the server's receive buffer than the system gives it by default.",
+        # Without Python's forks: 64 of them at a time take longer than what counts as lost.
+        ("netserve", "netserve_inline", "netserve_thread", "netserve_fork", "floor", "asio_pool", "asio_one", "go",
+         "python_threading"),
+        network="udp",
+    ),
+    Scenario(
+        "udp-large", "Datagrams of 8,000 bytes",
+        "UDP, 8 clients: the default receive buffer has room for a dozen such datagrams.",
+        ("netserve", "netserve_inline", "floor", "asio_one", "go"),
+        network="udp", connections=8, size=8000, quick_too=("asio_one",),
+    ),
+    Scenario(
+        "unix-64", "64 persistent connections of a Unix socket",
+        "64-byte messages, each connection one at a time.",
+        ("netserve", "netserve_inline", "floor", "asio_pool", "asio_one", "libevent", "go", "python_threading"),
+        network="unix",
+    ),
+    Scenario(
+        "unix-short", "Short connections to a Unix socket",
+        "Connect, ask with 64 bytes, read the answer, close; 64 at a time.",
+        ("netserve", "netserve_inline", "floor", "asio_pool", "asio_one", "go"),
+        network="unix", short=True,
+    ),
+    Scenario(
         "start", "Start and stop",
         "From the start of the process until it listens, and from SIGTERM until it has ended.",
         _ALL, kind="start",
@@ -138,11 +170,16 @@ SCENARIOS = _by_name(
 )
 
 
-def server_command(server, scenario, programs):
-    """The command line that serves the scenario. Raises FileNotFoundError if it is not built."""
+def server_command(server, scenario, programs, path="PATH"):
+    """The command line that serves the scenario, one of a Unix socket at that path. Raises FileNotFoundError if
+    it is not built."""
     if scenario.kind == "compile":
         return []
     settings = ["--buffer", str(max(4096, scenario.size))]
+    if scenario.network == "udp":
+        settings.append("--udp")
+    elif scenario.network == "unix":
+        settings += ["--unix", path]
     if scenario.sleep:
         settings += ["--sleep", str(scenario.sleep)]
     threads = {"workers": scenario.workers, "connections": scenario.connections + scenario.idle}.get(server.threads, 0)
@@ -150,7 +187,8 @@ def server_command(server, scenario, programs):
     if demo and server.program == "netserve":
         if scenario.sleep:
             raise NotImplementedError("the demo's handler does not sleep")
-        return [demo, "echo", "--listen", "tcp://127.0.0.1:0", *server.arguments]
+        address = f"unix:{path}" if scenario.network == "unix" else f"{scenario.network}://127.0.0.1:0"
+        return [demo, "echo", "--listen", address, *server.arguments]
     if threads:
         settings += ["--threads", str(threads)]
     if server.program.endswith(".py"):
