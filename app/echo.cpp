@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <exception>
 #include <memory>
+#include <set>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -93,8 +94,12 @@ net::ServerOptions datagram_options(const EchoOptions& options) {
 class Servers {
  public:
   Servers(const EchoOptions& options) {
+    std::set<int> adopted;
     for (const Endpoint& endpoint : options.endpoints) {
       if (endpoint.kind == Endpoint::Kind::descriptor) {
+        if (!adopted.insert(endpoint.descriptor).second) {
+          throw std::runtime_error("cannot listen on " + endpoint.text + ": it is given twice");
+        }
         adopt(endpoint);
       } else {
         of(endpoint.kind).hooks.add(endpoint);
@@ -152,15 +157,28 @@ class Servers {
   void adopt(const Endpoint& endpoint) {
     naming(endpoint, [&] {
       net::Socket socket = net::Socket::adopt(endpoint.descriptor);
-      const net::Family family = socket.family();
-      const bool stream = socket.type() == net::SocketType::stream;
-      using Kind = Endpoint::Kind;
-      if (family == net::Family::unix_domain) {
-        of(stream ? Kind::unix_stream : Kind::unix_datagram).hooks.adopt(std::move(socket));
-      } else {
-        of(stream ? Kind::tcp : Kind::udp).hooks.adopt(std::move(socket));
-      }
+      of(kind_of(socket, endpoint)).hooks.adopt(std::move(socket));
     });
+  }
+
+  // Whose it is. Throws if it is nobody's, or not ready to be served.
+  static Endpoint::Kind kind_of(const net::Socket& socket, const Endpoint& endpoint) {
+    const auto refuse = [&](const std::string& why) {
+      throw std::runtime_error("cannot listen on " + endpoint.text + ": " + why);
+    };
+    using Kind = Endpoint::Kind;
+    const net::Address address = socket.getsockname();
+    const bool local = address.family() == net::Family::unix_domain;
+    const bool internet =
+        address.family() == net::Family::ipv4 || address.family() == net::Family::ipv6;
+    if (!local && !internet) refuse("its family is not served");
+    if (socket.type() == net::SocketType::stream) {
+      if (!socket.listening()) refuse("it does not listen");
+      return local ? Kind::unix_stream : Kind::tcp;
+    }
+    if (socket.type() != net::SocketType::datagram) refuse("its type is not served");
+    if (local ? address.unnamed() : address.port() == 0) refuse("it is not bound");
+    return local ? Kind::unix_datagram : Kind::udp;
   }
 
   template <class Server, class Policy>

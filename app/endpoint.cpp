@@ -5,6 +5,7 @@
 
 #include <charconv>
 #include <cstdlib>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -93,15 +94,20 @@ std::vector<Endpoint> inherited_endpoints() {
     return std::string(value != nullptr ? value : "");
   };
   const auto process = number<int>(text_of("LISTEN_PID"));
-  const auto count = number<int>(text_of("LISTEN_FDS"));
+  const std::string count_text = text_of("LISTEN_FDS");
   std::vector<Endpoint> endpoints;
-  if (process && *process == ::getpid() && count) {
+  if (process && *process == ::getpid() && !count_text.empty()) {
+    const auto count = number<int>(count_text);
+    if (!count || *count < 0 || *count > std::numeric_limits<int>::max() - first) {
+      throw std::runtime_error("LISTEN_FDS=" + count_text + " is no number of descriptors");
+    }
     for (int descriptor = first; descriptor < first + *count; ++descriptor) {
-      ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
       Endpoint& endpoint = endpoints.emplace_back();
       endpoint.kind = Endpoint::Kind::descriptor;
       endpoint.text = Endpoint::scheme(endpoint.kind) + std::to_string(descriptor);
       endpoint.descriptor = descriptor;
+      // The first that is missing is the last: whatever the count, no more than can be open.
+      if (::fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0) break;
     }
   }
   for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(name);

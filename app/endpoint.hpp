@@ -25,5 +25,6 @@ struct Endpoint {
 };
 
 // The sockets that whoever started us has bound for us: sd_listen_fds(3). Once: what this process
-// starts is not told of them.
+// starts is not told of them. Throws std::runtime_error, with a sentence for the user, if their
+// number is none.
 std::vector<Endpoint> inherited_endpoints();
