@@ -164,7 +164,7 @@ BOOST_DATA_TEST_CASE(a_second_signal_ends_it_at_once_children_included, policies
   const Client client = echo.client();
   client.send_until_stuck();
   echo.process.signal(SIGTERM);
-  wait_until_refused(echo.line.host, echo.line.port);  // it drains, and cannot end
+  wait_until_refused(echo.line);  // it drains, and cannot end
   const int status = echo.stop(SIGINT);
   BOOST_TEST(status == 128 + SIGINT, echo.process.rest_of_stderr());
   client.receive_to_end();  // which comes only when nobody has the connection any more
@@ -232,7 +232,7 @@ BOOST_AUTO_TEST_CASE(it_serves_without_stdout, *timeout(20)) {
   BOOST_TEST(other->stop() == 0);
   Process process(demo({"echo", "--listen", "tcp://127.0.0.1:" + std::to_string(line.port)}),
                   {.input = {}, .without_stdout = true});
-  const Client client = wait_until_accepted(line.host, line.port);
+  const Client client = wait_until_accepted(line);
   BOOST_TEST(echoes(client));
   process.signal(SIGTERM);
   BOOST_TEST(process.wait() == 0);

@@ -152,7 +152,7 @@ BOOST_DATA_TEST_CASE(one_listener_dies_and_the_other_serves_on,
   const Client established = dying.client();
   BOOST_TEST(echoes(established));
   BOOST_TEST(server.counts("accept_errors", 1));
-  wait_until_refused(dying.host, dying.port);
+  wait_until_refused(dying);
   BOOST_TEST(echoes(established));
   BOOST_TEST(answered(server, 3) == 3U);
   established.end_output();

@@ -1,33 +1,25 @@
 // The demo server, from outside: it runs out of threads or children.
 
-#include <unistd.h>
-
 #include <array>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
-#include <chrono>
 #include <cstddef>
-#include <filesystem>
-#include <fstream>
 #include <optional>
 #include <ostream>
 #include <string>
-#include <system_error>
-#include <thread>
 #include <vector>
 
 #include "support/client.hpp"
 #include "support/demo.hpp"
+#include "support/pids_group.hpp"
 #include "support/process.hpp"
 #include "support/survivor.hpp"
 
 namespace {
 
-using namespace std::chrono_literals;
 using namespace support;
 namespace data = boost::unit_test::data;
-namespace fs = std::filesystem;
 using boost::unit_test::timeout;
 
 // Whether the server has closed it without a byte for it.
@@ -94,34 +86,6 @@ const std::array starts{Start{"1", {"--policy", "pool", "--workers", "4"}},
                         Start{"1", {"--policy", "thread"}},
                         Start{"2", {"--policy", "fork"}},
                         Start{"1", {"--policy", "inline"}}};
-
-// A group of processes with a limit of how many they are, threads included.
-class PidsGroup {
- public:
-  PidsGroup() : path_("/sys/fs/cgroup/pids/netserve-test-" + std::to_string(::getpid())) {
-    std::error_code error;
-    made_ = fs::exists("/sys/fs/cgroup/pids/cgroup.procs") && fs::create_directory(path_, error);
-  }
-  PidsGroup(const PidsGroup&) = delete;
-  PidsGroup& operator=(const PidsGroup&) = delete;
-  ~PidsGroup() {
-    // What was in it may still be on its way out.
-    for (int i = 0; made_ && ::rmdir(path_.c_str()) != 0 && i < 1000; ++i) {
-      std::this_thread::sleep_for(1ms);
-    }
-  }
-
-  bool take(pid_t process) const { return write("cgroup.procs", std::to_string(process)); }
-  bool allow(std::size_t tasks) const { return write("pids.max", std::to_string(tasks)); }
-
- private:
-  bool write(const char* file, const std::string& text) const {
-    return made_ && (std::ofstream(path_ / file) << text << std::flush).good();
-  }
-
-  fs::path path_;
-  bool made_ = false;
-};
 
 }  // namespace
 

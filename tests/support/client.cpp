@@ -1,6 +1,5 @@
 #include "client.hpp"
 
-#include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -8,13 +7,14 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
+
+#include "name.hpp"
 
 namespace support {
 namespace {
@@ -27,40 +27,28 @@ constexpr int patience_in_milliseconds = 10'000;
   throw std::system_error(error, std::generic_category(), what);
 }
 
-using Found = std::unique_ptr<addrinfo, void (*)(addrinfo*)>;
-
-Found find(const std::string& host, std::uint16_t port) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICHOST;
-  addrinfo* found = nullptr;
-  if (::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) {
-    fail(EINVAL, host.c_str());
-  }
-  return {found, ::freeaddrinfo};
-}
-
-Descriptor connect(const std::string& host, std::uint16_t port, const std::string& from) {
-  const Found to = find(host, port);
-  Descriptor socket(::socket(to->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+Descriptor connect(const Place& place, const std::string& from) {
+  const Name to(place);
+  Descriptor socket(::socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (socket.get() < 0) fail(errno, "socket");
   const timeval most{.tv_sec = patience.count(), .tv_usec = 0};
   for (const int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
     ::setsockopt(socket.get(), SOL_SOCKET, option, &most, sizeof most);
   }
   if (!from.empty()) {
-    const Found own = find(from, 0);
-    if (::bind(socket.get(), own->ai_addr, own->ai_addrlen) != 0) fail(errno, "bind");
+    const Name own({.host = from, .port = 0, .path = {}});
+    if (::bind(socket.get(), own.get(), own.size()) != 0) fail(errno, "bind");
   }
-  if (::connect(socket.get(), to->ai_addr, to->ai_addrlen) != 0) fail(errno, "connect");
+  if (::connect(socket.get(), to.get(), to.size()) != 0) fail(errno, "connect");
   return socket;
 }
 
-std::optional<Client> try_connect(const std::string& host, std::uint16_t port) {
+std::optional<Client> try_connect(const Place& place) {
   try {
-    return Client(host, port);
+    return Client(place);
   } catch (const std::system_error& error) {
     if (error.code() == std::errc::connection_refused) return std::nullopt;
+    if (error.code() == std::errc::no_such_file_or_directory) return std::nullopt;
     // Completed by the kernel just when the listener closed.
     if (error.code() == std::errc::connection_reset) return std::nullopt;
     throw;
@@ -106,8 +94,7 @@ struct Exchange {
 
 }  // namespace
 
-Client::Client(const std::string& host, std::uint16_t port, const std::string& from)
-    : socket_(connect(host, port, from)) {}
+Client::Client(const Place& place, const std::string& from) : socket_(connect(place, from)) {}
 
 void Client::send(std::string_view text) const {
   while (!text.empty()) {
@@ -155,17 +142,17 @@ std::string Client::receive_to_end() const {
 
 void Client::end_output() const { ::shutdown(fileno(), SHUT_WR); }
 
-Client wait_until_accepted(const std::string& host, std::uint16_t port) {
+Client wait_until_accepted(const Place& place) {
   for (const auto until = Clock::now() + patience;;) {
-    auto client = try_connect(host, port);
+    auto client = try_connect(place);
     if (client) return std::move(*client);
     if (Clock::now() > until) throw std::runtime_error("nobody listens");
   }
 }
 
-void wait_until_refused(const std::string& host, std::uint16_t port) {
+void wait_until_refused(const Place& place) {
   const auto until = Clock::now() + patience;
-  while (try_connect(host, port)) {
+  while (try_connect(place)) {
     if (Clock::now() > until) throw std::runtime_error("somebody still listens");
   }
 }

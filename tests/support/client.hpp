@@ -1,4 +1,4 @@
-// TCP clients of programs under test, made of system calls alone. No call waits for more than 10 s.
+// Clients of programs under test, made of system calls alone. No call waits for more than 10 s.
 #pragma once
 
 #include <cstddef>
@@ -11,11 +11,22 @@
 
 namespace support {
 
+// Where a program listens: a numeric address and its port, or the path of a Unix socket, in which a
+// '@' begins a name without file.
+struct Place {
+  std::string host;
+  std::uint16_t port = 0;
+  std::string path;
+};
+
+// A connection.
 class Client {
  public:
-  // Hosts are numeric addresses; `from`, unless empty, is our own. Throws std::system_error if
-  // nobody listens there.
-  Client(const std::string& host, std::uint16_t port, const std::string& from = {});
+  // `from`, unless empty, is an address of our own. Throws std::system_error if nobody listens
+  // there.
+  explicit Client(const Place& place, const std::string& from = {});
+  Client(const std::string& host, std::uint16_t port, const std::string& from = {})
+      : Client(Place{host, port, {}}, from) {}
 
   void send(std::string_view text) const;
   // Sends what the connection takes; returns how much before it took nothing for 300 ms.
@@ -35,8 +46,8 @@ class Client {
 };
 
 // Connects again and again until somebody listens there, or nobody any more.
-Client wait_until_accepted(const std::string& host, std::uint16_t port);
-void wait_until_refused(const std::string& host, std::uint16_t port);
+Client wait_until_accepted(const Place& place);
+void wait_until_refused(const Place& place);
 
 // Sends messages[i] through clients[i], all at once, while receiving as many bytes from each;
 // returns how many clients got their own bytes back.

@@ -2,12 +2,13 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "client.hpp"
+#include "datagram_client.hpp"
 #include "process.hpp"
 
 namespace support {
@@ -16,37 +17,66 @@ using Words = std::vector<std::string>;
 
 inline const std::array<std::string, 4> policies{"pool", "thread", "fork", "inline"};
 
+// What a server may listen on: "unix@" is a name without a file.
+inline const std::array<std::string, 5> endpoint_kinds{"tcp", "udp", "unix", "unix@", "unixgram"};
+inline const std::array<std::string, 3> stream_kinds{"tcp", "unix", "unix@"};
+inline const std::array<std::string, 2> datagram_kinds{"udp", "unixgram"};
+
+// A directory that goes with this object, and what is in it.
+class Scratch {
+ public:
+  Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch();
+
+  std::string path(const std::string& name) const { return directory_ + "/" + name; }
+  // An endpoint of that kind which nobody has: a port that the system picks, a path in here.
+  std::string endpoint(const std::string& kind) const;
+
+ private:
+  std::string directory_;
+};
+
 // The demo's command line with these arguments.
 Words demo(const Words& arguments);
 
 // The line that it prints for each endpoint.
-struct Line {
+struct Line : Place {
   // Throws if the text is no such line.
   explicit Line(const std::string& text);
-  Client client() const { return {host, port}; }
+  Client client() const { return Client(*this); }
+  DatagramClient datagram_client() const { return DatagramClient(*this); }
+  bool stream() const { return scheme == "tcp" || scheme == "unix"; }
+  // As --listen takes it.
+  std::string endpoint() const;
 
-  std::string host;
-  std::uint16_t port = 0;
+  std::string scheme;
   std::string description;  // what is in parentheses
 };
 
-// An echo server on a port of its own.
+// An echo server on an endpoint of its own.
 struct Echo {
   // The starter is a program that runs the command that follows its own arguments.
   explicit Echo(const Words& arguments = {}, const Process::Options& options = {},
-                const Words& starter = {});
+                const Words& starter = {}, const std::string& kind = "tcp");
 
   Client client() const { return line.client(); }
+  DatagramClient datagram_client() const { return line.datagram_client(); }
   // Sends the signal and returns the exit status.
   int stop(int signal);
   int stop();
 
+  Scratch scratch;
   Process process;
   Line line;
 };
 
 // Whether a client gets back what it sends.
 bool echoes(const Client& client, const std::string& text = "hello\n");
+// The same of a client that comes for it, of whatever kind.
+bool echoes(const Line& line, const std::string& text = "hello\n",
+            std::chrono::milliseconds within = std::chrono::seconds(10));
 
 // Bytes that differ from one seed and place to the next.
 std::string pattern(std::size_t size, std::size_t seed);

@@ -114,6 +114,12 @@ Process::Process(const std::vector<std::string>& command, const Options& options
   actions.connect(STDERR_FILENO, error.write);
   if (options.without_stdout) actions.close(STDOUT_FILENO);
   if (options.without_stderr) actions.close(STDERR_FILENO);
+  // From copies out of their way, so that none takes another's place before that is taken up.
+  std::vector<Descriptor> copies;
+  for (const int descriptor : options.inherited) {
+    copies.emplace_back(::fcntl(descriptor, F_DUPFD_CLOEXEC, 100));
+    actions.connect(STDERR_FILENO + static_cast<int>(copies.size()), copies.back());
+  }
 
   std::vector<std::string> words = command;
   std::vector<char*> arguments;

@@ -34,6 +34,7 @@ class Process {
     std::string input;            // at most 64 KiB, which is what a pipe holds
     bool without_stdout = false;  // closed at its start, as by `>&-`
     bool without_stderr = false;
+    std::vector<int> inherited = {};  // descriptors of ours, which become 3, 4 and so on
   };
 
   // Looks the program up in PATH unless it has a '/'.

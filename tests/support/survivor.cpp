@@ -46,6 +46,15 @@ std::vector<pid_t> children_of(pid_t parent) {
   return found;
 }
 
+std::size_t number_in_status(pid_t process, const std::string& name) {
+  std::ifstream status(proc(process) / "status");
+  for (std::string word; status >> word;) {
+    std::size_t number = 0;
+    if (word == name && status >> number) return number;
+  }
+  return 0;
+}
+
 // The time on a CPU of all its threads, in microseconds; to the nanosecond, unlike stat's.
 std::uint64_t cpu_of(pid_t process) {
   std::uint64_t sum = 0;
@@ -65,8 +74,10 @@ Words with_stats(Words arguments) {
 
 }  // namespace
 
-Survivor::Survivor(const Words& arguments, const Words& starter)
-    : echo(with_stats(arguments), {}, starter), descriptors_(descriptors()), threads_(threads()) {}
+Survivor::Survivor(const Words& arguments, const Words& starter, const std::string& kind)
+    : echo(with_stats(arguments), {}, starter, kind),
+      descriptors_(descriptors()),
+      threads_(threads()) {}
 
 void Survivor::sort_line(const std::string& line) {
   const auto begin = line.find("info: stats: ");
@@ -105,13 +116,12 @@ std::size_t Survivor::threads() const { return entries(proc(echo.process.pid()) 
 
 std::vector<pid_t> Survivor::child_processes() const { return children_of(echo.process.pid()); }
 
-std::size_t Survivor::resident() const {
-  std::ifstream status(proc(echo.process.pid()) / "status");
-  for (std::string word; status >> word;) {
-    std::size_t kibibytes = 0;
-    if (word == "VmRSS:" && status >> kibibytes) return kibibytes;
-  }
-  return 0;
+std::size_t Survivor::resident() const { return number_in_status(echo.process.pid(), "VmRSS:"); }
+
+void Survivor::end_injecting() const {
+  const auto tracer = [this] { return number_in_status(echo.process.pid(), "TracerPid:"); };
+  if (const auto process = static_cast<pid_t>(tracer()); process != 0) ::kill(process, SIGTERM);
+  BOOST_REQUIRE(soon([&] { return tracer() == 0; }));
 }
 
 bool Survivor::comes_to_rest() const {
@@ -131,18 +141,13 @@ bool Survivor::is_idle() const {
 }
 
 void Survivor::common_end() {
-  const auto begin = Clock::now();
-  {
-    const Client fresh = client();
-    BOOST_TEST(echoes(fresh));
-  }
   // A sanitizer's fork takes tens of milliseconds, and those who came before are served before.
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
   constexpr auto patience = 10s;
 #else
   constexpr auto patience = 1s;
 #endif
-  BOOST_TEST((Clock::now() - begin < patience));
+  BOOST_TEST(echoes(echo.line, "hello\n", patience));
   BOOST_TEST(soon([this] { return descriptors() <= descriptors_; }),
              "descriptors: " << descriptors() << ", at the start: " << descriptors_);
   BOOST_TEST(comes_to_rest(), "threads: " << threads() << ", at the start: " << threads_
@@ -166,10 +171,11 @@ std::size_t Survivor::complaint_lines() const {
 
 Words injecting(const std::string& what) {
   const std::string call = what.substr(0, what.find(':'));
-  // -D: the server is our child, and the tracer nobody's. A sanitizer's search for leaks needs
-  // ptrace for itself.
+  // -D: the server is our child, and the tracer nobody's. -I 2: that one heeds signals. A
+  // sanitizer's search for leaks needs ptrace for itself.
   return {"strace", "-D",
           "-f",     "-qq",
+          "-I",     "2",
           "-o",     "/dev/null",
           "-E",     "ASAN_OPTIONS=detect_leaks=0",
           "-e",     "trace=" + call,

@@ -15,9 +15,11 @@ class Survivor {
  public:
   // The starter is a program that runs the command behind its own arguments, such as
   // `injecting(...)`.
-  explicit Survivor(const Words& arguments, const Words& starter = {});
+  explicit Survivor(const Words& arguments, const Words& starter = {},
+                    const std::string& kind = "tcp");
 
   Client client() const { return echo.client(); }
+  DatagramClient datagram_client() const { return echo.datagram_client(); }
 
   // What it has counted so far, by the names of net::Stats. What it complained of on the way is
   // kept for `complaints`.
@@ -33,6 +35,9 @@ class Survivor {
   std::size_t children() const { return child_processes().size(); }
   std::vector<pid_t> child_processes() const;
   std::size_t resident() const;
+
+  // Lets the calls that `injecting` makes fail be as they are again.
+  void end_injecting() const;
 
   // Waits until it has no more threads and children than at its start; false after 10 s.
   bool comes_to_rest() const;
