@@ -244,19 +244,18 @@ int serve(const EchoOptions& options, typename Policy::Options policy_options) {
   // closing in time.
   std::vector<std::exception_ptr> errors(servers.size());
   std::vector<std::thread> serving;
-  const auto serve_in_thread = [&](std::size_t i) {
-    serving.emplace_back([&, i] {
-      try {
-        servers[i]->serve_forever();
-      } catch (...) {
-        errors[i] = std::current_exception();
-      }
-      signals.stop();
-    });
+  const auto serve_one = [&](std::size_t i) {
+    try {
+      servers[i]->serve_forever();
+    } catch (...) {
+      errors[i] = std::current_exception();
+    }
+    signals.stop();
   };
   try {
-    for (std::size_t i = 0; i < servers.size(); ++i) serve_in_thread(i);
-  } catch (const std::system_error&) {
+    for (std::size_t i = 0; i < servers.size(); ++i) serving.emplace_back(serve_one, i);
+  } catch (...) {
+    // No thread for one: nor do the others serve.
     for (net::BaseServer* server : servers) server->shutdown();
     for (std::thread& thread : serving) thread.join();
     throw;

@@ -85,7 +85,8 @@ const std::array starts{Start{"1", {"--policy", "pool", "--workers", "4"}},
                         Start{"6", {"--policy", "pool", "--workers", "4"}},
                         Start{"1", {"--policy", "thread"}},
                         Start{"2", {"--policy", "fork"}},
-                        Start{"1", {"--policy", "inline"}}};
+                        Start{"1", {"--policy", "inline"}},
+                        Start{"3", {"--policy", "inline", "--listen", "udp://127.0.0.1:0"}}};
 
 }  // namespace
 
@@ -189,6 +190,18 @@ BOOST_DATA_TEST_CASE(a_start_without_its_threads_fails_in_one_line, data::make(s
   BOOST_TEST(process.wait() == 1);
   BOOST_TEST(one_line(said), said);
   BOOST_TEST(process.rest_of_stdout().empty());
+}
+
+// Servers of several kinds close beside each other, or else one after another.
+BOOST_TEST_DECORATOR(*timeout(30))
+BOOST_DATA_TEST_CASE(it_stops_without_threads_for_that, data::make({"inline", "fork"}), policy) {
+  if (cannot_inject()) return;
+  if (miscounted("clone3")) return;
+  Survivor server({"--policy", policy, "--listen", "udp://127.0.0.1:0"},
+                  injecting("clone3:error=EAGAIN:when=4+"));
+  BOOST_TEST(echoes(Line(server.echo.process.read_line())));
+  server.common_end();
+  BOOST_TEST(server.complaints().empty(), server.complaints());
 }
 
 BOOST_TEST_DECORATOR(*timeout(60))
