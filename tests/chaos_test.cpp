@@ -98,7 +98,7 @@ BOOST_DATA_TEST_CASE(a_canary_is_answered_amid_chaos, rows, row) {
     std::vector<std::unique_ptr<Wild>> clients;
     // A fork takes a sanitizer tens of milliseconds: more clients would only fill its queue. So
     // would datagrams, which nobody takes back when they are not taken in time.
-    const std::uint64_t most = !punctual ? 40 : survivor.echo.line.stream() ? 150 : 60;
+    const std::uint64_t most = !punctual ? 40 : survivor.echo.line.stream() ? 150 : 30;
     for (std::uint64_t number = 0; number < most; ++number) {
       clients.push_back(Wild::client(survivor.echo.line, number, random));
     }

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <ostream>
 #include <string>
 #include <system_error>
@@ -27,6 +28,8 @@ using Clock = std::chrono::steady_clock;
 
 // Far below the drain time-out of 10 s, far above what a loaded machine takes.
 constexpr auto quickly = 5s;
+
+const std::array<std::string, 2> kinds{"tcp", "unix"};
 
 struct Fault {
   const char* name;  // as strace knows it
@@ -86,10 +89,11 @@ std::size_t answered(const Survivor& server, std::size_t count) {
 
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(what_was_one_connections_error_harms_no_other,
-                     data::make(policies) * data::make(passing), policy, fault) {
+                     data::make(kinds) * data::make(policies) * data::make(passing), kind, policy,
+                     fault) {
   constexpr std::size_t connections = 20;
   if (cannot_inject()) return;
-  Survivor server({"--policy", policy}, fault.at("1+2"));
+  Survivor server({"--policy", policy}, fault.at("1+2"), kind);
   BOOST_TEST(answered(server, connections) == connections);
   // Every second call fails, so each that brought a connection came after one that failed.
   const std::uint64_t errors = server.stats().at("accept_errors");
@@ -104,10 +108,11 @@ BOOST_DATA_TEST_CASE(what_was_one_connections_error_harms_no_other,
 
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(what_has_run_out_is_complained_of_and_waited_for,
-                     data::make(policies) * data::make(exhausted), policy, fault) {
+                     data::make(kinds) * data::make(policies) * data::make(exhausted), kind, policy,
+                     fault) {
   constexpr std::size_t connections = 20;
   if (cannot_inject()) return;
-  Survivor server({"--policy", policy}, fault.at("1..3"));
+  Survivor server({"--policy", policy}, fault.at("1..3"), kind);
   const auto begin = Clock::now();
   BOOST_TEST(answered(server, connections) == connections);
   const auto lasted = Clock::now() - begin;
@@ -126,9 +131,10 @@ BOOST_DATA_TEST_CASE(what_has_run_out_is_complained_of_and_waited_for,
 // Neither does it go on without ears, nor does it try for ever.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(without_a_listener_it_ends_and_says_why,
-                     data::make(policies) * data::make(deadly), policy, fault) {
+                     data::make(kinds) * data::make(policies) * data::make(deadly), kind, policy,
+                     fault) {
   if (cannot_inject()) return;
-  Survivor server({"--policy", policy}, fault.at("3+"));
+  Survivor server({"--policy", policy}, fault.at("3+"), kind);
   const Client established = server.client();
   BOOST_TEST(echoes(established));
   const auto begin = Clock::now();
@@ -137,9 +143,12 @@ BOOST_DATA_TEST_CASE(without_a_listener_it_ends_and_says_why,
   BOOST_TEST(server.echo.process.wait() == 1);
   BOOST_TEST((Clock::now() - begin < quickly));
   BOOST_TEST(said.find(fault.message()) != std::string::npos, said);
-  BOOST_TEST(said.find(':' + std::to_string(server.echo.line.port)) != std::string::npos, said);
+  const Line& line = server.echo.line;
+  const std::string where = line.path.empty() ? ':' + std::to_string(line.port) : line.path;
+  BOOST_TEST(said.find(where) != std::string::npos, said);
   BOOST_TEST(established.receive_to_end().empty());
   BOOST_TEST(late.receive_to_end().empty());
+  BOOST_TEST((line.path.empty() || !std::filesystem::exists(line.path)));
 }
 
 BOOST_TEST_DECORATOR(*timeout(60))

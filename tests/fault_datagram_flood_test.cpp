@@ -1,7 +1,6 @@
 // The demo server, from outside: more datagrams than it can take.
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
@@ -108,7 +107,6 @@ BOOST_DATA_TEST_CASE(it_stops_amid_a_flood,
                      kind, policy, size) {
   Echo echo({"--policy", policy, "--stats", "3600"}, {}, {}, kind);
   const Flood flood(echo.line, size);
-  BOOST_TEST(echoes(echo.line, "amid", 10s) == true);
   while (flood.sent() < 1000) std::this_thread::sleep_for(1ms);
   const auto begin = Clock::now();
   BOOST_TEST(echo.stop() == 0);

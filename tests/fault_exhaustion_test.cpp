@@ -112,7 +112,8 @@ constexpr std::size_t many = 1000;
 // With more connections allowed than descriptors, accept(2) itself meets the limit.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(it_waits_for_descriptors_without_haste,
-                     data::make(policies) * data::make({false, true}), policy, too_many_allowed) {
+                     data::make({"tcp", "unix"}) * data::make(policies) * data::make({false, true}),
+                     kind, policy, too_many_allowed) {
 #if __has_feature(address_sanitizer)
   if (too_many_allowed) {
     BOOST_TEST_MESSAGE("the sanitizer of undefined behaviour needs descriptors for its checks");
@@ -122,7 +123,7 @@ BOOST_DATA_TEST_CASE(it_waits_for_descriptors_without_haste,
   const auto begin = Clock::now();
   Words arguments{"--policy", policy};
   if (too_many_allowed) arguments.insert(arguments.end(), {"--max-connections", "1000"});
-  Survivor server(arguments, {"prlimit", "--nofile=64:64"});
+  Survivor server(arguments, {"prlimit", "--nofile=64:64"}, kind);
   {
     const Client established = server.client();
     BOOST_TEST(echoes(established));
