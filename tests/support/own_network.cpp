@@ -1,6 +1,10 @@
 #include "own_network.hpp"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netpacket/packet.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
 
@@ -19,6 +23,37 @@ void ip(const std::vector<std::string>& arguments) {
   command.insert(command.end(), arguments.begin(), arguments.end());
   Process process(command);
   if (process.wait() != 0) throw std::runtime_error("ip: " + process.rest_of_stderr());
+}
+
+Descriptor packet_socket() {
+  Descriptor socket(::socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (socket.get() < 0) throw std::system_error(errno, std::generic_category(), "packet socket");
+  return socket;
+}
+
+// An interface that is up loses frames for a moment still: asks with some of its own until one has
+// come.
+void wait_until_frames_pass(const char* from, const char* to) {
+  constexpr int tries = 500;
+  constexpr int each = 10;  // milliseconds
+  sockaddr_ll name{};
+  name.sll_family = AF_PACKET;
+  name.sll_protocol = htons(0x88B6);  // another than the tests have
+  name.sll_ifindex = static_cast<int>(::if_nametoindex(to));
+  const Descriptor receiver = packet_socket();
+  if (::bind(receiver.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) {
+    throw std::system_error(errno, std::generic_category(), "bind");
+  }
+  const Descriptor sender = packet_socket();
+  name.sll_ifindex = static_cast<int>(::if_nametoindex(from));
+  name.sll_halen = 6;
+  for (unsigned char& digit : name.sll_addr) digit = 0xff;  // to all
+  for (int i = 0; i < tries; ++i) {
+    ::sendto(sender.get(), "?", 1, 0, reinterpret_cast<const sockaddr*>(&name), sizeof name);
+    pollfd polled{receiver.get(), POLLIN, 0};
+    if (::poll(&polled, 1, each) == 1) return;
+  }
+  throw std::runtime_error("no frame passes between the interfaces");
 }
 
 }  // namespace
@@ -46,6 +81,8 @@ OwnNetwork::OwnNetwork() : before_(::open("/proc/thread-self/ns/net", O_RDONLY |
   ip({"link", "add", left, "address", "02:00:00:00:00:01", "type", "veth", "peer", "name", right,
       "address", "02:00:00:00:00:02"});
   for (const char* const interface : {left, right}) ip({"link", "set", interface, "up"});
+  wait_until_frames_pass(left, right);
+  wait_until_frames_pass(right, left);
 }
 
 OwnNetwork::~OwnNetwork() { ::setns(before_.get(), CLONE_NEWNET); }
