@@ -1,5 +1,7 @@
 // The demo server, from outside: it runs out of threads or children for datagrams.
 
+#include <sys/resource.h>
+
 #include <array>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
@@ -92,6 +94,28 @@ BOOST_DATA_TEST_CASE(datagrams_beyond_the_systems_limit_of_tasks_wait,
     BOOST_TEST_MESSAGE("no limit of tasks can be set here");
     return;
   }
+  std::vector<DatagramClient> clients;
+  for (std::size_t i = 0; i < count; ++i) clients.push_back(server.datagram_client());
+  for (const DatagramClient& client : clients) client.send("patience");
+  for (const DatagramClient& client : clients) BOOST_TEST((client.receive() == "patience"));
+  BOOST_TEST(server.counts("served", count));
+  BOOST_TEST(server.stats()["dropped"] == 0U);
+  server.common_end();
+  BOOST_TEST(server.complaints().empty(), server.complaints());
+}
+
+// A child costs the server a descriptor.
+BOOST_TEST_DECORATOR(*timeout(60))
+BOOST_DATA_TEST_CASE(datagrams_beyond_the_limit_of_descriptors_wait,
+                     data::make(datagram_kinds) * data::make(policies), kind, policy) {
+#if __has_feature(address_sanitizer)
+  BOOST_TEST_MESSAGE("the sanitizer of undefined behaviour needs descriptors for its checks");
+  return;
+#endif
+  constexpr std::size_t count = 100;
+  Survivor server({"--policy", policy}, {}, kind);
+  const rlimit few{server.descriptors() + 3, server.descriptors() + 3};
+  BOOST_REQUIRE(::prlimit(server.echo.process.pid(), RLIMIT_NOFILE, &few, nullptr) == 0);
   std::vector<DatagramClient> clients;
   for (std::size_t i = 0; i < count; ++i) clients.push_back(server.datagram_client());
   for (const DatagramClient& client : clients) client.send("patience");
