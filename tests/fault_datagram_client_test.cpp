@@ -152,7 +152,7 @@ BOOST_DATA_TEST_CASE(who_reads_no_answers_keeps_nobody_waiting,
       deaf.send(pattern(1000, i));
       if (i % 30 == 0) BOOST_TEST(other.echoes("I do", canary_patience));
     }
-    BOOST_TEST((Clock::now() - begin < 10s));
+    BOOST_TEST((Clock::now() - begin < 10 * canary_patience));
     // What the kernel keeps for it, it still gets.
     BOOST_TEST(deaf.receive().has_value());
   }
