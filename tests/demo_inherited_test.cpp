@@ -2,19 +2,17 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
-#include <cerrno>
 #include <csignal>
 #include <filesystem>
 #include <ostream>
 #include <string>
 #include <system_error>
-#include <vector>
+#include <utility>
 
 #include "support/client.hpp"
 #include "support/demo.hpp"

@@ -4,14 +4,16 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
-#include <vector>
+#include <system_error>
 
 #include "support/client.hpp"
 #include "support/demo.hpp"
