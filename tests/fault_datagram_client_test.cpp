@@ -212,7 +212,7 @@ BOOST_DATA_TEST_CASE(a_canary_is_answered_beside_a_flood,
     BOOST_TEST(canary.missed() == "");
     BOOST_TEST((canary.longest() <= canary_patience), canary.longest().count() << " ms");
     BOOST_TEST(sent > 100U);
-    BOOST_TEST(canary.times() > 5U);
+    BOOST_TEST(canary.times() > 1U);
   }
   BOOST_TEST(server.stats().at("failed") == 0U);
   server.common_end();
