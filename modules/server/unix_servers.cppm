@@ -34,7 +34,8 @@ class UnixStreamServer : public ServerOf<Handler, Policy, ServerKind::unix_strea
 
 /// Serves a Unix datagram socket. Python: `UnixDatagramServer`. As `UdpServer`, with the file of a
 /// `UnixStreamServer`. A client that has no name can ask, but gets no reply; one that does not read
-/// its replies loses them.
+/// its replies loses them. The kernel keeps what is unread in the server's send buffer: a few such
+/// clients leave others without replies too (`Stats::replies_dropped`), until they read or go.
 template <class Handler, class Policy = ThreadPool>
 class UnixDatagramServer : public ServerOf<Handler, Policy, ServerKind::unix_datagram> {
   static_assert(
