@@ -1,6 +1,7 @@
 // Servers of datagrams, over each family and under each policy.
 
 #include <algorithm>
+#include <ctime>
 #include <stdexcept>
 #include <string>
 
@@ -372,6 +373,49 @@ BOOST_AUTO_TEST_CASE(servers_of_both_kinds_fit_in_one_poll_loop, *timeout(20)) {
   }
   BOOST_TEST(asks.receive() == "datagram");
   BOOST_TEST(connected.receive_all() == "stream");
+}
+
+BOOST_AUTO_TEST_CASE(listeners_that_have_more_than_enough_take_turns, *timeout(20)) {
+  constexpr int each = 150;
+  std::vector<std::uint16_t> ports;
+  struct Note : net::DatagramRequestHandler {
+    explicit Note(std::vector<std::uint16_t>& noted) : ports(noted) {}
+    void handle() { ports.push_back(context().local_address().port()); }
+    std::vector<std::uint16_t>& ports;
+  };
+  const std::vector<net::Address> addresses(3, loopback());
+  net::UdpServer<Note> server{std::span<const net::Address>(addresses), quick(),
+                              net::ThreadPool::Options{.workers = 1}, [&] { return Note(ports); }};
+  for (std::size_t i = 0; i < 3; ++i) {
+    DatagramClient client(server.server_address(i));
+    for (int n = 0; n < each; ++n) client.send("one of many");
+  }
+  Running running(server);
+  BOOST_TEST(soon([&] { return server.stats().served == 3 * each; }));
+  running.stop();
+  // Of what was served first, each has its part.
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto port = server.server_address(i).port();
+    BOOST_TEST(std::count(ports.begin(), ports.begin() + 200, port) >= 50);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_socket_that_somebody_else_shuts_down_makes_nobody_spin, *timeout(20)) {
+  const ScratchDirectory scratch;
+  net::Socket listening = net::create_server(net::Address::unix_path(scratch.path("stream")));
+  net::Socket bound(net::Family::unix_domain, net::SocketType::datagram);
+  bound.bind(net::Address::unix_path(scratch.path("datagram")));
+  const net::Socket shared = listening.dup();
+  const net::Socket also_shared = bound.dup();
+  net::UnixStreamServer<Echo> streams{std::move(listening), quick()};
+  net::UnixDatagramServer<EchoDatagram> datagrams{std::move(bound), quick()};
+  Running one(streams);
+  Running other(datagrams);
+  net::Socket::adopt_unchecked(shared.dup().detach()).shutdown(net::ShutdownHow::read);
+  net::Socket::adopt_unchecked(also_shared.dup().detach()).shutdown(net::ShutdownHow::read);
+  const std::clock_t before = std::clock();
+  std::this_thread::sleep_for(300ms);  // time itself is what is tested
+  BOOST_TEST(std::clock() - before < CLOCKS_PER_SEC / 10);
 }
 
 BOOST_AUTO_TEST_CASE(a_server_serves_addresses_of_its_own_kind_alone, *timeout(20)) {

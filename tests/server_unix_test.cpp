@@ -111,6 +111,17 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_file_of_a_live_server_is_not, Kind, Kinds) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_socket_of_another_kind_is_alive_as_well, *timeout(20)) {
+  const ScratchDirectory scratch;
+  const auto address = net::Address::unix_path(scratch.path("socket"));
+  net::Socket foreign(net::Family::unix_domain, net::SocketType::sequenced_packet);
+  foreign.bind(address);
+  using Server = net::UnixStreamServer<Echo, net::Inline>;
+  BOOST_CHECK_EXCEPTION(Server{address}, std::system_error, in_use);
+  foreign.listen();
+  BOOST_CHECK_EXCEPTION(Server{address}, std::system_error, in_use);
+}
+
 BOOST_AUTO_TEST_CASE(a_server_that_is_bound_and_does_not_listen_yet_is_alive, *timeout(20)) {
   const ScratchDirectory scratch;
   const auto address = net::Address::unix_path(scratch.path("socket"));

@@ -268,13 +268,14 @@ void ServerCore::resume_listeners(CoarseTime now) noexcept {
   for (const auto& listener : listeners_) {
     if (!listener->paused()) continue;
     listener->look_into_error();
+    if (listener->dead()) continue;
     const CoarseTime until = listener->paused_until();
     if (room || until <= now || (may_reject && until == Listener::never)) {
       listener->resume();
-    } else {
-      paused = true;
-      next_resume_ = std::min(next_resume_, until);
     }
+    if (!listener->paused()) continue;
+    paused = true;
+    next_resume_ = std::min(next_resume_, listener->paused_until());
   }
   if (paused) paused_.store(true);
 }

@@ -104,6 +104,7 @@ std::unique_ptr<Listener> ServerCore::bind_one(const Address& address) {
   if (family == Family::ipv6) {
     socket.setsockopt(SocketOption::ipv6_only, options.dualstack ? 0 : 1);
   }
+  if (!is_stream(kind_)) DatagramSocket::prepare(socket, family);
   SocketFile file;
   if (const std::string path = address.path(); !path.empty()) {
     file = SocketFile::bind(socket, path, options.unix_mode,
@@ -126,6 +127,8 @@ std::unique_ptr<Listener> ServerCore::adopt_one(Socket socket) {
     }
   } else if (is_unbound(address)) {
     throw_misfit(kind_, what + ", which is not bound");
+  } else {
+    DatagramSocket::prepare(socket, address.family());
   }
   auto listener = make_listener(std::move(socket), {});
   listener->set_adopted();

@@ -27,6 +27,8 @@ import :datagram_socket;
 namespace net {
 namespace {
 
+// Where no control message is needed, the simpler calls are a few percent cheaper.
+
 // Room for the one control message that is asked for, of either family.
 struct Control {
   alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(in6_pktinfo))> bytes{};
@@ -99,20 +101,23 @@ bool is_internet(Family family) noexcept {
 
 }  // namespace
 
-DatagramSocket::DatagramSocket(Socket socket, std::size_t max_packet_size)
-    : socket_(std::move(socket)), address_(socket_.getsockname()), room_(max_packet_size) {
+void DatagramSocket::prepare(Socket& socket, Family family) {
   const int on = 1;
-  if (address_.family() == Family::ipv4 && address_.is_wildcard()) {
-    socket_.setsockopt(IPPROTO_IP, IP_PKTINFO, as_bytes(on));
-    tells_asked_ = true;
-  } else if (address_.family() == Family::ipv6 && address_.is_wildcard()) {
-    socket_.setsockopt(IPPROTO_IPV6, IPV6_RECVPKTINFO, as_bytes(on));
-    tells_asked_ = true;
-  } else if (address_.family() == Family::packet) {
+  if (family == Family::ipv4) {
+    socket.setsockopt(IPPROTO_IP, IP_PKTINFO, as_bytes(on));
+  } else if (family == Family::ipv6) {
+    socket.setsockopt(IPPROTO_IPV6, IPV6_RECVPKTINFO, as_bytes(on));
+  } else if (family == Family::packet) {
     // Else who answers every frame would answer its own.
-    socket_.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, as_bytes(on));
+    socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, as_bytes(on));
   }
 }
+
+DatagramSocket::DatagramSocket(Socket socket, std::size_t max_packet_size)
+    : socket_(std::move(socket)),
+      address_(socket_.getsockname()),
+      tells_asked_(address_.is_wildcard()),
+      room_(max_packet_size) {}
 
 std::optional<DatagramSocket::Arrival> DatagramSocket::receive(int& error) {
   sockaddr_storage name{};
@@ -129,7 +134,11 @@ std::optional<DatagramSocket::Arrival> DatagramSocket::receive(int& error) {
   }
   // MSG_TRUNC: the whole size is told, however much fits. Not MSG_CMSG_CLOEXEC, which packet
   // sockets refuse: descriptors have no room here.
-  const auto size = ::recvmsg(fileno(), &message, MSG_DONTWAIT | MSG_TRUNC);
+  constexpr int flags = MSG_DONTWAIT | MSG_TRUNC;
+  const auto size = tells_asked_
+                        ? ::recvmsg(fileno(), &message, flags)
+                        : ::recvfrom(fileno(), room_.data(), room_.size(), flags,
+                                     reinterpret_cast<sockaddr*>(&name), &message.msg_namelen);
   if (size < 0) {
     error = errno;
     return std::nullopt;
@@ -160,15 +169,32 @@ int DatagramSocket::send(std::span<const std::byte> bytes, const Address& to,
   message.msg_iov = &out;
   message.msg_iovlen = 1;
   if (tells_asked_ && !from.is_wildcard()) send_from(message, control, from);
+  constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
   bool waited = false;
+  bool refused = false;
   for (;;) {
-    if (::sendmsg(fileno(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return 0;
+    const auto sent =
+        message.msg_control != nullptr
+            ? ::sendmsg(fileno(), &message, flags)
+            : ::sendto(fileno(), bytes.data(), bytes.size(), flags,
+                       static_cast<const sockaddr*>(message.msg_name), message.msg_namelen);
+    if (sent >= 0) return 0;
     if (errno == EINTR) continue;
+    // What a datagram to somebody else met.
+    if (errno == ECONNREFUSED && is_internet(address_.family()) && !std::exchange(refused, true)) {
+      continue;
+    }
     // A network takes what waits in our buffer soon. A Unix peer may never read: not waited for.
     if (errno != EAGAIN || waited || !is_internet(address_.family())) return errno;
     waited = true;
     pollfd polled{fileno(), POLLOUT, 0};
     ::poll(&polled, 1, patience);
+  }
+}
+
+void DatagramSocket::drop_errors() noexcept {
+  msghdr message{};
+  for (int i = 0; i < 64 && ::recvmsg(fileno(), &message, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0; ++i) {
   }
 }
 

@@ -30,13 +30,18 @@ class DatagramSocket {
     Address asked;
   };
 
-  // Precondition: bound.
+  // Has each datagram tell where it was sent to; before the bind, so that none comes without.
+  static void prepare(Socket& socket, Family family);
+  // Precondition: prepared and bound.
   DatagramSocket(Socket socket, std::size_t max_packet_size);
 
   // Takes a datagram without waiting; else the error is what recvmsg(2) said.
   std::optional<Arrival> receive(int& error);
   // Sends one, hardly waiting; returns what sendmsg(2) said, 0 if it is sent.
   int send(std::span<const std::byte> bytes, const Address& to, const Address& from) noexcept;
+  // Forgets errors that wait to be asked for, of whoever set IP_RECVERR: epoll tells of them again
+  // and again.
+  void drop_errors() noexcept;
   // How many the kernel has dropped for want of room.
   std::uint64_t lost() const noexcept;
 
@@ -48,7 +53,7 @@ class DatagramSocket {
  private:
   Socket socket_;
   Address address_;
-  bool tells_asked_ = false;  // bound to a wildcard, so that each datagram says
+  bool tells_asked_;  // bound to a wildcard
   std::vector<std::byte> room_;
 };
 

@@ -29,6 +29,7 @@ constexpr std::int64_t first_back_off = 10;  // milliseconds
 constexpr std::int64_t last_back_off = 500;
 constexpr int failures_in_a_row = 100;  // until others get their turn
 constexpr std::size_t most_at_once = 1024;
+constexpr std::int64_t most_in_vain = 100;
 
 }  // namespace
 
@@ -54,15 +55,26 @@ Listener::Listener(ServerCore& core, const Address& address, SocketFile file) no
 void Listener::ready(std::uint32_t) { core_.accept_from(*this); }
 
 void Listener::pause(CoarseTime until) noexcept {
+  const std::lock_guard lock(pausing_);
   paused_until_.store(until);
   if (!paused_.exchange(true)) arm(false);
 }
 
 void Listener::resume() noexcept {
-  if (paused_.exchange(false)) arm(true);
+  const std::lock_guard lock(pausing_);
+  if (!paused_.exchange(false) || arm(true)) return;
+  paused_until_.store(coarse_after(coarse_now(), last_back_off));
+  paused_.store(true);
 }
 
-void Listener::arm(bool armed) noexcept { core_.poller.arm(fileno(), *this, armed); }
+bool Listener::arm(bool armed) noexcept { return core_.poller.arm(fileno(), *this, armed); }
+
+bool Listener::came_in_vain() noexcept {
+  if (++vain_ < most_in_vain) return false;
+  vain_ = 0;
+  back_off();
+  return true;
+}
 
 void Listener::back_off() noexcept {
   back_off_ = std::clamp(back_off_ * 2, first_back_off, last_back_off);
@@ -91,7 +103,9 @@ std::size_t StreamListener::accept(std::size_t most) noexcept {
     }
     const int error = errno;
     switch (verdict(error)) {
-      case Verdict::nothing: return count;
+      case Verdict::nothing:
+        if (count == 0) came_in_vain();
+        return count;
       case Verdict::again:
         if (error != EINTR) core().accept_failed(*this, error);
         if (++failures >= failures_in_a_row) return count;
@@ -157,7 +171,12 @@ std::size_t DatagramListener::accept(std::size_t most) noexcept {
       case Taken::datagram:
         if (datagram != nullptr) core().welcome(*datagram);
         break;
-      case Taken::nothing: return count;
+      case Taken::nothing:
+        if (count == 0) {
+          socket_->drop_errors();
+          came_in_vain();
+        }
+        return count;
       case Taken::failed: failed(error); return count;
     }
   }
@@ -194,6 +213,9 @@ std::size_t DatagramListener::receive(std::span<Request> ready) noexcept {
       error_.store(error);
       pause(never);
       core().waits_for_serving_thread();
+    } else if (taken == Taken::nothing && count == 0) {
+      socket_->drop_errors();
+      if (came_in_vain()) core().waits_for_serving_thread();
     }
     if (taken != Taken::datagram) break;
     if (datagram != nullptr) ready[count++] = Request(datagram);
@@ -201,12 +223,8 @@ std::size_t DatagramListener::receive(std::span<Request> ready) noexcept {
   return count;
 }
 
-void DatagramListener::arm(bool armed) noexcept {
-  if (in_lot_) {
-    core().lot.arm(*this, armed);
-  } else {
-    Listener::arm(armed);
-  }
+bool DatagramListener::arm(bool armed) noexcept {
+  return in_lot_ ? core().lot.arm(*this, armed) : Listener::arm(armed);
 }
 
 void DatagramListener::enter_lot() {
@@ -235,6 +253,8 @@ void DatagramListener::leave_lot() noexcept {
 }
 
 std::uint64_t DatagramListener::lost() const noexcept {
+  // A child may have been forked while another thread held the lock.
+  if (core().in_child()) return lost_;
   const std::lock_guard lock(closing_);
   return socket_ ? socket_->lost() : lost_;
 }

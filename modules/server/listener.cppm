@@ -65,8 +65,11 @@ class Listener : public Watch {
  protected:
   // Pauses, a while longer each time until `succeeded`.
   void back_off() noexcept;
-  void succeeded() noexcept { back_off_ = 0; }
-  virtual void arm(bool armed) noexcept;
+  void succeeded() noexcept { back_off_ = vain_ = 0; }
+  // Was told that somebody waits, and nobody did. Happens; but who is told so again and again, as
+  // of a socket that others have shut down, pauses. True if it did.
+  bool came_in_vain() noexcept;
+  virtual bool arm(bool armed) noexcept;
   ServerCore& core() const noexcept { return core_; }
   SocketFile& file() noexcept { return file_; }
   bool adopted() const noexcept { return adopted_; }
@@ -77,6 +80,8 @@ class Listener : public Watch {
   SocketFile file_;
   std::atomic<CoarseTime> paused_until_{0};
   std::int64_t back_off_ = 0;  // milliseconds; doubles while accepting fails
+  std::int64_t vain_ = 0;      // calls in a row for nothing
+  std::mutex pausing_;         // a worker may pause what the serving thread resumes
   std::atomic<bool> paused_{false};
   bool adopted_ = false;
 };
@@ -119,7 +124,7 @@ class DatagramListener final : public Listener, public Receiver {
   // Takes the next one; null if there is none, or no memory for it.
   Taken take(Connection*& datagram, int& error) noexcept;
   void failed(int error) noexcept;
-  void arm(bool armed) noexcept override;
+  bool arm(bool armed) noexcept override;
 
   std::shared_ptr<DatagramSocket> socket_;
   mutable std::mutex closing_;  // for `lost`, which comes from any thread

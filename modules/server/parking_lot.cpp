@@ -75,7 +75,8 @@ struct ParkingLot::State {
   std::atomic<Connection*> retired{nullptr};
   std::mutex receivers_mutex;
   std::map<std::uint64_t, Receiver*> receivers;
-  std::uint64_t next_key = 1;  // odd, as no address is
+  std::uint64_t next_key = 1;       // odd, as no address is
+  std::uint64_t last_receiver = 0;  // of the waits
 };
 
 ParkingLot::ParkingLot() : state_(std::make_unique<State>()) {}
@@ -90,20 +91,28 @@ std::size_t ParkingLot::wait(std::span<Request> ready, Deadline deadline) {
   if (state_->has_pushed.load(std::memory_order_acquire) || count > 0)
     deadline = Deadline::Clock::time_point::min();
   const std::size_t most = std::min(room.size(), ready.size() - count);
-  std::uint64_t receiver = 0;
+  std::uint64_t first_receiver = 0;
+  std::uint64_t next_receiver = 0;
   for (const epoll_event& event :
        wait_for_events(fileno(), std::span(room).first(most), deadline)) {
     auto* const connection = static_cast<Connection*>(event.data.ptr);
     if (connection == nullptr) {
       state_->wakeup.clear();
     } else if ((event.data.u64 & 1U) != 0) {
-      receiver = event.data.u64;
+      const std::uint64_t key = event.data.u64;
+      if (first_receiver == 0 || key < first_receiver) first_receiver = key;
+      if (key > state_->last_receiver && (next_receiver == 0 || key < next_receiver)) {
+        next_receiver = key;
+      }
     } else if (connection->edge(event.events)) {
       ready[count++] = Request(connection);
     }
   }
-  // Of several, one a wait: the others are told of again, and behind it.
-  if (receiver != 0) count += state_->receive(receiver, ready.subspan(count));
+  // Of several, one a wait, in turn: epoll tells of the others again.
+  if (const auto receiver = next_receiver != 0 ? next_receiver : first_receiver; receiver != 0) {
+    state_->last_receiver = receiver;
+    count += state_->receive(receiver, ready.subspan(count));
+  }
   return count + state_->take_pushed(ready.subspan(count));
 }
 
@@ -168,10 +177,10 @@ void ParkingLot::remove(Receiver& receiver) noexcept {
   state_->receivers.erase(receiver.key);
 }
 
-void ParkingLot::arm(Receiver& receiver, bool armed) noexcept {
-  const std::uint32_t events = armed ? std::uint32_t{EPOLLIN} : 0U;
-  epoll_event event{.events = events, .data = {.u64 = receiver.key}};
-  ::epoll_ctl(fileno(), EPOLL_CTL_MOD, receiver.fileno(), &event);
+bool ParkingLot::arm(Receiver& receiver, bool armed) noexcept {
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = receiver.key}};
+  const int operation = armed ? EPOLL_CTL_ADD : EPOLL_CTL_DEL;
+  return ::epoll_ctl(fileno(), operation, receiver.fileno(), &event) == 0;
 }
 
 }  // namespace net

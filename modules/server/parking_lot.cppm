@@ -69,7 +69,7 @@ class ParkingLot {
   // `remove` returns when no wait is in the receiver or will be.
   void add(Receiver& receiver);
   void remove(Receiver& receiver) noexcept;
-  void arm(Receiver& receiver, bool armed) noexcept;
+  bool arm(Receiver& receiver, bool armed) noexcept;
 
  private:
   struct State;

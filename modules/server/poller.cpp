@@ -73,9 +73,10 @@ void Poller::add(int descriptor, Watch& watch) {
   }
 }
 
-void Poller::arm(int descriptor, Watch& watch, bool armed) noexcept {
-  epoll_event event{.events = armed ? std::uint32_t{EPOLLIN} : 0U, .data = {.ptr = &watch}};
-  ::epoll_ctl(descriptor_.get(), EPOLL_CTL_MOD, descriptor, &event);
+bool Poller::arm(int descriptor, Watch& watch, bool armed) noexcept {
+  epoll_event event{.events = EPOLLIN, .data = {.ptr = &watch}};
+  const int operation = armed ? EPOLL_CTL_ADD : EPOLL_CTL_DEL;
+  return ::epoll_ctl(descriptor_.get(), operation, descriptor, &event) == 0;
 }
 
 void Poller::remove(int descriptor, const Watch& watch) noexcept {

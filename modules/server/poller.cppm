@@ -57,8 +57,9 @@ class Poller {
 
   int fileno() const noexcept { return descriptor_.get(); }
   void add(int descriptor, Watch& watch);
-  // Pauses or resumes what was added.
-  void arm(int descriptor, Watch& watch, bool armed) noexcept;
+  // Pauses or resumes what was added: out of epoll, which would go on telling of errors. False if
+  // the system has no room for it.
+  bool arm(int descriptor, Watch& watch, bool armed) noexcept;
   // Forgets the watch, also in the batch that is being dispatched.
   void remove(int descriptor, const Watch& watch) noexcept;
   // Waits and calls the ready watches, at most `most` of them; returns how many.

@@ -58,6 +58,7 @@ void Request::reject() {
 
 bool Request::evict_idle() noexcept {
   Expects(connection_ != nullptr);
+  if (connection_->datagram() != nullptr) return false;  // nobody has its place
   connection_->want_place();
   return connection_->core().evict_for_waiting();
 }

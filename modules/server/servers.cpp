@@ -39,7 +39,8 @@ void ServerCore::close_in_child(const Connection& own) noexcept {
   }
   registry.for_each([&](Connection& connection) {
     if (&connection == &own) return;
-    if (connection.datagram() == nullptr) connection.socket().close();
+    // Datagrams of a listener that is closed hold its descriptor still.
+    if (connection.socket().fileno() != own.stream().socket().fileno()) connection.socket().close();
     connection.close_eviction();
   });
   closer_.close_in_child();

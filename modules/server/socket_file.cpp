@@ -36,13 +36,13 @@ Descriptor hold_directory(const std::filesystem::path& path) {
   return directory;
 }
 
-// Whether a socket has that name that nobody holds any more. A socket of a kind that no server here
-// is of cannot connect to one, but learns whether it is there: even one that does not listen yet,
-// and nobody has to accept it.
+// Whether a socket has that name that nobody holds any more. A datagram socket cannot connect to
+// one of a stream, but learns whether it is there: even one that does not listen yet, and nobody
+// has to accept it.
 bool is_dead(const std::string& path, const Address& address) {
   struct stat status{};
   if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
-  Socket probe(Family::unix_domain, SocketType::sequenced_packet);
+  Socket probe(Family::unix_domain, SocketType::datagram);
   try {
     probe.connect(address, Deadline::Clock::time_point::min());
     return false;
@@ -72,7 +72,8 @@ SocketFile SocketFile::bind(Socket& socket, const std::string& path, std::option
   if (mode && ::fchmod(socket.fileno(), *mode) != 0) throw_system_error(errno, "fchmod");
   bind();
   struct stat status{};
-  if (::lstat(path.c_str(), &status) != 0) return {};  // a hook has bound it elsewhere
+  if (socket.getsockname().path() != path) return {};  // a hook has bound it elsewhere
+  if (::lstat(path.c_str(), &status) != 0) return {};
   SocketFile file;
   file.path_ = absolute.string();
   file.device_ = status.st_dev;
