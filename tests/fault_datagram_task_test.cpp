@@ -131,7 +131,7 @@ BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(a_child_that_is_killed_takes_its_datagram_alone, datagram_kinds, kind) {
   if (cannot_inject()) return;
   // Each child is killed in its first answer.
-  Survivor server({"--policy", "fork"}, injecting("sendmsg:signal=KILL"), kind);
+  Survivor server({"--policy", "fork"}, injecting("sendto,sendmsg:signal=KILL"), kind);
   const auto begin = Clock::now();
   const DatagramClient client = server.datagram_client();
   for (int i = 0; i < 5; ++i) client.send("never heard of again");

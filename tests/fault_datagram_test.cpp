@@ -1,5 +1,4 @@
-// The demo server, from outside: recvmsg(2) and sendmsg(2) of datagrams fail in each way that they
-// can.
+// The demo server, from outside: receiving and sending of datagrams fail in each way that they can.
 
 #include <array>
 #include <boost/test/data/monomorphic.hpp>
@@ -30,6 +29,9 @@ using Clock = std::chrono::steady_clock;
 // Far below the drain time-out of 10 s, far above what a loaded machine takes.
 constexpr auto quickly = 5s;
 constexpr std::size_t datagrams = 20;
+// A socket of all addresses needs the messages, which tell what address was asked.
+const std::string receiving = "recvfrom,recvmsg";
+const std::string sending = "sendto,sendmsg";
 
 struct Fault {
   const char* name;  // as strace knows it
@@ -103,7 +105,7 @@ BOOST_DATA_TEST_CASE(what_passes_in_receiving_loses_no_datagram,
                      data::make(datagram_kinds) * data::make(policies) * data::make(passing), kind,
                      policy, fault) {
   if (cannot_inject()) return;
-  Survivor server(under(policy), fault.of("recvmsg", ":when=1+2"), kind);
+  Survivor server(under(policy), fault.of(receiving, ":when=1+2"), kind);
   BOOST_TEST(answered(server, datagrams) == datagrams);
   // Every second call fails, so each that brought a datagram came after one that failed.
   const std::uint64_t errors = server.stats().at("accept_errors");
@@ -121,7 +123,7 @@ BOOST_DATA_TEST_CASE(what_has_run_out_is_complained_of_and_waited_for,
                      data::make(datagram_kinds) * data::make(policies) * data::make(exhausted),
                      kind, policy, fault) {
   if (cannot_inject()) return;
-  Survivor server(under(policy), fault.of("recvmsg", ":when=1..3"), kind);
+  Survivor server(under(policy), fault.of(receiving, ":when=1..3"), kind);
   const auto begin = Clock::now();
   BOOST_TEST(answered(server, datagrams) == datagrams);
   const auto lasted = Clock::now() - begin;
@@ -137,7 +139,7 @@ BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(it_waits_for_memory_without_haste,
                      data::make(datagram_kinds) * data::make(policies), kind, policy) {
   if (cannot_inject()) return;
-  Survivor server(under(policy), injecting("recvmsg:error=ENOMEM"), kind);
+  Survivor server(under(policy), injecting(receiving + ":error=ENOMEM"), kind);
   const DatagramClient client = server.datagram_client();
   client.send("patience");
   BOOST_TEST(server.counts("accept_errors", 4));
@@ -156,7 +158,7 @@ BOOST_DATA_TEST_CASE(without_its_socket_it_ends_and_says_why,
                      data::make(datagram_kinds) * data::make(policies) * data::make(deadly), kind,
                      policy, fault) {
   if (cannot_inject()) return;
-  Survivor server(under(policy), fault.of("recvmsg", ":when=3+"), kind);
+  Survivor server(under(policy), fault.of(receiving, ":when=3+"), kind);
   const DatagramClient client = server.datagram_client();
   BOOST_TEST(client.echoes("hello"));
   const auto begin = Clock::now();
@@ -176,7 +178,7 @@ BOOST_DATA_TEST_CASE(one_socket_dies_and_the_other_serves_on,
   if (cannot_inject()) return;
   Words arguments = under(policy);
   arguments.insert(arguments.end(), {"--listen", "udp://127.0.0.1:0"});
-  Survivor server(arguments, fault.of("recvmsg", ":when=2"), "udp");
+  Survivor server(arguments, fault.of(receiving, ":when=2"), "udp");
   const Line dying(server.echo.process.read_line());
   // The first call is for this datagram, and the second, which fails, looks for another.
   BOOST_TEST(echoes(dying));
@@ -195,7 +197,7 @@ BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(an_interrupted_answer_is_sent_again,
                      data::make(datagram_kinds) * data::make(policies), kind, policy) {
   if (cannot_inject()) return;
-  Survivor server(under(policy), injecting("sendmsg:error=EINTR:when=1+2"), kind);
+  Survivor server(under(policy), injecting(sending + ":error=EINTR:when=1+2"), kind);
   BOOST_TEST(answered(server, datagrams) == datagrams);
   BOOST_TEST(server.counts("replies", datagrams));
   server.common_end();
@@ -207,7 +209,7 @@ BOOST_DATA_TEST_CASE(an_answer_that_cannot_be_sent_is_dropped_and_counted,
                      data::make(datagram_kinds) * data::make(policies) * data::make(unsendable),
                      kind, policy, fault) {
   if (cannot_inject()) return;
-  Survivor server(under(policy), fault.of("sendmsg"), kind);
+  Survivor server(under(policy), fault.of(sending), kind);
   const DatagramClient client = server.datagram_client();
   for (std::size_t i = 0; i < datagrams; ++i) client.send("unanswered");
   BOOST_TEST(server.counts("served", datagrams));
@@ -226,7 +228,7 @@ BOOST_DATA_TEST_CASE(an_answer_that_may_not_be_sent_is_its_handlers_error,
                      data::make(datagram_kinds) * data::make(policies) * data::make(forbidden),
                      kind, policy, fault) {
   if (cannot_inject()) return;
-  Survivor server(under(policy), fault.of("sendmsg"), kind);
+  Survivor server(under(policy), fault.of(sending), kind);
   const auto begin = Clock::now();
   const DatagramClient client = server.datagram_client();
   for (std::size_t i = 0; i < datagrams; ++i) client.send("unanswered");

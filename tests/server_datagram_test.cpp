@@ -377,15 +377,25 @@ BOOST_AUTO_TEST_CASE(servers_of_both_kinds_fit_in_one_poll_loop, *timeout(20)) {
 
 BOOST_AUTO_TEST_CASE(listeners_that_have_more_than_enough_take_turns, *timeout(20)) {
   constexpr int each = 150;
+  // Open when all of them are served.
+  struct Opening : net::ServerHooks {
+    void service_actions() override { gate.open(); }
+    Gate gate;
+  } hooks;
   std::vector<std::uint16_t> ports;
   struct Note : net::DatagramRequestHandler {
-    explicit Note(std::vector<std::uint16_t>& noted) : ports(noted) {}
-    void handle() { ports.push_back(context().local_address().port()); }
+    Note(std::vector<std::uint16_t>& noted, const Gate& opened) : ports(noted), gate(opened) {}
+    void handle() {
+      gate.wait();
+      ports.push_back(context().local_address().port());
+    }
     std::vector<std::uint16_t>& ports;
+    const Gate& gate;
   };
   const std::vector<net::Address> addresses(3, loopback());
-  net::UdpServer<Note> server{std::span<const net::Address>(addresses), quick(),
-                              net::ThreadPool::Options{.workers = 1}, [&] { return Note(ports); }};
+  net::UdpServer<Note> server{std::span<const net::Address>(addresses), quick(), hooks,
+                              net::ThreadPool::Options{.workers = 1},
+                              [&] { return Note(ports, hooks.gate); }};
   for (std::size_t i = 0; i < 3; ++i) {
     DatagramClient client(server.server_address(i));
     for (int n = 0; n < each; ++n) client.send("one of many");
