@@ -31,7 +31,7 @@ Closer::Lingering::Lingering(Closer& closer, Socket lingering_socket, CoarseTime
 
 void Closer::Lingering::ready(std::uint32_t) {
   heard = coarse_now();
-  std::array<std::byte, 16384> discarded;  // NOLINT(*-member-init): recv fills it
+  std::array<std::byte, 16384> discarded;  // recv fills it
   for (int turn = 0; turn < 16; ++turn) {
     const auto count = ::recv(socket.fileno(), discarded.data(), discarded.size(), MSG_DONTWAIT);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;

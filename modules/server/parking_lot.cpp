@@ -85,7 +85,7 @@ ParkingLot::~ParkingLot() { state_->free_retired(); }
 
 std::size_t ParkingLot::wait(std::span<Request> ready, Deadline deadline) {
   state_->free_retired();
-  std::array<epoll_event, 64> room;  // NOLINT(*-member-init): epoll_wait fills it
+  std::array<epoll_event, 64> room;  // epoll_wait fills it
   // Half of the places are for those whom only the poll knows, however many come back.
   std::size_t count = state_->take_pushed(ready.first(ready.size() / 2));
   if (state_->has_pushed.load(std::memory_order_acquire) || count > 0)

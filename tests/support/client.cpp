@@ -82,7 +82,7 @@ struct Exchange {
       sent += static_cast<std::size_t>(count);
     }
     if ((ready & ~POLLOUT) != 0) {
-      std::array<char, 16384> buffer;  // NOLINT(*-member-init): recv fills it
+      std::array<char, 16384> buffer;  // recv fills it
       const auto count = ::recv(client->fileno(), buffer.data(), buffer.size(), MSG_DONTWAIT);
       if (count <= 0) return false;
       received.append(buffer.data(), static_cast<std::size_t>(count));
@@ -134,7 +134,7 @@ std::string Client::receive_line() const {
 
 std::string Client::receive_to_end() const {
   std::string text;
-  std::array<char, 16384> buffer;  // NOLINT(*-member-init): recv fills it
+  std::array<char, 16384> buffer;  // recv fills it
   while (const std::size_t count = receive_some(fileno(), buffer))
     text.append(buffer.data(), count);
   return text;

@@ -70,7 +70,7 @@ void wait_readable(int descriptor, Clock::time_point until, const char* what) {
 // False at the end of the pipe.
 bool read_some(const Descriptor& from, std::string& into, Clock::time_point until) {
   wait_readable(from.get(), until, "the program said nothing in time");
-  std::array<char, 4096> buffer;  // NOLINT(*-member-init): read fills it
+  std::array<char, 4096> buffer;  // read fills it
   const auto count = ::read(from.get(), buffer.data(), buffer.size());
   if (count < 0) fail(errno, "read");
   into.append(buffer.data(), static_cast<std::size_t>(count));

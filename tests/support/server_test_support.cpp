@@ -84,7 +84,7 @@ std::string Client::receive(std::size_t count) {
 
 std::string Client::receive_all() {
   std::string text;
-  std::array<char, 65536> some;  // NOLINT(*-member-init): recv fills it
+  std::array<char, 65536> some;  // recv fills it
   while (const auto got = socket.recv(std::as_writable_bytes(std::span(some)))) {
     text.append(some.data(), got);
   }

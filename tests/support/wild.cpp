@@ -86,7 +86,7 @@ class WildConnection final : public Wild {
 
   // False if the connection is over.
   bool talk() {
-    std::array<char, 16384> block;  // NOLINT(*-member-init): filled next
+    std::array<char, 16384> block;  // filled next
     const std::size_t size = below(3) == 0 ? 1 + below(block.size()) : 1 + below(200);
     for (std::size_t i = 0; i < size; ++i) block.at(i) = letter(number(), sent_ + i);
     const auto count = ::send(client_->fileno(), block.data(), size, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -96,7 +96,7 @@ class WildConnection final : public Wild {
   }
 
   bool listen() {
-    std::array<char, 16384> block;  // NOLINT(*-member-init): recv fills it
+    std::array<char, 16384> block;  // recv fills it
     const std::size_t room = 1 + below(block.size());
     const auto count = ::recv(client_->fileno(), block.data(), room, MSG_DONTWAIT);
     if (count <= 0) return count < 0 && errno == EAGAIN;
