@@ -22,3 +22,13 @@ import net;
 // The modules work without any header as well.
 bool works_without_headers();
 bool works_without_headers() { return net::Deadline::never().is_never(); }
+
+// Nor does a name of the standard library come along: with two `string` this would be ambiguous.
+namespace std {}
+namespace ours {
+struct string {};
+}  // namespace ours
+using namespace std;
+using namespace ours;
+string the_only_string();
+string the_only_string() { return {}; }

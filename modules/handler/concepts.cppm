@@ -1,13 +1,8 @@
 /// \file
 /// `net.handler:concepts`: what makes a class a handler.
-module;
-
-#include <concepts>
-#include <cstddef>
-#include <span>
-
 export module net.handler:concepts;
 
+import net.standard;
 import :context;
 import :request_handler;
 

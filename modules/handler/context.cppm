@@ -1,11 +1,8 @@
 /// \file
 /// `net.handler:context`: what a handler sees of its connection and its server.
-module;
-
-#include <cstdint>
-
 export module net.handler:context;
 
+import net.standard;
 import net.socket;
 import :datagram;
 import :stats;

@@ -1,12 +1,8 @@
 /// \file
 /// `net.handler:datagram`: what a datagram handler is given.
-module;
-
-#include <cstddef>
-#include <span>
-
 export module net.handler:datagram;
 
+import net.standard;
 import net.socket;
 
 export namespace net {

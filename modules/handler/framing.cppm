@@ -1,13 +1,8 @@
 /// \file
 /// `net.handler:framing`: when a request is whole.
-module;
-
-#include <concepts>
-#include <cstddef>
-#include <cstdint>
-#include <span>
-
 export module net.handler:framing;
+
+import net.standard;
 
 export namespace net {
 
@@ -21,11 +16,12 @@ template <std::unsigned_integral Length>
 constexpr std::size_t length_prefixed(std::span<const std::byte> received) noexcept {
   if (received.size() < sizeof(Length)) return 0;
   std::uint64_t length = 0;
-  for (const std::byte digit : received.first(sizeof(Length))) {
-    length = length << 8 | std::to_integer<std::uint64_t>(digit);
+  for (std::size_t i = 0; i < sizeof(Length); ++i) {
+    length = length << 8 | std::to_integer<std::uint64_t>(received[i]);
   }
   // A length that no memory holds stays over every limit instead of wrapping round.
-  return length > SIZE_MAX - sizeof(Length) ? SIZE_MAX : sizeof(Length) + length;
+  constexpr auto most = std::numeric_limits<std::size_t>::max();
+  return length > most - sizeof(Length) ? most : sizeof(Length) + length;
 }
 
 }  // namespace net

@@ -1,13 +1,8 @@
 /// \file
 /// `net.handler:request_handler`: the bases to derive handlers from.
-module;
-
-#include <cstddef>
-#include <span>
-#include <string_view>
-
 export module net.handler:request_handler;
 
+import net.standard;
 import net.socket;
 import :context;
 import :datagram;

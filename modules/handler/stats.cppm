@@ -1,10 +1,8 @@
 /// \file
 /// `net.handler:stats`: what a server counts.
-module;
-
-#include <cstdint>
-
 export module net.handler:stats;
+
+import net.standard;
 
 export namespace net {
 

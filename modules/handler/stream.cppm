@@ -1,17 +1,8 @@
 /// \file
 /// `net.handler:stream`: a connection read and written through buffers.
-module;
-
-#include <chrono>
-#include <cstddef>
-#include <cstdint>
-#include <iterator>
-#include <optional>
-#include <span>
-#include <string_view>
-
 export module net.handler:stream;
 
+import net.standard;
 import net.socket;
 
 export namespace net {
@@ -122,7 +113,7 @@ class StreamReader {
 
   /// Returns what has arrived, waiting for a first byte if nothing has; empty at the end of the
   /// stream. At most `limit` bytes.
-  std::string_view read_some(std::size_t limit = SIZE_MAX);
+  std::string_view read_some(std::size_t limit = std::numeric_limits<std::size_t>::max());
 
   /// Returns a line with its '\n'; nothing at the end of the stream. A last line without terminator
   /// is returned as it is. Throws `std::errc::message_size` if a line exceeds `limit` bytes.

@@ -1,14 +1,8 @@
 /// \file
 /// `net.server:base_server`: what every server does, whatever its handlers and its policy.
-module;
-
-#include <chrono>
-#include <cstddef>
-#include <memory>
-#include <span>
-
 export module net.server:base_server;
 
+import net.standard;
 import net.socket;
 import net.handler;
 import :options;

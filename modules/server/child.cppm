@@ -1,11 +1,8 @@
 /// \file
 /// `net.server:child`: a request in a process of its own.
-module;
-
-#include <cstddef>
-
 export module net.server:child;
 
+import net.standard;
 import net.handler;
 import :request;
 

@@ -4,16 +4,9 @@
 /// Closing a socket while its peer still sends resets the connection, and what was sent last is
 /// lost. So sending is shut down first, and what comes is read and discarded until the peer closes
 /// as well, within bounds: RFC 1122, 4.2.2.13; nginx's `lingering_close`.
-module;
-
-#include <atomic>
-#include <cstddef>
-#include <cstdint>
-#include <list>
-#include <mutex>
-
 module net.server:closer;
 
+import net.standard;
 import net.socket;
 import :poller;
 

@@ -11,18 +11,9 @@
 ///     running ─ edge → running_more            try_park fails then
 ///     waiting ─ leave_queue → running          a conversation in a policy's queue
 ///     waiting ─ claim_waiting → shedding → gone    its limit passed; the request is a shell
-module;
-
-#include <atomic>
-#include <cstddef>
-#include <cstdint>
-#include <exception>
-#include <memory>
-#include <optional>
-#include <span>
-
 module net.server:connection;
 
+import net.standard;
 import net.socket;
 import net.handler;
 import :datagram_socket;

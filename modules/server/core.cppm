@@ -1,23 +1,9 @@
 /// \file
 /// `net.server:core`, internal: what the connections, the listeners and the loop of one server
 /// share.
-module;
-
-#include <array>
-#include <atomic>
-#include <chrono>
-#include <condition_variable>
-#include <cstddef>
-#include <cstdint>
-#include <exception>
-#include <memory>
-#include <mutex>
-#include <span>
-#include <string>
-#include <vector>
-
 module net.server:core;
 
+import net.standard;
 import net.socket;
 import net.handler;
 import :closer;
@@ -150,7 +136,7 @@ class ServerCore {
  public:
   ParkingLot& lot;
   Registry registry;
-  static constexpr std::size_t no_child = SIZE_MAX;
+  static constexpr std::size_t no_child = std::numeric_limits<std::size_t>::max();
   std::size_t child_slot = no_child;  // in a child: where its outcome goes
 
   // --- who serves: one thread at a time ---

@@ -1,18 +1,9 @@
 /// \file
 /// `net.server:datagram_socket`, internal: what is received from a socket of datagrams, and sent
 /// back.
-module;
-
-#include <atomic>
-#include <cstddef>
-#include <cstdint>
-#include <memory>
-#include <optional>
-#include <span>
-#include <vector>
-
 module net.server:datagram_socket;
 
+import net.standard;
 import net.socket;
 import net.handler;
 

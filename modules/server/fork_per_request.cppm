@@ -1,12 +1,8 @@
 /// \file
 /// `net.server:fork_per_request`: a process for each connection.
-module;
-
-#include <cstddef>
-#include <memory>
-
 export module net.server:fork_per_request;
 
+import net.standard;
 import net.socket;
 import :options;
 import :policy;

@@ -1,17 +1,9 @@
 /// \file
 /// `net.server:handler_binding`: any handler class behind one interface, so that what serves it is
 /// no template.
-module;
-
-#include <concepts>
-#include <cstddef>
-#include <memory>
-#include <span>
-#include <type_traits>
-#include <utility>
-
 export module net.server:handler_binding;
 
+import net.standard;
 import net.handler;
 
 export namespace net {

@@ -1,13 +1,8 @@
 /// \file
 /// `net.server:hooks`: where an application sees and decides.
-module;
-
-#include <cstdint>
-#include <exception>
-#include <string>
-
 export module net.server:hooks;
 
+import net.standard;
 import net.socket;
 
 export namespace net {

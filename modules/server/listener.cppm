@@ -1,17 +1,8 @@
 /// \file
 /// `net.server:listener`, internal: where connections and datagrams come in.
-module;
-
-#include <atomic>
-#include <cstddef>
-#include <cstdint>
-#include <limits>
-#include <memory>
-#include <mutex>
-#include <span>
-
 module net.server:listener;
 
+import net.standard;
 import net.socket;
 import :datagram_socket;
 import :parking_lot;

@@ -1,14 +1,8 @@
 /// \file
 /// `net.server:options`: the numbers of a server.
-module;
-
-#include <chrono>
-#include <cstddef>
-#include <cstdint>
-#include <optional>
-
 export module net.server:options;
 
+import net.standard;
 import net.handler;
 
 export namespace net {

@@ -1,14 +1,8 @@
 /// \file
 /// `net.server:parking_lot`: where connections are between two requests.
-module;
-
-#include <cstddef>
-#include <cstdint>
-#include <memory>
-#include <span>
-
 export module net.server:parking_lot;
 
+import net.standard;
 import net.socket;
 import :request;
 

@@ -17,16 +17,9 @@
 ///     };
 ///
 ///     net::TcpServer<Echo, MyPolicy> server{address};
-module;
-
-#include <concepts>
-#include <cstddef>
-#include <functional>
-#include <memory>
-#include <utility>
-
 export module net.server:policy;
 
+import net.standard;
 import net.socket;
 import :options;
 import :parking_lot;

@@ -4,13 +4,9 @@ module;
 
 #include <sys/epoll.h>
 
-#include <array>
-#include <cstddef>
-#include <cstdint>
-#include <span>
-
 module net.server:poller;
 
+import net.standard;
 import net.socket;
 
 namespace net {

@@ -1,13 +1,8 @@
 /// \file
 /// `net.server:registry`, internal: the connections of a server.
-module;
-
-#include <atomic>
-#include <cstddef>
-#include <mutex>
-
 module net.server:registry;
 
+import net.standard;
 import :connection;
 import :poller;
 

@@ -1,12 +1,8 @@
 /// \file
 /// `net.server:request`: what a policy is given to run.
-module;
-
-#include <cstddef>
-#include <utility>
-
 export module net.server:request;
 
+import net.standard;
 import net.handler;
 
 namespace net {

@@ -1,17 +1,8 @@
 /// \file
 /// `net.server:server_parts`: what the constructors of servers are given, sorted.
-module;
-
-#include <concepts>
-#include <cstddef>
-#include <cstdint>
-#include <memory>
-#include <type_traits>
-#include <utility>
-#include <vector>
-
 export module net.server:server_parts;
 
+import net.standard;
 import net.socket;
 import net.handler;
 import :handler_binding;

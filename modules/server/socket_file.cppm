@@ -1,14 +1,8 @@
 /// \file
 /// `net.server:socket_file`, internal: the file of a Unix server.
-module;
-
-#include <cstdint>
-#include <functional>
-#include <optional>
-#include <string>
-
 module net.server:socket_file;
 
+import net.standard;
 import net.socket;
 
 namespace net {

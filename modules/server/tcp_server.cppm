@@ -1,13 +1,8 @@
 /// \file
 /// `net.server:tcp_server`: a TCP server of your handler under your policy.
-module;
-
-#include <cstddef>
-#include <span>
-#include <utility>
-
 export module net.server:tcp_server;
 
+import net.standard;
 import net.socket;
 import net.handler;
 import :base_server;

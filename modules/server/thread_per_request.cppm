@@ -1,12 +1,8 @@
 /// \file
 /// `net.server:thread_per_request`: a thread for each request.
-module;
-
-#include <cstddef>
-#include <memory>
-
 export module net.server:thread_per_request;
 
+import net.standard;
 import net.socket;
 import :options;
 import :policy;

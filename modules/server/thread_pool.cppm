@@ -1,13 +1,8 @@
 /// \file
 /// `net.server:thread_pool`: a fixed number of workers, and no client that holds one.
-module;
-
-#include <cstddef>
-#include <memory>
-#include <string_view>
-
 export module net.server:thread_pool;
 
+import net.standard;
 import net.socket;
 import :options;
 import :policy;

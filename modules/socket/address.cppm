@@ -1,16 +1,8 @@
 /// \file
 /// `net.socket:address`: where a socket is, as a value.
-module;
-
-#include <array>
-#include <cstddef>
-#include <cstdint>
-#include <iosfwd>
-#include <span>
-#include <string>
-#include <string_view>
-
 export module net.socket:address;
+
+import net.standard;
 
 export namespace net {
 

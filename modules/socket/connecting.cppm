@@ -1,14 +1,8 @@
 /// \file
 /// `net.socket:connecting`: names to addresses, and addresses to listening or connected sockets.
-module;
-
-#include <cstdint>
-#include <optional>
-#include <string_view>
-#include <vector>
-
 export module net.socket:connecting;
 
+import net.standard;
 import :address;
 import :deadline;
 import :socket;

@@ -1,11 +1,8 @@
 /// \file
 /// `net.socket:deadline`: until when a call may wait.
-module;
-
-#include <chrono>
-#include <compare>
-
 export module net.socket:deadline;
+
+import net.standard;
 
 export namespace net {
 

@@ -1,10 +1,8 @@
 /// \file
 /// `net.socket:descriptor`: one descriptor of any kind, owned.
-module;
-
-#include <utility>
-
 export module net.socket:descriptor;
+
+import net.standard;
 
 export namespace net {
 

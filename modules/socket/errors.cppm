@@ -1,15 +1,8 @@
 /// \file
 /// `net.socket:errors`: what the library throws beside plain `std::system_error`.
-module;
-
-#include <memory>
-#include <stdexcept>
-#include <string>
-#include <string_view>
-#include <system_error>
-#include <vector>
-
 export module net.socket:errors;
+
+import net.standard;
 
 export namespace net {
 

@@ -1,16 +1,9 @@
 /// \file
 /// `net.socket:message`: messages of several buffers, with what the kernel carries beside them:
 /// descriptors, credentials, and whatever else the system's headers name.
-module;
-
-#include <cstddef>
-#include <optional>
-#include <span>
-#include <utility>
-#include <vector>
-
 export module net.socket:message;
 
+import net.standard;
 import :address;
 import :deadline;
 import :descriptor;

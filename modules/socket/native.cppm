@@ -4,14 +4,9 @@ module;
 
 #include <sys/socket.h>
 
-#include <algorithm>
-#include <cstddef>
-#include <cstring>
-#include <optional>
-#include <span>
-
 module net.socket:native;
 
+import net.standard;
 import :address;
 import :deadline;
 import :socket;

@@ -1,10 +1,8 @@
 /// \file
 /// `net.socket:options`: what can be set on a socket, and asked of it.
-module;
-
-#include <cstdint>
-
 export module net.socket:options;
+
+import net.standard;
 
 export namespace net {
 

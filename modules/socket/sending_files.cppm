@@ -1,12 +1,8 @@
 /// \file
 /// `net.socket:sending_files`: the bytes of a file to a stream, without a copy of ours.
-module;
-
-#include <cstdint>
-#include <optional>
-
 export module net.socket:sending_files;
 
+import net.standard;
 import :deadline;
 import :socket;
 

@@ -1,18 +1,8 @@
 /// \file
 /// `net.socket:socket`: one descriptor, owned.
-module;
-
-#include <atomic>
-#include <chrono>
-#include <cstddef>
-#include <cstdint>
-#include <optional>
-#include <span>
-#include <string_view>
-#include <utility>
-
 export module net.socket:socket;
 
+import net.standard;
 import :address;
 import :deadline;
 import :descriptor;

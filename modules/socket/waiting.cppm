@@ -1,12 +1,8 @@
 /// \file
 /// `net.socket:waiting`, internal: calls on a socket that wait under its limits.
-module;
-
-#include <optional>
-#include <string_view>
-
 module net.socket:waiting;
 
+import net.standard;
 import :address;
 import :deadline;
 import :socket;

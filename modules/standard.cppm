@@ -1,0 +1,119 @@
+/// \file
+/// `net.standard`, internal: the names of the standard library that our interfaces speak of.
+///
+/// An interface unit that includes a header of the standard library writes all of it into its
+/// compiled interface again, merged with what it imports: seconds for each, in every project that
+/// builds them. So they are read once, here. Nobody who imports `net` sees these names by it. What
+/// the implementation units need, they include as usual.
+module;
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <compare>
+#include <concepts>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <functional>
+#include <initializer_list>
+#include <iosfwd>
+#include <iterator>
+#include <limits>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+export module net.standard;
+
+// As the standard library's own module does it.
+export namespace std {
+
+using std::array;
+using std::as_bytes;
+using std::atomic;
+using std::byte;
+using std::condition_variable;
+using std::constructible_from;
+using std::data;
+using std::default_initializable;
+using std::derived_from;
+using std::errc;
+using std::error_category;
+using std::error_code;
+using std::exception_ptr;
+using std::exchange;
+using std::forward;
+using std::function;
+using std::initializer_list;
+using std::int64_t;
+using std::is_lvalue_reference_v;
+using std::list;
+using std::lock_guard;
+using std::memcpy;
+using std::memory_order_acq_rel;
+using std::memory_order_acquire;
+using std::memory_order_relaxed;
+using std::memory_order_release;
+using std::min;
+using std::move;
+using std::mutex;
+using std::nullopt;
+using std::numeric_limits;
+using std::optional;
+using std::ostream;
+using std::pair;
+using std::remove_cvref_t;
+using std::runtime_error;
+using std::same_as;
+using std::shared_ptr;
+using std::size;
+using std::size_t;
+using std::span;
+using std::string;
+using std::string_view;
+using std::strong_ordering;
+using std::system_error;
+using std::to_integer;
+using std::uint16_t;
+using std::uint32_t;
+using std::uint64_t;
+using std::uint8_t;
+using std::unique_ptr;
+using std::unsigned_integral;
+using std::vector;
+
+using std::operator==;
+using std::operator<=>;
+using std::operator+;
+
+namespace chrono {
+
+using std::chrono::duration;
+using std::chrono::duration_cast;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+using std::chrono::years;
+
+using std::chrono::operator==;
+using std::chrono::operator<=>;
+using std::chrono::operator<;
+using std::chrono::operator+;
+using std::chrono::operator-;
+
+}  // namespace chrono
+
+}  // namespace std
