@@ -93,7 +93,7 @@ BOOST_DATA_TEST_CASE(what_was_one_connections_error_harms_no_other,
                      fault) {
   constexpr std::size_t connections = 20;
   if (cannot_inject()) return;
-  Survivor server({"--policy", policy}, fault.at("1+2"), kind);
+  Survivor server(under(policy), fault.at("1+2"), kind);
   BOOST_TEST(answered(server, connections) == connections);
   // Every second call fails, so each that brought a connection came after one that failed.
   const std::uint64_t errors = server.stats().at("accept_errors");
@@ -112,7 +112,7 @@ BOOST_DATA_TEST_CASE(what_has_run_out_is_complained_of_and_waited_for,
                      fault) {
   constexpr std::size_t connections = 20;
   if (cannot_inject()) return;
-  Survivor server({"--policy", policy}, fault.at("1..3"), kind);
+  Survivor server(under(policy), fault.at("1..3"), kind);
   const auto begin = Clock::now();
   BOOST_TEST(answered(server, connections) == connections);
   const auto lasted = Clock::now() - begin;
@@ -134,7 +134,7 @@ BOOST_DATA_TEST_CASE(without_a_listener_it_ends_and_says_why,
                      data::make(kinds) * data::make(policies) * data::make(deadly), kind, policy,
                      fault) {
   if (cannot_inject()) return;
-  Survivor server({"--policy", policy}, fault.at("3+"), kind);
+  Survivor server(under(policy), fault.at("3+"), kind);
   const Client established = server.client();
   BOOST_TEST(echoes(established));
   const auto begin = Clock::now();
@@ -155,7 +155,9 @@ BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(one_listener_dies_and_the_other_serves_on,
                      data::make(policies) * data::make(deadly), policy, fault) {
   if (cannot_inject()) return;
-  Survivor server({"--policy", policy, "--listen", "tcp://127.0.0.1:0"}, fault.at("2"));
+  Words arguments = under(policy);
+  arguments.insert(arguments.end(), {"--listen", "tcp://127.0.0.1:0"});
+  Survivor server(arguments, fault.at("2"));
   const Line dying(server.echo.process.read_line());
   // The first call is for this client, the second and last that it needs is the one that fails.
   const Client established = dying.client();

@@ -68,13 +68,6 @@ constexpr std::array unsendable{Fault{"EAGAIN", EAGAIN},
 constexpr std::array forbidden{Fault{"EPERM", EPERM}, Fault{"EACCES", EACCES},
                                Fault{"EMSGSIZE", EMSGSIZE}};
 
-// One worker, as the calls of each thread are counted by themselves.
-Words under(const std::string& policy) {
-  Words words{"--policy", policy};
-  if (policy == "pool") words.insert(words.end(), {"--workers", "1"});
-  return words;
-}
-
 // All at once, each once; returns how many were answered.
 std::size_t answered(const Survivor& server, std::size_t count) {
   std::vector<DatagramClient> clients;

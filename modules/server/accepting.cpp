@@ -162,8 +162,8 @@ std::string ServerCore::overload_answer(const Address& client_address) noexcept 
   }
 }
 
-void ServerCore::welcome(int descriptor, std::span<const std::byte> peer,
-                         const Listener& listener) noexcept {
+Connection* ServerCore::make_connection(int descriptor, std::span<const std::byte> peer,
+                                        const Listener& listener) noexcept {
   accepted_.fetch_add(1, std::memory_order_relaxed);
   std::unique_ptr<Connection> made;
   try {
@@ -171,13 +171,34 @@ void ServerCore::welcome(int descriptor, std::span<const std::byte> peer,
                                         Address::from_native(peer), listener.address());
   } catch (const std::exception&) {
     count(Outcome::dropped);  // no memory for it; its socket has closed it
+    return nullptr;
+  }
+  const std::lock_guard lock(registry.mutex);
+  registry.add(*made);
+  return made.release();
+}
+
+void ServerCore::welcome(int descriptor, std::span<const std::byte> peer,
+                         const Listener& listener) noexcept {
+  Connection* const connection = make_connection(descriptor, peer, listener);
+  if (connection != nullptr) welcome(*connection);
+}
+
+// No event comes while this wait lasts, so it can be registered while it is still out of reach of
+// those who end parked connections by a limit.
+void ServerCore::welcome_in_lot(int descriptor, std::span<const std::byte> peer,
+                                const Listener& listener) noexcept {
+  Connection* const connection = make_connection(descriptor, peer, listener);
+  if (connection == nullptr || !connection->verify()) return;
+  try {
+    lot.enter(*connection);
+  } catch (const std::exception&) {
+    connection->end(Outcome::dropped);
     return;
   }
-  {
-    const std::lock_guard lock(registry.mutex);
-    registry.add(*made);
-  }
-  welcome(*made.release());
+  connection->become_parked();
+  // From now on there are limits to watch.
+  if (unwatched_.load() && unwatched_.exchange(false)) wakeup.signal();
 }
 
 Connection* ServerCore::make_datagram(const std::shared_ptr<DatagramSocket>& socket,

@@ -178,21 +178,29 @@ bool ServerCore::all_dead() const noexcept {
   return std::ranges::all_of(listeners_, [](const auto& listener) { return listener->dead(); });
 }
 
-// While the server serves, a policy that polls the lot by itself receives datagrams there. Not if
-// those beyond the limit are told so, which is for the serving thread to do.
-void ServerCore::receive_in_lot(bool in_lot) noexcept {
-  if (is_stream(kind_) || own_lot_ || options.overload == Overload::reject) return;
+// Not if those who are too many are told so, or if others go for newcomers: that is for the serving
+// thread to do. It accepts conversations, too, as those hold all workers for as long as they
+// please, and whom the application wants to see before, as `verify_request` is promised to run
+// there.
+bool ServerCore::may_accept_in_lot() const noexcept {
+  if (own_lot_ || options.overload == Overload::reject) return false;
+  if (!is_stream(kind_)) return true;
+  return options.overload == Overload::wait && !maker->conversation() && !verifies_;
+}
+
+// While the server serves, a policy that polls the lot by itself accepts there.
+void ServerCore::accept_in_lot(bool in_lot) noexcept {
+  if (!may_accept_in_lot()) return;
   for (const auto& listener : listeners_) {
-    auto& datagrams = static_cast<DatagramListener&>(*listener);
     if (!in_lot) {
-      datagrams.leave_lot();
+      listener->leave_lot();
       continue;
     }
-    if (datagrams.dead()) continue;
+    if (listener->dead()) continue;
     try {
-      datagrams.enter_lot();
+      listener->enter_lot();
     } catch (const std::exception&) {
-      // Then the serving thread goes on receiving, and hands over.
+      // Then the serving thread goes on accepting, and hands over.
     }
   }
 }

@@ -71,6 +71,7 @@ ServerCore::ServerCore(std::span<const Address> addresses, AnyServerParts& parts
                                                           : nullptr),
       lot(own_lot_ ? *own_lot_ : *policy->context().parking_lot()),
       hooks_(parts.hooks),
+      verifies_(parts.verifies),
       kind_(parts.kind),
       max_connections_(
           most_connections(kind_, options.max_connections, policy->context().descriptors_each())),
@@ -96,8 +97,8 @@ ServerCore::~ServerCore() {
 
 void ServerCore::serve(std::chrono::milliseconds poll_interval) {
   events_left_ = SIZE_MAX;
-  receive_in_lot(true);
-  const auto back = gsl::finally([this] { receive_in_lot(false); });
+  accept_in_lot(true);
+  const auto back = gsl::finally([this] { accept_in_lot(false); });
   while (!page.stop.load()) {
     if (all_dead()) std::rethrow_exception(last_listener_error_);
     // Without hooks there is nothing to do in time.
@@ -116,17 +117,23 @@ bool ServerCore::serve_one(Deadline deadline) {
 }
 
 void ServerCore::turn(Deadline until) {
+  const bool slept = unwatched_.load();
   const bool draining = page.draining.load(std::memory_order_relaxed);
-  if (registry.size() > 0 || draining) until = std::min(until, after_coarse(next_sweep_));
+  // Who comes in by the lot does it the other way round: enters the registry, then looks whether
+  // to wake us.
+  if (!slept || registry.size() > 0 || draining) until = std::min(until, after_coarse(next_sweep_));
   until = std::min(until, closer_.next_limit());
   until = std::min(until, after_coarse(next_resume_));
   poller.dispatch(until, std::min<std::size_t>(events_left_, 64));
   const CoarseTime now = coarse_now();
   closer_.sweep(now);
   resume_listeners(now);
+  // Who woke us has come just now.
+  if (slept && !unwatched_.load()) next_sweep_ = coarse_after(now, sweep_interval());
   if (now < next_sweep_) return;
   sweep(now);
   next_sweep_ = coarse_after(now, sweep_interval());
+  unwatched_.store(registry.size() == 0);
 }
 
 std::int64_t ServerCore::sweep_interval() const noexcept {

@@ -76,6 +76,9 @@ class ServerCore {
   void accept_from(Listener& listener) noexcept;
   void welcome(int descriptor, std::span<const std::byte> peer, const Listener& listener) noexcept;
   void welcome(Connection& connection) noexcept;
+  // The same where the lot is waited on.
+  void welcome_in_lot(int descriptor, std::span<const std::byte> peer,
+                      const Listener& listener) noexcept;
   // Counts a datagram in; null if there is no memory for it. As the next three, from any thread.
   Connection* make_datagram(const std::shared_ptr<DatagramSocket>& socket,
                             const DatagramSocket::Arrival& arrival) noexcept;
@@ -182,13 +185,17 @@ class ServerCore {
   std::unique_ptr<Listener> bind_one(const Address& address);
   std::unique_ptr<Listener> adopt_one(Socket socket);
   std::unique_ptr<Listener> make_listener(Socket socket, SocketFile file);
-  void receive_in_lot(bool in_lot) noexcept;
+  bool may_accept_in_lot() const noexcept;
+  void accept_in_lot(bool in_lot) noexcept;
+  Connection* make_connection(int descriptor, std::span<const std::byte> peer,
+                              const Listener& listener) noexcept;
   ServerHooks& hooks() noexcept { return hooks_ != nullptr ? *hooks_ : default_hooks_; }
   bool all_dead() const noexcept;
   std::uint64_t ended_as(Outcome outcome) const noexcept;
 
   ServerHooks default_hooks_;
   ServerHooks* hooks_;  // null: the default ones, which need no calls in time
+  const bool verifies_;
   const ServerKind kind_;
   const std::size_t max_connections_;
   const std::size_t most_rejected_;  // lingering, so that rejecting stays cheap
@@ -213,6 +220,7 @@ class ServerCore {
   Deadline drain_deadline_ = Deadline::never();
   std::atomic<bool> room_made_{false};  // a connection ended since
   std::atomic<bool> paused_{false};     // some listener waits for room
+  std::atomic<bool> unwatched_{false};  // when the serving thread last swept, nobody was there
   std::exception_ptr last_listener_error_;
   std::array<std::atomic<std::uint64_t>, outcomes> outcomes_{};
   std::atomic<std::uint64_t> accepted_{0};

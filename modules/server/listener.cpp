@@ -30,6 +30,7 @@ constexpr std::int64_t last_back_off = 500;
 constexpr int failures_in_a_row = 100;  // until others get their turn
 constexpr std::size_t most_at_once = 1024;
 constexpr std::int64_t most_in_vain = 100;
+constexpr std::size_t most_by_lot = 64;
 
 }  // namespace
 
@@ -67,7 +68,78 @@ void Listener::resume() noexcept {
   paused_.store(true);
 }
 
-bool Listener::arm(bool armed) noexcept { return core_.poller.arm(fileno(), *this, armed); }
+bool Listener::arm(bool armed) noexcept {
+  return in_lot_ ? core_.lot.arm(*this, armed) : core_.poller.arm(fileno(), *this, armed);
+}
+
+void Listener::enter_lot() {
+  in_lot_ = true;
+  try {
+    core_.lot.add(*this);
+  } catch (...) {
+    in_lot_ = false;
+    throw;
+  }
+  core_.poller.remove(fileno(), *this);
+  if (paused()) arm(false);
+}
+
+void Listener::leave_lot() noexcept {
+  if (!in_lot_) return;
+  core_.lot.remove(*this);
+  in_lot_ = false;
+  if (dead()) return;
+  try {
+    core_.poller.add(fileno(), *this);
+    if (paused()) arm(false);
+  } catch (const std::exception&) {
+    core_.listener_died(*this, ENOMEM);
+  }
+}
+
+void Listener::close() noexcept {
+  if (dead()) return;
+  if (in_lot_) {
+    core_.lot.remove(*this);
+    in_lot_ = false;
+  } else {
+    core_.poller.remove(fileno(), *this);
+  }
+  file_.remove();
+  close_socket();
+}
+
+bool Listener::failed(int error) noexcept {
+  if (verdict(error) == Verdict::dead) {
+    core_.listener_died(*this, error);
+    return false;
+  }
+  core_.accept_failed(*this, error);
+  // Sockets that only wait for their peers' politeness go first.
+  if (core_.close_lingering()) return true;
+  back_off();
+  return false;
+}
+
+void Listener::failed_in_lot(int error) noexcept {
+  error_.store(error);
+  pause(never);
+  core_.waits_for_serving_thread();
+}
+
+void Listener::look_into_error() noexcept {
+  const int error = error_.exchange(0);
+  if (error != 0 && failed(error)) pause(0);
+}
+
+std::size_t Listener::room_in_lot() noexcept {
+  const std::size_t room = core_.room();
+  if (room == 0) {
+    pause(never);
+    core_.waits_for_room();
+  }
+  return room;
+}
 
 bool Listener::came_in_vain() noexcept {
   if (++vain_ < most_in_vain) return false;
@@ -86,47 +158,63 @@ void Listener::back_off() noexcept {
 StreamListener::StreamListener(ServerCore& core, Socket socket, SocketFile file)
     : Listener(core, socket.getsockname(), std::move(file)), socket_(std::move(socket)) {}
 
+struct StreamListener::Arrival {
+  int descriptor = -1;
+  sockaddr_storage name;
+  socklen_t size = 0;
+
+  std::span<const std::byte> peer() const { return std::as_bytes(std::span(&name, 1)).first(size); }
+};
+
+int StreamListener::take(Arrival& arrival) noexcept {
+  for (int failures = 0; failures < failures_in_a_row; ++failures) {
+    arrival.size = sizeof arrival.name;
+    arrival.descriptor = ::accept4(socket_.fileno(), reinterpret_cast<sockaddr*>(&arrival.name),
+                                   &arrival.size, SOCK_CLOEXEC);
+    if (arrival.descriptor >= 0) {
+      succeeded();
+      return 0;
+    }
+    const int error = errno;
+    if (verdict(error) != Verdict::again) return error;
+    if (error != EINTR) core().accept_failed(*this, error);
+  }
+  return EAGAIN;
+}
+
 std::size_t StreamListener::accept(std::size_t most) noexcept {
-  int failures = 0;
+  Arrival arrival;
   for (std::size_t count = 0; count < most;) {
     // A conversation may have taken its time in this very thread.
     if (count > 0 && !core().goes_on_accepting()) return count;
-    sockaddr_storage storage{};
-    socklen_t size = sizeof storage;
-    const int descriptor =
-        ::accept4(socket_.fileno(), reinterpret_cast<sockaddr*>(&storage), &size, SOCK_CLOEXEC);
-    if (descriptor >= 0) {
-      succeeded();
-      ++count;
-      core().welcome(descriptor, std::as_bytes(std::span(&storage, 1)).first(size), *this);
-      continue;
-    }
-    const int error = errno;
-    switch (verdict(error)) {
-      case Verdict::nothing:
+    switch (const int error = take(arrival)) {
+      case 0:
+        ++count;
+        core().welcome(arrival.descriptor, arrival.peer(), *this);
+        break;
+      case EAGAIN:
         if (count == 0) came_in_vain();
         return count;
-      case Verdict::again:
-        if (error != EINTR) core().accept_failed(*this, error);
-        if (++failures >= failures_in_a_row) return count;
-        break;
-      case Verdict::exhausted:
-        core().accept_failed(*this, error);
-        // Sockets that only wait for their peers' politeness go first.
-        if (core().close_lingering()) break;
-        back_off();
-        return count;
-      case Verdict::dead: core().listener_died(*this, error); return count;
+      default:
+        if (!failed(error)) return count;
     }
   }
   return most;
 }
 
-void StreamListener::close() noexcept {
-  if (dead()) return;
-  core().poller.remove(socket_.fileno(), *this);
-  file().remove();
-  socket_.close();
+std::size_t StreamListener::receive(std::span<Request>) noexcept {
+  const std::size_t most = std::min(room_in_lot(), most_by_lot);
+  Arrival arrival;
+  for (std::size_t count = 0; count < most; ++count) {
+    switch (const int error = take(arrival)) {
+      case 0: core().welcome_in_lot(arrival.descriptor, arrival.peer(), *this); break;
+      case EAGAIN:
+        if (count == 0 && came_in_vain()) core().waits_for_serving_thread();
+        return 0;
+      default: failed_in_lot(error); return 0;
+    }
+  }
+  return 0;
 }
 
 void StreamListener::close_in_child(int) noexcept {
@@ -140,116 +228,62 @@ DatagramListener::DatagramListener(ServerCore& core, Socket socket, SocketFile f
     : Listener(core, socket.getsockname(), std::move(file)),
       socket_(std::make_shared<DatagramSocket>(std::move(socket), core.options.max_packet_size)) {}
 
-DatagramListener::Taken DatagramListener::take(Connection*& datagram, int& error) noexcept {
+int DatagramListener::take(Connection*& datagram) noexcept {
   for (int failures = 0; failures < failures_in_a_row; ++failures) {
-    const auto arrival = socket_->receive(error);
-    if (arrival) {
+    int error = 0;
+    if (const auto arrival = socket_->receive(error)) {
       succeeded();
       datagram = core().make_datagram(socket_, *arrival);
-      return Taken::datagram;
+      return 0;
     }
-    switch (verdict(error)) {
-      case Verdict::nothing: return Taken::nothing;
-      case Verdict::again:
-        if (error != EINTR) core().accept_failed(*this, error);
-        break;
-      case Verdict::exhausted:
-      case Verdict::dead: return Taken::failed;
-    }
+    if (verdict(error) != Verdict::again) return error;
+    if (error != EINTR) core().accept_failed(*this, error);
   }
-  return Taken::nothing;
+  return EAGAIN;
 }
 
 std::size_t DatagramListener::accept(std::size_t most) noexcept {
   // Who never stops sending must not keep a server from closing.
   most = std::min(most, most_at_once);
-  for (std::size_t count = 0; count < most; ++count) {
+  for (std::size_t count = 0; count < most;) {
     if (count > 0 && !core().goes_on_accepting()) return count;
     Connection* datagram = nullptr;
-    int error = 0;
-    switch (take(datagram, error)) {
-      case Taken::datagram:
+    switch (const int error = take(datagram)) {
+      case 0:
+        ++count;
         if (datagram != nullptr) core().welcome(*datagram);
         break;
-      case Taken::nothing:
+      case EAGAIN:
         if (count == 0) {
           socket_->drop_errors();
           came_in_vain();
         }
         return count;
-      case Taken::failed: failed(error); return count;
+      default:
+        if (!failed(error)) return count;
     }
   }
   return most;
 }
 
-void DatagramListener::look_into_error() noexcept {
-  if (const int error = error_.exchange(0); error != 0) failed(error);
-}
-
-void DatagramListener::failed(int error) noexcept {
-  if (verdict(error) == Verdict::dead) {
-    core().listener_died(*this, error);
-    return;
-  }
-  core().accept_failed(*this, error);
-  back_off();
-}
-
 std::size_t DatagramListener::receive(std::span<Request> ready) noexcept {
-  const std::size_t room = core().room();
-  if (room == 0) {
-    pause(never);
-    core().waits_for_room();
-    return 0;
-  }
-  const std::size_t most = std::min(room, ready.size());
+  const std::size_t most = std::min(room_in_lot(), ready.size());
   std::size_t count = 0;
   while (count < most) {
     Connection* datagram = nullptr;
-    int error = 0;
-    const Taken taken = take(datagram, error);
-    if (taken == Taken::failed) {
-      error_.store(error);
-      pause(never);
-      core().waits_for_serving_thread();
-    } else if (taken == Taken::nothing && count == 0) {
-      socket_->drop_errors();
-      if (came_in_vain()) core().waits_for_serving_thread();
+    switch (const int error = take(datagram)) {
+      case 0:
+        if (datagram != nullptr) ready[count++] = Request(datagram);
+        break;
+      case EAGAIN:
+        if (count > 0) return count;
+        socket_->drop_errors();
+        if (came_in_vain()) core().waits_for_serving_thread();
+        return 0;
+      default: failed_in_lot(error); return count;
     }
-    if (taken != Taken::datagram) break;
-    if (datagram != nullptr) ready[count++] = Request(datagram);
   }
   return count;
-}
-
-bool DatagramListener::arm(bool armed) noexcept {
-  return in_lot_ ? core().lot.arm(*this, armed) : Listener::arm(armed);
-}
-
-void DatagramListener::enter_lot() {
-  in_lot_ = true;
-  try {
-    core().lot.add(*this);
-  } catch (...) {
-    in_lot_ = false;
-    throw;
-  }
-  core().poller.remove(fileno(), *this);
-  if (paused()) arm(false);
-}
-
-void DatagramListener::leave_lot() noexcept {
-  if (!in_lot_) return;
-  core().lot.remove(*this);
-  in_lot_ = false;
-  if (dead()) return;
-  try {
-    core().poller.add(fileno(), *this);
-    if (paused()) arm(false);
-  } catch (const std::exception&) {
-    core().listener_died(*this, ENOMEM);
-  }
 }
 
 std::uint64_t DatagramListener::lost() const noexcept {
@@ -259,15 +293,7 @@ std::uint64_t DatagramListener::lost() const noexcept {
   return socket_ ? socket_->lost() : lost_;
 }
 
-void DatagramListener::close() noexcept {
-  if (dead()) return;
-  if (in_lot_) {
-    core().lot.remove(*this);
-    in_lot_ = false;
-  } else {
-    core().poller.remove(fileno(), *this);
-  }
-  file().remove();
+void DatagramListener::close_socket() noexcept {
   const std::lock_guard lock(closing_);
   lost_ = socket_->lost();
   socket_.reset();

@@ -15,8 +15,9 @@ namespace net {
 class Connection;
 class ServerCore;
 
-// One bound socket in the serving loop.
-class Listener : public Watch {
+// One bound socket: in the serving loop or, while a policy polls the parking lot by itself and
+// nothing speaks against it, where that waits.
+class Listener : public Watch, public Receiver {
  public:
   // What accept(2) says, and what is to be done about it.
   enum class Verdict : std::uint8_t {
@@ -33,6 +34,10 @@ class Listener : public Watch {
   // Takes what is there, at most `most` connections or datagrams; returns how many.
   virtual std::size_t accept(std::size_t most) noexcept = 0;
 
+  // Gives the accepting to the lot's waits, and takes it back. On the serving thread.
+  void enter_lot();
+  void leave_lot() noexcept;
+
   // Stops and resumes polling: while the system is exhausted, or all places are taken.
   static constexpr CoarseTime never = std::numeric_limits<CoarseTime>::max();
   void pause(CoarseTime until) noexcept;
@@ -43,12 +48,11 @@ class Listener : public Watch {
   const Address& address() const noexcept { return address_; }
   // The socket, if it does not listen yet and should.
   virtual Socket* to_activate() noexcept { return nullptr; }
-  // Sees to what a thread came upon that only the serving one can deal with.
-  virtual void look_into_error() noexcept {}
+  // Sees to what a wait of the lot came upon.
+  void look_into_error() noexcept;
   void set_adopted() noexcept { adopted_ = true; }
-  virtual int fileno() const noexcept = 0;
   bool dead() const noexcept { return fileno() < 0; }
-  virtual void close() noexcept = 0;
+  void close() noexcept;
   // In a child, where the epoll instances and the file are the parent's. `own` is the descriptor of
   // what the child serves.
   virtual void close_in_child(int own) noexcept = 0;
@@ -60,12 +64,20 @@ class Listener : public Watch {
   // Was told that somebody waits, and nobody did. Happens; but who is told so again and again, as
   // of a socket that others have shut down, pauses. True if it did.
   bool came_in_vain() noexcept;
-  virtual bool arm(bool armed) noexcept;
+  // What accept or receive said. True if it may be tried again at once; on the serving thread.
+  bool failed(int error) noexcept;
+  // The same, in the lot.
+  void failed_in_lot(int error) noexcept;
+  // How many may come in by the lot now; if none, it pauses.
+  std::size_t room_in_lot() noexcept;
+  virtual void close_socket() noexcept = 0;
   ServerCore& core() const noexcept { return core_; }
   SocketFile& file() noexcept { return file_; }
   bool adopted() const noexcept { return adopted_; }
 
  private:
+  bool arm(bool armed) noexcept;
+
   ServerCore& core_;
   const Address address_;
   SocketFile file_;
@@ -74,6 +86,8 @@ class Listener : public Watch {
   std::int64_t vain_ = 0;      // calls in a row for nothing
   std::mutex pausing_;         // a worker may pause what the serving thread resumes
   std::atomic<bool> paused_{false};
+  std::atomic<int> error_{0};  // what a wait of the lot came upon
+  bool in_lot_ = false;
   bool adopted_ = false;
 };
 
@@ -83,45 +97,40 @@ class StreamListener final : public Listener {
   StreamListener(ServerCore& core, Socket socket, SocketFile file);
 
   std::size_t accept(std::size_t most) noexcept override;
+  std::size_t receive(std::span<Request> ready) noexcept override;
   Socket* to_activate() noexcept override { return adopted() ? nullptr : &socket_; }
   int fileno() const noexcept override { return socket_.fileno(); }
-  void close() noexcept override;
   void close_in_child(int own) noexcept override;
 
  private:
+  struct Arrival;
+  // Takes the next one; 0, EAGAIN if there is none, or why not.
+  int take(Arrival& arrival) noexcept;
+  void close_socket() noexcept override { socket_.close(); }
+
   Socket socket_;
 };
 
-// Receives datagrams: on the serving thread or, while a policy polls the parking lot by itself,
-// where that waits.
-class DatagramListener final : public Listener, public Receiver {
+// Receives datagrams.
+class DatagramListener final : public Listener {
  public:
   DatagramListener(ServerCore& core, Socket socket, SocketFile file);
 
   std::size_t accept(std::size_t most) noexcept override;
   std::size_t receive(std::span<Request> ready) noexcept override;
   int fileno() const noexcept override { return socket_ ? socket_->fileno() : -1; }
-  void close() noexcept override;
   void close_in_child(int own) noexcept override;
 
-  // Gives the receiving to the lot's waits, and takes it back. On the serving thread.
-  void enter_lot();
-  void leave_lot() noexcept;
-  void look_into_error() noexcept override;
   std::uint64_t lost() const noexcept;
 
  private:
-  enum class Taken : std::uint8_t { datagram, nothing, failed };
-  // Takes the next one; null if there is none, or no memory for it.
-  Taken take(Connection*& datagram, int& error) noexcept;
-  void failed(int error) noexcept;
-  bool arm(bool armed) noexcept override;
+  // Takes the next one, null if there is no memory for it; 0, EAGAIN if there is none, or why not.
+  int take(Connection*& datagram) noexcept;
+  void close_socket() noexcept override;
 
   std::shared_ptr<DatagramSocket> socket_;
   mutable std::mutex closing_;  // for `lost`, which comes from any thread
-  bool in_lot_ = false;
-  std::atomic<int> error_{0};  // what receiving in the lot came upon
-  std::uint64_t lost_ = 0;     // when it was closed
+  std::uint64_t lost_ = 0;      // when it was closed
 };
 
 }  // namespace net

@@ -8,14 +8,16 @@ import :request;
 
 namespace net {
 
-// What waits in a lot beside connections: a socket from which datagrams are taken as requests.
+// What waits in a lot beside connections: a socket from which datagrams are taken as requests, or
+// connections.
 class Receiver {
  public:
   Receiver() noexcept = default;
   Receiver(const Receiver&) = delete;
   Receiver& operator=(const Receiver&) = delete;
   virtual int fileno() const noexcept = 0;
-  // Takes what is there, at most as many as `ready` has places for; returns how many.
+  // Takes what is there; returns how many requests that made, at most as many as `ready` has places
+  // for.
   virtual std::size_t receive(std::span<Request> ready) noexcept = 0;
 
   std::uint64_t key = 0;  // the lot's
@@ -30,7 +32,7 @@ export namespace net {
 
 /// Holds the connections that wait for their next request: no thread, no stack, one registration in
 /// epoll that is made once and never re-armed (edge-triggered, epoll(7)). Datagrams come from it as
-/// well: who waits receives them.
+/// well, and newcomers if nothing has to be decided about them: who waits receives and accepts.
 ///
 /// A policy that wants to poll by itself takes the lot from its `PolicyContext` and calls `wait`;
 /// else the serving thread does, and calls `process`.
@@ -42,7 +44,8 @@ class ParkingLot {
   ~ParkingLot();
 
   /// Waits until connections have something to do, and hands them over: as many as `ready` has
-  /// places for, at most 64. Returns how many; 0 after `wake`, or at the deadline.
+  /// places for, at most 64. Returns how many; 0 after `wake`, at the deadline, or if what came has
+  /// nothing to do yet.
   /// Thread safety: one thread at a time waits; each wait happens before the next.
   std::size_t wait(std::span<Request> ready, Deadline deadline);
 

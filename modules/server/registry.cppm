@@ -19,7 +19,7 @@ class Registry {
     connection.next = first_;
     if (first_ != nullptr) first_->previous = &connection;
     first_ = &connection;
-    size_.fetch_add(1, std::memory_order_relaxed);
+    size_.fetch_add(1);
   }
 
   void unlink(Connection& connection) noexcept {
@@ -36,7 +36,7 @@ class Registry {
     }
   }
 
-  std::size_t size() const noexcept { return size_.load(std::memory_order_acquire); }
+  std::size_t size() const noexcept { return size_.load(); }
 
   // Counts a connection out. `notify` is called under the lock, so that whoever sees zero and takes
   // the lock once knows that this is over.

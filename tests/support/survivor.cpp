@@ -169,6 +169,12 @@ std::size_t Survivor::complaint_lines() const {
   return static_cast<std::size_t>(std::ranges::count(complaints_, '\n'));
 }
 
+Words under(const std::string& policy) {
+  Words words{"--policy", policy};
+  if (policy == "pool") words.insert(words.end(), {"--workers", "1"});
+  return words;
+}
+
 Words injecting(const std::string& what) {
   const std::string call = what.substr(0, what.find(':'));
   // -D: the server is our child, and the tracer nobody's. -I 2: that one heeds signals. A

@@ -69,6 +69,9 @@ class Survivor {
 // `accept4:error=EMFILE:when=3..5`.
 Words injecting(const std::string& what);
 
+// Options of that policy, with one worker: strace(1) counts the calls of each thread by themselves.
+Words under(const std::string& policy);
+
 // Whether strace cannot do that here; says so if it cannot.
 bool cannot_inject();
 
