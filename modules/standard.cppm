@@ -32,6 +32,7 @@ module;
 #include <string_view>
 #include <system_error>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -86,6 +87,7 @@ using std::string_view;
 using std::strong_ordering;
 using std::system_error;
 using std::to_integer;
+using std::type_info;
 using std::uint16_t;
 using std::uint32_t;
 using std::uint64_t;

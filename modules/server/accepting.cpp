@@ -285,6 +285,7 @@ void ServerCore::resume_listeners(CoarseTime now) noexcept {
   const bool room = room_made_.exchange(false);
   const bool may_reject = options.overload == Overload::reject && closer_.size() < most_rejected_;
   bool paused = false;
+  bool waits_for_room = false;
   next_resume_ = Listener::never;
   for (const auto& listener : listeners_) {
     if (!listener->paused()) continue;
@@ -296,9 +297,15 @@ void ServerCore::resume_listeners(CoarseTime now) noexcept {
     }
     if (!listener->paused()) continue;
     paused = true;
+    waits_for_room = waits_for_room || until == Listener::never;
     next_resume_ = std::min(next_resume_, listener->paused_until());
   }
   if (paused) paused_.store(true);
+  // Who ended meanwhile did not know that somebody waits.
+  if (waits_for_room && !full()) {
+    room_made_.store(true);
+    wakeup.signal();
+  }
 }
 
 }  // namespace net

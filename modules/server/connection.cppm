@@ -2,7 +2,7 @@
 /// `net.server:connection`, internal: one connection, from accept to close; or one datagram, which
 /// is served as a conversation of one word.
 ///
-/// Who owns it is always one of: the serving thread (accepting it, or ending it for a limit), a
+/// Who owns it is always one of: whoever accepts it, the serving thread (ending it for a limit), a
 /// `Request` (in a policy's hand, or running), the parking lot. Only the owner touches it, but for
 /// the atomics; only the owner closes its descriptor, so that cutting never hits a reused number.
 /// Ownership moves by one compare-exchange of `state`, and the loser does nothing:

@@ -68,8 +68,9 @@ class ServerHooks {
   /// Makes it listen. Python: `server_activate`.
   virtual void server_activate(Socket& listener, int request_queue_size);
 
-  /// Decides whether a new connection is served; false closes it. A datagram is asked about where
-  /// its handler runs, concurrently. Python: `verify_request`.
+  /// Decides whether a new connection is served; false closes it. Under a policy that waits in the
+  /// parking lot by itself, as ThreadPool does, a datagram is asked about where its handler runs,
+  /// concurrently. Python: `verify_request`.
   virtual bool verify_request(const Socket& request, const Address& client_address);
 
   /// Returns what somebody is told who is rejected (`Overload::reject`), by default nothing. It is

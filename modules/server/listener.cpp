@@ -63,6 +63,7 @@ void Listener::pause(CoarseTime until) noexcept {
 
 void Listener::resume() noexcept {
   const std::lock_guard lock(pausing_);
+  error_.store(0);
   if (!paused_.exchange(false) || arm(true)) return;
   paused_until_.store(coarse_after(coarse_now(), last_back_off));
   paused_.store(true);
@@ -133,6 +134,11 @@ void Listener::look_into_error() noexcept {
 }
 
 std::size_t Listener::room_in_lot() noexcept {
+  if (!core_.goes_on_accepting()) {
+    pause(0);
+    core_.waits_for_serving_thread();
+    return 0;
+  }
   const std::size_t room = core_.room();
   if (room == 0) {
     pause(never);

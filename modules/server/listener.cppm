@@ -68,7 +68,7 @@ class Listener : public Watch, public Receiver {
   bool failed(int error) noexcept;
   // The same, in the lot.
   void failed_in_lot(int error) noexcept;
-  // How many may come in by the lot now; if none, it pauses.
+  // How many may come in by the lot now; if none, as the server is full or stopped, it pauses.
   std::size_t room_in_lot() noexcept;
   virtual void close_socket() noexcept = 0;
   ServerCore& core() const noexcept { return core_; }

@@ -43,7 +43,7 @@ class Registry {
   template <class F>
   void done(F notify) noexcept {
     const std::lock_guard lock(mutex);
-    notify(size_.fetch_sub(1, std::memory_order_acq_rel) - 1);
+    notify(size_.fetch_sub(1) - 1);
   }
 
  private:

@@ -19,10 +19,9 @@ constexpr bool is_stream(ServerKind kind) noexcept {
   return kind == ServerKind::tcp || kind == ServerKind::unix_stream;
 }
 
-// Hooks whose type says that they verify nothing. An object of a base's type may be anything.
+// Hooks whose type says that they verify nothing; if it is also the type of the object.
 template <class H>
 concept LeavesVerifyRequest =
-    !std::same_as<H, ServerHooks> &&
     std::same_as<decltype(&H::verify_request), decltype(&ServerHooks::verify_request)>;
 
 // What a server is made of, whatever its handler and policy. Its functions are no templates and not
@@ -85,7 +84,7 @@ struct ServerParts : AnyServerParts {
     } else if constexpr (DerivedFrom<Plain, ServerHooks>) {
       static_assert(std::is_lvalue_reference_v<A>, "the hooks must outlive the server");
       hooks = &argument;
-      verifies = !LeavesVerifyRequest<Plain>;
+      verifies = !LeavesVerifyRequest<Plain> || typeid(argument) != typeid(Plain);
     } else if constexpr (std::same_as<Plain, Socket> || std::same_as<Plain, std::vector<Socket>>) {
       adopt(std::forward<A>(argument));
     } else if constexpr (HandlerFactory<Plain, H>) {
