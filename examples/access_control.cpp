@@ -1,6 +1,7 @@
 // Serves 127.0.0.1 and nobody else, and says whom it refused.
 
 #include <cstdio>
+#include <string>
 
 #include "serve.hpp"
 
