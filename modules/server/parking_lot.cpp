@@ -56,8 +56,33 @@ struct ParkingLot::State {
     const std::lock_guard lock(mutex);
     std::size_t count = 0;
     while (count < ready.size() && !pushed.empty()) ready[count++] = pushed.pop();
-    has_pushed.store(!pushed.empty(), std::memory_order_release);
+    settle();
     return count;
+  }
+
+  void push(Request request) {
+    const std::lock_guard lock(mutex);
+    pushed.push(std::move(request));
+    settle();
+  }
+
+  void set_woken(bool value) {
+    const std::lock_guard lock(mutex);
+    woken = value;
+    settle();
+  }
+
+  // Under the lock: the wake-up is readable exactly while the next wait would not wait.
+  void settle() noexcept {
+    has_pushed.store(!pushed.empty(), std::memory_order_release);
+    const bool due = woken || !pushed.empty();
+    if (due == signalled) return;
+    signalled = due;
+    if (due) {
+      wakeup.signal();
+    } else {
+      wakeup.clear();
+    }
   }
 
   // An event may tell of a receiver that has left meanwhile: hence by key, and not by address.
@@ -69,9 +94,11 @@ struct ParkingLot::State {
 
   Descriptor epoll;
   Wakeup wakeup;
-  std::mutex mutex;
+  std::mutex mutex;     // of the next four
   RequestQueue pushed;  // back from a park that found something to do
-  std::atomic<bool> has_pushed{false};
+  bool woken = false;   // the next wait is to end at once
+  bool signalled = false;
+  std::atomic<bool> has_pushed{false};  // read without the lock
   std::atomic<Connection*> retired{nullptr};
   std::mutex receivers_mutex;
   std::map<std::uint64_t, Receiver*> receivers;
@@ -97,7 +124,7 @@ std::size_t ParkingLot::wait(std::span<Request> ready, Deadline deadline) {
        wait_for_events(fileno(), std::span(room).first(most), deadline)) {
     auto* const connection = static_cast<Connection*>(event.data.ptr);
     if (connection == nullptr) {
-      state_->wakeup.clear();
+      state_->set_woken(false);
     } else if ((event.data.u64 & 1U) != 0) {
       const std::uint64_t key = event.data.u64;
       if (first_receiver == 0 || key < first_receiver) first_receiver = key;
@@ -116,7 +143,7 @@ std::size_t ParkingLot::wait(std::span<Request> ready, Deadline deadline) {
   return count + state_->take_pushed(ready.subspan(count));
 }
 
-void ParkingLot::wake() noexcept { state_->wakeup.signal(); }
+void ParkingLot::wake() noexcept { state_->set_woken(true); }
 
 int ParkingLot::fileno() const noexcept { return state_->epoll.get(); }
 
@@ -150,14 +177,7 @@ void ParkingLot::retire(Connection* connection) noexcept {
   }
 }
 
-void ParkingLot::push(Request request) noexcept {
-  {
-    const std::lock_guard lock(state_->mutex);
-    state_->pushed.push(std::move(request));
-    state_->has_pushed.store(true, std::memory_order_release);
-  }
-  wake();
-}
+void ParkingLot::push(Request request) noexcept { state_->push(std::move(request)); }
 
 void ParkingLot::add(Receiver& receiver) {
   const std::lock_guard lock(state_->receivers_mutex);

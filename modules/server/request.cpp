@@ -115,6 +115,14 @@ void RequestQueue::push_front(Request request) noexcept {
   ++size_;
 }
 
+void RequestQueue::append(RequestQueue& other) noexcept {
+  if (other.empty()) return;
+  (last_ != nullptr ? last_->next_queued : first_) = other.first_;
+  last_ = std::exchange(other.last_, nullptr);
+  other.first_ = nullptr;
+  size_ += std::exchange(other.size_, 0);
+}
+
 std::size_t RequestQueue::forget_shed() noexcept {
   if (size_ < next_look_) return 0;
   const std::size_t before = size_;

@@ -95,6 +95,8 @@ class RequestQueue {
   /// Precondition: the request is not empty.
   void push(Request request) noexcept;
   void push_front(Request request) noexcept;
+  /// Takes all requests of `other`, in their order.
+  void append(RequestQueue& other) noexcept;
   /// Takes the first. Precondition: there is one.
   Request pop() noexcept;
   /// Frees requests that were shed while they waited here, now and then; returns how many. To be

@@ -1,57 +1,106 @@
 module;
 
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <thread>
 #include <utility>
-#include <vector>
 
 module net.server;
 
 import net.socket;
 import net.handler;
+import :gate;
+import :pace;
 import :signals;
 
 // How the workers share the work.
 //
-// One worker polls, puts what it got into the queue, and serves from the queue itself. In a steady
-// state of short handlers nobody else runs: no wake-up, no contention, warm caches. Of the others,
-// one keeps watch (the sentinel), in ticks, and only while there is something to watch over: a
-// worker serves and nobody polls. When a tick passes without progress, a handler is held up: the
-// sentinel steps in, and calls as many others as requests wait. From then on work is handed over at
-// once, each worker calling the next, until handlers are short again.
+// There is one parking lot, one queue of requests that are ready, and one lock, held for some tens
+// of nanoseconds. At most one worker polls the lot; it puts what it gets into the queue. Every
+// worker that is awake takes requests from the queue, one at a time, and serves them. A worker
+// polls when the queue is empty, when 64 requests were taken since the last poll, or a millisecond
+// after it, so connections with much to do do not keep out the others. The workers that are not
+// needed lie on a stack, the last one to sleep on top, as its caches are warm.
+//
+// What happens to a request depends on what handlers have lately done (`Pace`):
+//
+// - Handlers that do next to nothing, such as an echo. The worker that polled serves what it
+// polled.
+//   Another one is woken only if the requests in the queue would take at least 50 us in all, which
+//   is what a wake-up costs with all that follows. So there are hardly any wake-ups.
+// - Handlers that compute. A request of 20 us waits behind at most two others until a second worker
+//   is woken; one of 50 us or more behind none. Whoever takes a request and leaves more behind
+//   looks, and wakes at most one worker. No more workers are awake than there are cores, not
+//   counting those that are blocked: more of them would only preempt each other.
+// - Handlers that block, all or some. A worker whose handler has run for longer than the `patience`
+//   of the pool counts as blocked and no longer against the cores, so another one is woken in its
+//   place. To find it, those in handlers form a list, the oldest first; whoever comes by with a
+//   reading of the clock looks at its head, and so does the sentinel, a thread that ticks while
+//   there is anything to watch. Whether a handler really slept is known afterwards from the
+//   kernel's count of voluntary context switches of its thread. If it did, the pool is more eager
+//   for a second: the threshold falls to 12 us, the poll counts as work to be handed over, spare
+//   workers stay awake, and the patience is halved, down to 70 us. So the next request does not
+//   wait behind the next sleeper. A handler that was only preempted, or that computes, has the
+//   opposite effect.
+//
+// A tick in which no request was taken while some wait is the exception (the first sleepers after a
+// quiet time): it wakes as many workers as requests wait, at most 16.
+//
+// A conversation counts as blocked from its start, as it will hold its worker.
 
 namespace net {
 namespace {
 
-using namespace std::chrono_literals;
-using Clock = std::chrono::steady_clock;
-
-constexpr auto tick = 2ms;
-constexpr unsigned crowded_ticks = 4;  // until another core may help
-constexpr auto short_handler = 100us;
-constexpr unsigned short_handlers_in_a_row = 64;  // until work is no more handed over
 constexpr std::size_t served_between_polls = 64;
+constexpr FineTime time_between_polls = 1'000'000;  // nanoseconds
+constexpr std::size_t woken_by_tick = 16;
 constexpr unsigned quiet_ticks = 8;  // until the sentinel sleeps
 
-std::size_t default_workers() {
-  return std::max<std::size_t>(8, std::size_t{2} * std::thread::hardware_concurrency());
+std::size_t cores() { return std::max(1U, std::thread::hardware_concurrency()); }
+
+std::size_t default_workers() { return std::max<std::size_t>(8, 2 * cores()); }
+
+// How often this thread gave up its core because it had to wait.
+long voluntary_switches() noexcept {
+  rusage usage{};
+  ::getrusage(RUSAGE_THREAD, &usage);
+  return usage.ru_nvcsw;
 }
+
+struct alignas(64) Worker {
+  Gate gate;
+  Worker* below = nullptr;     // on the stack of those that sleep
+  Worker* previous = nullptr;  // in the ring of those in handlers
+  Worker* next = nullptr;
+  FineTime since = 0;    // when its handler was called
+  bool blocked = false;  // counts as blocked, and is not in the ring
+  unsigned samples = 0;
+  std::thread thread;
+};
 
 }  // namespace
 
 struct ThreadPool::State {
-  State(std::size_t workers, Overload at_overload, ParkingLot& parking_lot)
-      : overload(at_overload), lot(parking_lot) {
-    const BlockedSignals blocked(BlockedSignals::all());
+  State(std::size_t workers_wanted, Overload at_overload, ParkingLot& parking_lot)
+      : overload(at_overload), lot(parking_lot), pace(cores()) {
+    in_handlers.previous = in_handlers.next = &in_handlers;
+    const BlockedSignals all_blocked(BlockedSignals::all());
     try {
-      for (; running < workers; ++running) threads.emplace_back([this] { work(); });
+      for (; running < workers_wanted; ++running) {
+        Worker& worker = workers.emplace_back();
+        worker.thread = std::thread([this, &worker] { work(worker); });
+      }
+      sentinel = std::thread([this] { keep_watch(); });
     } catch (...) {
       stop(Deadline::never());
       throw;
@@ -61,134 +110,226 @@ struct ThreadPool::State {
   State& operator=(const State&) = delete;
   ~State() { stop(Deadline::never()); }
 
-  void work() {
+  // --- a worker -------------------------------------------------------------------------------
+
+  void work(Worker& me) {
     std::unique_lock lock(mutex);
+    ++awake;
+    FineTime now = fine_now();
     for (;;) {
-      // Those who always have more in the queue must not keep out who comes by the poll.
-      const bool due = ready.empty() || served_since_poll >= served_between_polls;
-      if (due && !polling && !stopping) {
-        poll(lock);
-      } else if (!ready.empty()) {
-        serve(lock);
+      if (should_poll(now)) {
+        now = poll(lock);
+      } else if (!ready.empty() && may_serve(now)) {
+        now = serve(lock, me, now);
       } else if (stopping) {
         break;
       } else {
-        sleep(lock);
+        now = sleep(lock, me);
       }
     }
+    --awake;
     --running;
     ended.notify_all();
   }
 
-  void serve(std::unique_lock<std::mutex>& lock) {
-    Request request = ready.pop();
-    const bool conversation = request.conversation();
-    ++progress;
-    ++served_since_poll;
-    const bool timed = handing_over;
-    if (handing_over && (!ready.empty() || !polling)) call_one(false);
-    lock.unlock();
-    const auto begin = timed ? Clock::now() : Clock::time_point();
-    const bool kept = request.step() == Next::keep && !request.try_park();
-    const bool was_short = timed && Clock::now() - begin < short_handler;
-    lock.lock();
-    if (conversation) --conversations;
-    if (kept) ready.push(std::move(request));
-    if (!timed) return;
-    short_handlers = was_short ? short_handlers + 1 : 0;
-    if (short_handlers >= short_handlers_in_a_row) handing_over = false;
+  bool should_poll(FineTime now) const noexcept {
+    if (polling || stopping) return false;
+    return ready.empty() || taken_since_poll >= served_between_polls ||
+           now - last_poll > time_between_polls;
   }
 
-  void poll(std::unique_lock<std::mutex>& lock) {
+  bool may_serve(FineTime now) const noexcept {
+    return stopping || awake - blocked <= pace.most_awake(now) + pace.spare(now);
+  }
+
+  FineTime poll(std::unique_lock<std::mutex>& lock) {
     polling = true;
-    served_since_poll = 0;
-    const bool all_taken = ready.empty();
-    const Deadline deadline = all_taken ? Deadline::never() : Deadline(Clock::time_point::min());
+    taken_since_poll = 0;
+    const Deadline deadline =
+        ready.empty() ? Deadline::never() : Deadline(Deadline::Clock::time_point::min());
     lock.unlock();
     std::array<Request, served_between_polls> batch;
     const std::size_t count = lot.wait(batch, deadline);
+    RequestQueue polled;
+    for (std::size_t i = 0; i < count; ++i) polled.push(std::move(batch[i]));
+    const FineTime now = fine_now();
     lock.lock();
     polling = false;
-    // A full batch may have left more behind.
-    if (all_taken && count < batch.size()) emptied = true;
-    for (std::size_t i = 0; i < count; ++i) ready.push(std::move(batch.at(i)));
-    if (count > 0 && sentinel_asleep) {
-      sentinel_asleep = false;
-      watch.notify_one();
+    last_poll = now;
+    ready.append(polled);
+    notice_blocked(now);
+    if (count > 0 && sentinel_asleep) wake_sentinel();
+    return now;
+  }
+
+  FineTime serve(std::unique_lock<std::mutex>& lock, Worker& me, FineTime now) {
+    Request request = ready.pop();
+    const bool conversation = request.conversation();
+    ++taken_since_poll;
+    ++taken;
+    enter_handler(me, now, conversation);
+    const bool sampled = !conversation && pace.samples(now, me.samples);
+    Worker* const woken = worker_worth_waking(now);
+    lock.unlock();
+    if (woken != nullptr) woken->gate.open();
+    const long before = sampled ? voluntary_switches() : 0;
+    const bool kept = request.step() == Next::keep && !request.try_park();
+    const FineTime end = fine_now();
+    const bool slept = sampled && Pace::was_long(end - now) && voluntary_switches() > before;
+    lock.lock();
+    const bool noticed = leave_handler(me);
+    if (conversation) {
+      --conversations;
+    } else {
+      pace.handler_ran(
+          {.begin = now, .end = end, .sampled = sampled, .slept = slept, .noticed = noticed});
+    }
+    if (kept) ready.push(std::move(request));
+    notice_blocked(end);
+    return end;
+  }
+
+  FineTime sleep(std::unique_lock<std::mutex>& lock, Worker& me) {
+    me.gate.close();
+    me.below = std::exchange(asleep, &me);
+    --awake;
+    lock.unlock();
+    me.gate.wait();
+    const FineTime now = fine_now();
+    lock.lock();
+    return now;
+  }
+
+  // --- those in handlers ----------------------------------------------------------------------
+
+  void enter_handler(Worker& me, FineTime now, bool will_block) noexcept {
+    me.since = now;
+    me.blocked = will_block;
+    if (will_block) {
+      ++blocked;
+      return;
+    }
+    me.previous = in_handlers.previous;
+    me.next = &in_handlers;
+    in_handlers.previous = me.previous->next = &me;
+  }
+
+  // Returns whether it was taken for blocked.
+  bool leave_handler(Worker& me) noexcept {
+    if (me.blocked) {
+      --blocked;
+    } else {
+      unlink(me);
+    }
+    return me.blocked;
+  }
+
+  void notice_blocked(FineTime now) noexcept {
+    while (in_handlers.next != &in_handlers && now - in_handlers.next->since > pace.patience()) {
+      Worker& worker = *in_handlers.next;
+      unlink(worker);
+      worker.blocked = true;
+      ++blocked;
+      ++noticed_blocked;
     }
   }
 
-  // A worker without work keeps watch if nobody does, else it sleeps: whenever one sleeps, one
-  // keeps watch.
-  void sleep(std::unique_lock<std::mutex>& lock) {
-    if (sentinel) {
-      ++sleeping;
-      idle.wait(lock, [this] { return calls > 0 || stopping; });
-      if (calls > 0) --calls;
-      if (!std::exchange(sentinel_due, false)) return;
-    }
-    sentinel = true;
-    keep_watch(lock);
-    sentinel = called = sentinel_asleep = false;
-    if (sleeping == 0 || stopping) return;
-    sentinel = sentinel_due = true;
-    call_sleeper();
+  static void unlink(Worker& worker) noexcept {
+    worker.previous->next = worker.next;
+    worker.next->previous = worker.previous;
   }
 
-  void keep_watch(std::unique_lock<std::mutex>& lock) {
+  // --- waking ---------------------------------------------------------------------------------
+
+  // What is taken from the stack counts as awake at once; the caller opens its gate without the
+  // lock.
+  Worker& take_sleeper() noexcept {
+    ++awake;
+    return *std::exchange(asleep, asleep->below);
+  }
+
+  bool another_may_wake(FineTime now) const noexcept {
+    return asleep != nullptr && awake - blocked < pace.most_awake(now);
+  }
+
+  Worker* worker_worth_waking(FineTime now) noexcept {
+    if (!another_may_wake(now) || !pace.worth_waking(ready.size(), polling, now)) return nullptr;
+    return &take_sleeper();
+  }
+
+  // --- the sentinel ---------------------------------------------------------------------------
+
+  void keep_watch() {
+    // Naps of a quarter of a millisecond are not to last a fifth longer.
+    ::prctl(PR_SET_TIMERSLACK, 1'000);
+    std::unique_lock lock(mutex);
     unsigned quiet = 0;
-    unsigned crowded = 0;
-    while (!stopping && !called) {
+    while (!stopping) {
       if (quiet >= quiet_ticks) {
         sentinel_asleep = true;
-        watch.wait(lock, [this] { return !sentinel_asleep || called || stopping; });
+        watch.close();
+        lock.unlock();
+        watch.wait();
+        lock.lock();
         quiet = 0;
+        pace.rested();
         continue;
       }
-      const auto seen = progress;
-      emptied = false;
-      watch.wait_for(lock, tick, [this] { return called || stopping; });
-      if (ready.empty() && polling) {
-        ++quiet;
-        continue;
-      }
-      quiet = 0;
-      if (progress == seen) {
-        handing_over = true;
-        short_handlers = 0;
-        for (std::size_t more = ready.size(); more > 1 && sleeping > 0; --more) call_sleeper();
-        return;
-      }
-      // Served, but never to the end: there is work for one more core. Not at the first sight of
-      // it: a batch that came while this thread had to wait for a core looks the same.
-      crowded = !ready.empty() && !emptied ? crowded + 1 : 0;
-      if (crowded >= crowded_ticks) return;
+      const std::uint64_t taken_before = taken;
+      const std::int64_t nap = pace.next_tick(fine_now());
+      watch.close();
+      lock.unlock();
+      watch.wait_for(nap);
+      lock.lock();
+      const bool idle = ready.empty() && polling;
+      quiet = idle ? quiet + 1 : 0;
+      tick(lock, idle, taken == taken_before);
     }
   }
 
-  // Calls a worker to the queue, if one is free; the one that polls only if it `must`.
-  void call_one(bool must) {
-    if (sleeping > 0) {
-      call_sleeper();
-    } else if (sentinel && !called) {
-      called = true;
-      watch.notify_one();
-    } else if (must && polling) {
-      lot.wake();
+  void tick(std::unique_lock<std::mutex>& lock, bool idle, bool stuck) {
+    const FineTime now = fine_now();
+    notice_blocked(now);
+    pace.tick(now, noticed_blocked);
+    if (idle) return;
+    std::array<Worker*, woken_by_tick> woken;
+    std::size_t count = 0;
+    if (stuck) {
+      const std::size_t wanted = std::clamp<std::size_t>(ready.size(), 1, woken.size());
+      while (count < wanted && another_may_wake(now)) woken[count++] = &take_sleeper();
+    } else if (Worker* const worker = worker_worth_waking(now)) {
+      woken[count++] = worker;
     }
+    if (count == 0) return;
+    lock.unlock();
+    for (std::size_t i = 0; i < count; ++i) woken[i]->gate.open();
+    lock.lock();
   }
 
-  void call_sleeper() {
-    --sleeping;
-    ++calls;
-    idle.notify_one();
+  void wake_sentinel() noexcept {
+    sentinel_asleep = false;
+    watch.open();
+  }
+
+  // --- from outside ---------------------------------------------------------------------------
+
+  // The request may be one that holds its worker for long, so it is worth a wake-up. If all workers
+  // that may be awake are, one of them comes by, but not soon if it waits in the lot.
+  void take_in(Request request, std::unique_lock<std::mutex>& lock) {
+    ready.push(std::move(request));
+    if (sentinel_asleep) wake_sentinel();
+    Worker* const woken = another_may_wake(fine_now()) ? &take_sleeper() : nullptr;
+    const bool wake_lot = woken == nullptr && polling;
+    lock.unlock();
+    if (woken != nullptr) woken->gate.open();
+    if (wake_lot) lot.wake();
   }
 
   std::size_t stop(Deadline deadline) {
     std::unique_lock lock(mutex);
     stopping = true;
-    idle.notify_all();
-    watch.notify_all();
+    while (asleep != nullptr) take_sleeper().gate.open();
+    wake_sentinel();
     lot.wake();
     const auto all_ended = [this] { return running == 0; };
     if (deadline.is_never()) {
@@ -198,35 +339,35 @@ struct ThreadPool::State {
     }
     if (running > 0) return running;
     lock.unlock();
-    for (std::thread& thread : threads) {
-      if (thread.joinable()) thread.join();
+    for (Worker& worker : workers) {
+      if (worker.thread.joinable()) worker.thread.join();
     }
+    if (sentinel.joinable()) sentinel.join();
     return 0;
   }
 
   const Overload overload;
   ParkingLot& lot;
-  std::mutex mutex;
+  std::mutex mutex;  // guards the rest
   RequestQueue ready;
-  std::uint64_t progress = 0;  // requests taken from the queue
-  bool polling = false;        // a worker is in lot.wait
-  std::size_t served_since_poll = 0;
-  bool emptied = true;  // since the last tick, all that was ready was taken
-  bool handing_over = false;
-  unsigned short_handlers = 0;
-  std::condition_variable idle;
-  std::size_t sleeping = 0;  // workers in `idle` that nobody called yet
-  std::size_t calls = 0;     // calls that no worker has heard yet
-  std::condition_variable watch;
-  bool sentinel = false;         // a worker keeps watch, or
-  bool sentinel_due = false;     // is called to do so
-  bool sentinel_asleep = false;  // and needs to be told when there is something to watch over
-  bool called = false;           // and is called to the queue
-  bool stopping = false;
-  std::condition_variable ended;
-  std::size_t running = 0;
+  Pace pace;
+  bool polling = false;  // a worker is in lot.wait
+  std::size_t taken_since_poll = 0;
+  FineTime last_poll = 0;
+  std::uint64_t taken = 0;  // requests, from the queue
+  std::size_t awake = 0;    // workers not on the stack
+  std::size_t blocked = 0;  // of those, in handlers that count as blocked
+  std::uint64_t noticed_blocked = 0;
+  Worker* asleep = nullptr;       // the stack
+  Worker in_handlers;             // the ring's head
   std::size_t conversations = 0;  // running, or in the queue
-  std::vector<std::thread> threads;
+  Gate watch;                     // the sentinel's
+  bool sentinel_asleep = false;
+  bool stopping = false;
+  std::size_t running = 0;  // threads of workers
+  std::condition_variable ended;
+  std::deque<Worker> workers;
+  std::thread sentinel;
 };
 
 ThreadPool::ThreadPool(Options options, PolicyContext& context)
@@ -251,12 +392,11 @@ void ThreadPool::process(Request request) {
     }
     ++state_->conversations;
   }
-  state_->ready.push(std::move(request));
-  state_->call_one(true);
+  state_->take_in(std::move(request), lock);
 }
 
 DrainReport ThreadPool::drain(Deadline deadline) { return {.stuck = state_->stop(deadline)}; }
 
-std::size_t ThreadPool::workers() const noexcept { return state_->threads.size(); }
+std::size_t ThreadPool::workers() const noexcept { return state_->workers.size(); }
 
 }  // namespace net

@@ -1,0 +1,78 @@
+/// \file
+/// `net.server:pace`, internal: what a pool has learned about its handlers.
+module net.server:pace;
+
+import net.standard;
+
+namespace net {
+
+// The steady clock, in nanoseconds.
+using FineTime = std::int64_t;
+FineTime fine_now() noexcept;
+
+// Decides how eagerly a pool wakes its workers, and when it takes a handler for blocked. It only
+// computes; the pool's lock guards it. thread_pool.cpp explains the algorithm.
+class Pace {
+ public:
+  // `cores`: how many threads can run at the same time.
+  explicit Pace(std::size_t cores) noexcept : cores_(cores) {}
+
+  // A handler that has run for longer than this counts as blocked.
+  FineTime patience() const noexcept { return patience_; }
+
+  // Handlers blocked during the last second, so the next one may block as well.
+  bool expects_blocking(FineTime now) const noexcept { return now < expects_until_; }
+
+  // How many workers that are not blocked may be awake at the same time. A worker that is awake
+  // already may exceed that by `spare`: it is at hand when the next handler blocks.
+  std::size_t most_awake(FineTime now) const noexcept {
+    return expects_blocking(now) ? cores_ + unnoticed_ : cores_;
+  }
+  std::size_t spare(FineTime now) const noexcept { return expects_blocking(now) ? 2 * cores_ : 0; }
+
+  // Whether `waiting` requests (and the poll, if nobody polls) are worth waking a worker for: they
+  // would keep the workers that are awake busy for longer than a wake-up costs.
+  bool worth_waking(std::size_t waiting, bool polled, FineTime now) const noexcept;
+
+  // Whether to count the context switches of the next handler, which costs two system calls. Call
+  // once for each handler; `counter` is the worker's.
+  bool samples(FineTime now, unsigned& counter) const noexcept;
+
+  // What a handler did: `sampled` says whether `slept` is known, `noticed` whether it was taken for
+  // blocked while it ran.
+  struct Ran {
+    FineTime begin;
+    FineTime end;
+    bool sampled;
+    bool slept;
+    bool noticed;
+  };
+  void handler_ran(const Ran& ran) noexcept;
+  // Whether a handler took so long that it matters whether it slept.
+  static bool was_long(FineTime duration) noexcept { return duration >= long_handler; }
+
+  // Called by the sentinel, with the number of handlers that were taken for blocked until now.
+  void tick(FineTime now, std::uint64_t noticed) noexcept;
+  // How long the sentinel sleeps until its next look.
+  FineTime next_tick(FineTime now) noexcept;
+  // Called after a sleep of the sentinel that was no nap.
+  void rested() noexcept { nap_ = 0; }
+
+ private:
+  static constexpr FineTime microsecond = 1'000;
+  static constexpr FineTime long_handler = 100 * microsecond;
+
+  std::size_t cores_;
+  FineTime mean_ = 6 * microsecond;  // of a handler, over about the last 64
+  FineTime patience_ = 1'000 * microsecond;
+  FineTime samples_from_ = 0;   // a long handler was met after a quiet time
+  FineTime samples_until_ = 0;  // a second after the last long handler
+  FineTime expects_until_ = 0;  // a second after the last handler that slept
+  FineTime last_tick_ = 0;
+  FineTime nap_ = 0;
+  std::uint64_t noticed_ = 0;
+  double noticing_rate_ = 0;   // handlers taken for blocked, for each nanosecond
+  std::size_t unnoticed_ = 0;  // handlers that are blocked and not yet noticed, on average
+};
+
+}  // namespace net
