@@ -1,5 +1,8 @@
 // Answers to clients that read slowly, or do not stop to talk.
 
+#include <poll.h>
+
+#include <list>
 #include <string>
 
 #include "support/server_test.hpp"
@@ -172,6 +175,44 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(what_a_handler_collects_is_sent_at_its_end, Form, 
   BOOST_TEST(client.ask("two") == "two");
   client.end_sending();
   BOOST_TEST(client.receive_all() == "bye");
+}
+
+// More connections come back from a park that found input than one wait of the lot takes.
+BOOST_TEST_DECORATOR(*timeout(60))
+BOOST_AUTO_TEST_CASE_TEMPLATE(each_line_of_many_clients_at_once_is_answered, P, ThreadPolicies) {
+  constexpr std::size_t clients = 200;
+  std::string lines;
+  for (int i = 0; i < 300; ++i) lines += "0123456789\n";
+  net::TcpServer<LineEcho, P> server{loopback(), quick()};
+  std::list<Client> connected;
+  for (std::size_t i = 0; i < clients; ++i) connected.emplace_back(server).send(lines);
+  Running running{server};
+  for (Client& client : connected) BOOST_REQUIRE(client.receive(lines.size()) == lines);
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(the_descriptor_is_readable_while_requests_wait, P, ThreadPolicies) {
+  constexpr std::size_t lines = 300;
+  std::string text;
+  for (std::size_t i = 0; i < lines; ++i) text += "0123456789\n";
+  net::ServerOptions options = quick();
+  options.timeout = 5s;
+  net::TcpServer<LineEcho, P> server{loopback(), options};
+  Client first{server};
+  Client second{server};
+  first.send(text);
+  second.send(text);
+  while (server.stats().requests < 2 * lines) {
+    const bool readable = soon([&] {
+      pollfd polled{server.fileno(), POLLIN, 0};
+      return ::poll(&polled, 1, 0) == 1 || server.stats().requests == 2 * lines;
+    });
+    BOOST_REQUIRE(readable);
+    if (server.stats().requests < 2 * lines) server.handle_request();
+  }
+  BOOST_TEST(first.receive(text.size()) == text);
+  BOOST_TEST(second.receive(text.size()) == text);
+  server.server_close();
 }
 
 BOOST_AUTO_TEST_SUITE_END()
