@@ -26,18 +26,18 @@ class RequestContext {
   virtual ~RequestContext();
 
   /// Returns the connection. Python: `self.request`. For a datagram, the server's own socket.
-  Socket& socket() noexcept { return stream_.socket(); }
+  inline Socket& socket() noexcept { return stream_.socket(); }
 
   /// Returns the connection with the buffers that `StreamReader` and `StreamWriter` work on.
-  BufferedStream& stream() noexcept { return stream_; }
-  const BufferedStream& stream() const noexcept { return stream_; }
+  inline BufferedStream& stream() noexcept { return stream_; }
+  inline const BufferedStream& stream() const noexcept { return stream_; }
 
   /// Returns the datagram; null for a connection.
-  Datagram* datagram() noexcept { return datagram_; }
-  const Datagram* datagram() const noexcept { return datagram_; }
+  inline Datagram* datagram() noexcept { return datagram_; }
+  inline const Datagram* datagram() const noexcept { return datagram_; }
 
   /// Returns where the peer is, as accept(2) told. Python: `self.client_address`.
-  const Address& client_address() const noexcept { return client_address_; }
+  inline const Address& client_address() const noexcept { return client_address_; }
 
   /// Returns our end's address: of a datagram, the one that it was sent to. Errors as
   /// `Socket::getsockname`.
@@ -58,22 +58,22 @@ class RequestContext {
   virtual Stats stats() const = 0;
 
   /// Bounds all operations on the connection by a point in time, for this request.
-  void set_deadline(Deadline deadline) noexcept { socket().set_deadline(deadline); }
+  inline void set_deadline(Deadline deadline) noexcept { socket().set_deadline(deadline); }
 
   /// Returns the limits of this connection, the server's to begin with, and sets them.
-  const Limits& limits() const noexcept { return limits_; }
+  inline const Limits& limits() const noexcept { return limits_; }
   void set_limits(const Limits& limits);
 
   /// Takes the connection away from the server, which never touches it again; it counts as served.
   /// What `rfile` holds already stays readable there until `handle` returns. Throws
   /// `std::errc::operation_not_supported` for a datagram, whose socket is the server's.
   Socket detach();
-  bool detached() const noexcept { return detached_; }
+  inline bool detached() const noexcept { return detached_; }
 
  protected:
   RequestContext(Socket connection, const Address& client_address, const Limits& limits) noexcept;
   /// Makes it the context of a datagram, which must outlive it.
-  void set_datagram(Datagram& datagram) noexcept { datagram_ = &datagram; }
+  inline void set_datagram(Datagram& datagram) noexcept { datagram_ = &datagram; }
 
  private:
   virtual void limits_changed();

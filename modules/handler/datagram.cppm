@@ -18,15 +18,15 @@ class Datagram {
 
   /// Returns what was received: nothing for an empty datagram, which is a request like any other.
   /// Valid as long as the handler. Python: the first of `self.request`.
-  std::span<const std::byte> packet() const noexcept { return packet_; }
+  inline std::span<const std::byte> packet() const noexcept { return packet_; }
 
   /// Returns how large it was when it was sent, and tells whether that was more than
   /// `ServerOptions::max_packet_size`: the rest of it is lost.
-  std::size_t whole_size() const noexcept { return whole_size_; }
-  bool truncated() const noexcept { return whole_size_ > packet_.size(); }
+  inline std::size_t whole_size() const noexcept { return whole_size_; }
+  inline bool truncated() const noexcept { return whole_size_ > packet_.size(); }
 
   /// Returns the address that it was sent to: of a server on 0.0.0.0, the one that was asked.
-  const Address& local_address() const noexcept { return local_address_; }
+  inline const Address& local_address() const noexcept { return local_address_; }
 
   /// Sends a datagram to the sender, from the address that was asked. Also an empty one, and as
   /// many as you like. False if there is nobody (who sent it has gone, or has no address), or no

@@ -72,9 +72,9 @@ class DatagramRequestHandler : public BaseRequestHandler {
  protected:
   /// Precondition of these: `attach` was called, with the context of a datagram.
   Datagram& datagram() const;
-  std::span<const std::byte> packet() const { return datagram().packet(); }
-  bool reply(std::span<const std::byte> bytes) { return datagram().reply(bytes); }
-  bool reply(std::string_view text) { return datagram().reply(bytes(text)); }
+  inline std::span<const std::byte> packet() const { return datagram().packet(); }
+  inline bool reply(std::span<const std::byte> bytes) { return datagram().reply(bytes); }
+  inline bool reply(std::string_view text) { return datagram().reply(bytes(text)); }
 
   StreamReader rfile;
   StreamWriter wfile;

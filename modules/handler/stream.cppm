@@ -17,9 +17,9 @@ class ByteBuffer {
   ByteBuffer& operator=(const ByteBuffer&) = delete;
   ~ByteBuffer();
 
-  bool empty() const noexcept { return begin_ == end_; }
-  std::size_t size() const noexcept { return end_ - begin_; }
-  std::span<const std::byte> content() const noexcept { return {memory_ + begin_, size()}; }
+  inline bool empty() const noexcept { return begin_ == end_; }
+  inline std::size_t size() const noexcept { return end_ - begin_; }
+  inline std::span<const std::byte> content() const noexcept { return {memory_ + begin_, size()}; }
 
   /// Returns room for at least `least` more bytes, moving what is held if need be.
   std::span<std::byte> room(std::size_t least);
@@ -55,10 +55,10 @@ class BufferedStream {
 
   explicit BufferedStream(Socket socket) noexcept;
 
-  Socket& socket() noexcept { return socket_; }
-  const Socket& socket() const noexcept { return socket_; }
-  ByteBuffer& input() noexcept { return input_; }
-  const ByteBuffer& input() const noexcept { return input_; }
+  inline Socket& socket() noexcept { return socket_; }
+  inline const Socket& socket() const noexcept { return socket_; }
+  inline ByteBuffer& input() noexcept { return input_; }
+  inline const ByteBuffer& input() const noexcept { return input_; }
 
   /// Receives once into the input, without waiting, at most `limit` bytes.
   Arrival receive_now(std::size_t limit);
@@ -68,14 +68,14 @@ class BufferedStream {
   /// come before `whole`, which the first call sets by the rest limit.
   bool receive_rest(Deadline& whole);
   /// Sets that limit; zero, the default, is none.
-  void set_rest_limit(std::chrono::milliseconds limit) noexcept { rest_limit_ = limit; }
-  bool ended() const noexcept { return ended_; }
+  inline void set_rest_limit(std::chrono::milliseconds limit) noexcept { rest_limit_ = limit; }
+  inline bool ended() const noexcept { return ended_; }
 
   /// Makes it the stream of one datagram: its packet is all of the input, and what is written is
   /// collected for one datagram back. Precondition: a new stream.
   void hold_datagram(std::span<const std::byte> packet);
   /// Returns what was collected.
-  std::span<const std::byte> collected() const noexcept { return output_.content(); }
+  inline std::span<const std::byte> collected() const noexcept { return output_.content(); }
 
   /// Sends all of the bytes, after what is pending. Up to the write buffer, what the socket does
   /// not take at once becomes pending; beyond it, waits. Each wait is bounded by the socket's
@@ -85,11 +85,11 @@ class BufferedStream {
   bool flush_now();
   /// Sends what is pending.
   void flush();
-  std::size_t pending() const noexcept { return output_.size(); }
+  inline std::size_t pending() const noexcept { return output_.size(); }
   /// Sets how much may become pending; 0, the default, makes each `write` wait until all is sent.
-  void set_write_buffer(std::size_t size) noexcept { write_buffer_ = size; }
+  inline void set_write_buffer(std::size_t size) noexcept { write_buffer_ = size; }
   /// Sets how much is collected before any of it is sent; 0, the default, is nothing.
-  void set_collected(std::size_t size) noexcept { collected_most_ = size; }
+  inline void set_collected(std::size_t size) noexcept { collected_most_ = size; }
 
  private:
   Socket socket_;
@@ -109,7 +109,7 @@ class BufferedStream {
 class StreamReader {
  public:
   StreamReader() noexcept = default;
-  explicit StreamReader(BufferedStream& stream) noexcept : stream_(&stream) {}
+  inline explicit StreamReader(BufferedStream& stream) noexcept : stream_(&stream) {}
 
   /// Returns what has arrived, waiting for a first byte if nothing has; empty at the end of the
   /// stream. At most `limit` bytes.
@@ -155,7 +155,7 @@ concept ByteSequence = requires(const T& bytes, void (&use)(const std::byte*)) {
 class StreamWriter {
  public:
   StreamWriter() noexcept = default;
-  explicit StreamWriter(BufferedStream& stream) noexcept : stream_(&stream) {}
+  inline explicit StreamWriter(BufferedStream& stream) noexcept : stream_(&stream) {}
 
   void write(std::string_view text);
   template <ByteSequence Bytes>

@@ -66,16 +66,16 @@ class Connection final : public RequestContext {
   bool stopping() const noexcept override;
   Stats stats() const override;
 
-  ServerCore& core() const noexcept { return *core_; }
+  inline ServerCore& core() const noexcept { return *core_; }
   // Not asked of the core: what was shed may outlive it in a policy's queue.
-  bool conversation() const noexcept { return conversation_; }
+  inline bool conversation() const noexcept { return conversation_; }
   // Asks `verify_request`, once; false if it is gone. For a datagram, in its step at the latest.
   bool verify() noexcept;
 
   // --- for the owner ---
   Next step() noexcept;
   void run() noexcept;
-  bool ready() const noexcept { return ready_; }
+  inline bool ready() const noexcept { return ready_; }
   // Does what needs no handler: says whether a handler is needed, nothing can be done now, or the
   // connection is gone.
   enum class Prepared : std::uint8_t { handler, later, gone };
@@ -94,10 +94,10 @@ class Connection final : public RequestContext {
   void enter_queue() noexcept;
   bool leave_queue() noexcept;
   // Goes on waiting, within the time that it had.
-  void rejoin_queue() noexcept { state_.store(State::waiting, std::memory_order_release); }
+  inline void rejoin_queue() noexcept { state_.store(State::waiting, std::memory_order_release); }
   Deadline queue_deadline() const noexcept;
   // How the next step ends the connection, unless something arrived meanwhile.
-  void expire(Outcome outcome) noexcept { expired_ = outcome; }
+  inline void expire(Outcome outcome) noexcept { expired_ = outcome; }
 
   // --- for anyone, while the connection is known to exist ---
   // Says that there is something to do; true if the caller owns the connection now.
@@ -111,24 +111,30 @@ class Connection final : public RequestContext {
   CoarseTime silent_since(State state) const noexcept;
   // Where that is noted: in a child, where its parent sees it. Before the fork.
   void note_silence_in(std::atomic<CoarseTime>& since) noexcept;
-  void note_silence_in_own() noexcept { note_silence_in(own_silence_); }
+  inline void note_silence_in_own() noexcept { note_silence_in(own_silence_); }
   // Makes it one that `evict` can reach, if there is a descriptor for that: before it runs, and
   // before a fork.
   void prepare_eviction_if(bool evicts) noexcept;
-  void close_eviction() noexcept { eviction_.reset(); }
+  inline void close_eviction() noexcept { eviction_.reset(); }
   // Ends the input of one that is silent, so that it ends by itself.
   void evict(CoarseTime now) noexcept;
   // Whether it was told so a short while ago.
   bool is_leaving(CoarseTime now) const noexcept;
   // That its policy has no place for it, and asked for somebody else's.
-  void want_place() noexcept { wants_place_ = true; }
-  bool wants_place() const noexcept { return wants_place_; }
-  State state() const noexcept { return state_.load(std::memory_order_acquire); }
-  CoarseTime park_limit() const noexcept { return park_limit_.load(std::memory_order_relaxed); }
-  CoarseTime parked_since() const noexcept { return parked_since_.load(std::memory_order_relaxed); }
-  bool was_cut() const noexcept { return cut_.load(std::memory_order_relaxed); }
-  bool was_shed() const noexcept { return state() == State::shedding || state() == State::gone; }
-  bool parked_idle() const noexcept { return parked_idle_.load(std::memory_order_relaxed); }
+  inline void want_place() noexcept { wants_place_ = true; }
+  inline bool wants_place() const noexcept { return wants_place_; }
+  inline State state() const noexcept { return state_.load(std::memory_order_acquire); }
+  inline CoarseTime park_limit() const noexcept {
+    return park_limit_.load(std::memory_order_relaxed);
+  }
+  inline CoarseTime parked_since() const noexcept {
+    return parked_since_.load(std::memory_order_relaxed);
+  }
+  inline bool was_cut() const noexcept { return cut_.load(std::memory_order_relaxed); }
+  inline bool was_shed() const noexcept {
+    return state() == State::shedding || state() == State::gone;
+  }
+  inline bool parked_idle() const noexcept { return parked_idle_.load(std::memory_order_relaxed); }
   // Under the lock of the core's list, so that it meets no descriptor that a handler has detached.
   void cut() noexcept;
 

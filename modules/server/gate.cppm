@@ -11,7 +11,7 @@ namespace net {
 class Gate {
  public:
   // By the thread that will wait, before others can know of it.
-  void close() noexcept { open_.store(0, std::memory_order_relaxed); }
+  inline void close() noexcept { open_.store(0, std::memory_order_relaxed); }
   void open() noexcept;
   void wait() noexcept;
   // The same for at most that many nanoseconds; returns whether the gate is open.

@@ -33,10 +33,10 @@ class HandlerMaker {
 
   using RequestSize = std::size_t (*)(std::span<const std::byte> received);
 
-  bool conversation() const noexcept { return conversation_; }
-  bool reads_ahead() const noexcept { return reads_ahead_; }
+  inline bool conversation() const noexcept { return conversation_; }
+  inline bool reads_ahead() const noexcept { return reads_ahead_; }
   /// Returns the framing, null if any byte is a request.
-  RequestSize request_size() const noexcept { return request_size_; }
+  inline RequestSize request_size() const noexcept { return request_size_; }
 
  protected:
   HandlerMaker(bool conversation, bool reads_ahead, RequestSize request_size) noexcept

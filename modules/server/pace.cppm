@@ -15,20 +15,22 @@ FineTime fine_now() noexcept;
 class Pace {
  public:
   // `cores`: how many threads can run at the same time.
-  explicit Pace(std::size_t cores) noexcept : cores_(cores) {}
+  inline explicit Pace(std::size_t cores) noexcept : cores_(cores) {}
 
   // A handler that has run for longer than this counts as blocked.
-  FineTime patience() const noexcept { return patience_; }
+  inline FineTime patience() const noexcept { return patience_; }
 
   // Handlers blocked during the last second, so the next one may block as well.
-  bool expects_blocking(FineTime now) const noexcept { return now < expects_until_; }
+  inline bool expects_blocking(FineTime now) const noexcept { return now < expects_until_; }
 
   // How many workers that are not blocked may be awake at the same time. A worker that is awake
   // already may exceed that by `spare`: it is at hand when the next handler blocks.
-  std::size_t most_awake(FineTime now) const noexcept {
+  inline std::size_t most_awake(FineTime now) const noexcept {
     return expects_blocking(now) ? cores_ + unnoticed_ : cores_;
   }
-  std::size_t spare(FineTime now) const noexcept { return expects_blocking(now) ? 2 * cores_ : 0; }
+  inline std::size_t spare(FineTime now) const noexcept {
+    return expects_blocking(now) ? 2 * cores_ : 0;
+  }
 
   // Whether `waiting` requests (and the poll, if nobody polls) are worth waking a worker for: they
   // would keep the workers that are awake busy for longer than a wake-up costs.
@@ -49,14 +51,14 @@ class Pace {
   };
   void handler_ran(const Ran& ran) noexcept;
   // Whether a handler took so long that it matters whether it slept.
-  static bool was_long(FineTime duration) noexcept { return duration >= long_handler; }
+  inline static bool was_long(FineTime duration) noexcept { return duration >= long_handler; }
 
   // Called by the sentinel, with the number of handlers that were taken for blocked until now.
   void tick(FineTime now, std::uint64_t noticed) noexcept;
   // How long the sentinel sleeps until its next look.
   FineTime next_tick(FineTime now) noexcept;
   // Called after a sleep of the sentinel that was no nap.
-  void rested() noexcept { nap_ = 0; }
+  inline void rested() noexcept { nap_ = 0; }
 
  private:
   static constexpr FineTime microsecond = 1'000;

@@ -26,7 +26,7 @@ Deadline after_coarse(CoarseTime time) noexcept;
 class Wakeup {
  public:
   Wakeup();
-  int fileno() const noexcept { return descriptor_.get(); }
+  inline int fileno() const noexcept { return descriptor_.get(); }
   void signal() noexcept;
   void clear() noexcept;
 
@@ -51,7 +51,7 @@ class Poller {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  int fileno() const noexcept { return descriptor_.get(); }
+  inline int fileno() const noexcept { return descriptor_.get(); }
   void add(int descriptor, Watch& watch);
   // Pauses or resumes what was added: out of epoll, which would go on telling of errors. False if
   // the system has no room for it.

@@ -15,14 +15,14 @@ class Registry {
   // The rest under this lock, but for size and done.
   std::mutex mutex;
 
-  void add(Connection& connection) noexcept {
+  inline void add(Connection& connection) noexcept {
     connection.next = first_;
     if (first_ != nullptr) first_->previous = &connection;
     first_ = &connection;
     size_.fetch_add(1);
   }
 
-  void unlink(Connection& connection) noexcept {
+  inline void unlink(Connection& connection) noexcept {
     (connection.previous != nullptr ? connection.previous->next : first_) = connection.next;
     if (connection.next != nullptr) connection.next->previous = connection.previous;
   }
@@ -36,7 +36,7 @@ class Registry {
     }
   }
 
-  std::size_t size() const noexcept { return size_.load(); }
+  inline std::size_t size() const noexcept { return size_.load(); }
 
   // Counts a connection out. `notify` is called under the lock, so that whoever sees zero and takes
   // the lock once knows that this is over.

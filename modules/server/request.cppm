@@ -19,15 +19,16 @@ class Request {
  public:
   Request() noexcept = default;
   /// Takes a connection over. For the library's own parts.
-  explicit Request(Connection* connection) noexcept : connection_(connection) {}
-  Request(Request&& other) noexcept : connection_(std::exchange(other.connection_, nullptr)) {}
+  inline explicit Request(Connection* connection) noexcept : connection_(connection) {}
+  inline Request(Request&& other) noexcept
+      : connection_(std::exchange(other.connection_, nullptr)) {}
   Request& operator=(Request&& other) noexcept;
   Request(const Request&) = delete;
   Request& operator=(const Request&) = delete;
   ~Request();
 
   /// Tells whether there is a connection.
-  explicit operator bool() const noexcept { return connection_ != nullptr; }
+  inline explicit operator bool() const noexcept { return connection_ != nullptr; }
 
   /// Serves the connection to its end, waiting in this thread where it must. Never throws.
   void run();
@@ -74,8 +75,8 @@ class Request {
   void cut() noexcept;
 
   /// Gives the connection up. For the library's own parts.
-  Connection* release() noexcept { return std::exchange(connection_, nullptr); }
-  Connection* connection() const noexcept { return connection_; }
+  inline Connection* release() noexcept { return std::exchange(connection_, nullptr); }
+  inline Connection* connection() const noexcept { return connection_; }
 
  private:
   Connection* connection_ = nullptr;
@@ -90,8 +91,8 @@ class RequestQueue {
   RequestQueue& operator=(const RequestQueue&) = delete;
   ~RequestQueue();
 
-  bool empty() const noexcept { return first_ == nullptr; }
-  std::size_t size() const noexcept { return size_; }
+  inline bool empty() const noexcept { return first_ == nullptr; }
+  inline std::size_t size() const noexcept { return size_; }
   /// Precondition: the request is not empty.
   void push(Request request) noexcept;
   void push_front(Request request) noexcept;

@@ -87,7 +87,7 @@ class Address {
   std::string to_string() const;
 
   /// Returns the bytes as bind(2) and connect(2) want them.
-  std::span<const std::byte> native() const noexcept { return {storage_.data(), size_}; }
+  inline std::span<const std::byte> native() const noexcept { return {storage_.data(), size_}; }
 
   /// Compares the bytes: two names of one socket are two addresses.
   friend bool operator==(const Address& left, const Address& right) noexcept;

@@ -31,10 +31,10 @@ class Deadline {
 
   constexpr bool is_never() const noexcept { return point_ == Clock::time_point::max(); }
   constexpr Clock::time_point point() const noexcept { return point_; }
-  bool passed() const noexcept { return !is_never() && Clock::now() >= point_; }
+  inline bool passed() const noexcept { return !is_never() && Clock::now() >= point_; }
 
   /// Returns what is left, never negative; `Clock::duration::max()` if it never comes.
-  Clock::duration left() const noexcept {
+  inline Clock::duration left() const noexcept {
     if (is_never()) return Clock::duration::max();
     const auto now = Clock::now();
     return now < point_ ? point_ - now : Clock::duration::zero();

@@ -16,22 +16,22 @@ class Descriptor {
   Descriptor() noexcept = default;
 
   /// Takes ownership of a descriptor; a negative one is none.
-  explicit Descriptor(int descriptor) noexcept : descriptor_(descriptor) {}
+  inline explicit Descriptor(int descriptor) noexcept : descriptor_(descriptor) {}
 
-  Descriptor(Descriptor&& other) noexcept : descriptor_(other.release()) {}
+  inline Descriptor(Descriptor&& other) noexcept : descriptor_(other.release()) {}
   Descriptor& operator=(Descriptor&& other) noexcept;
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   ~Descriptor();
 
   /// Returns the descriptor, -1 if there is none.
-  int get() const noexcept { return descriptor_; }
+  inline int get() const noexcept { return descriptor_; }
 
   /// Tells whether there is one.
-  explicit operator bool() const noexcept { return descriptor_ >= 0; }
+  inline explicit operator bool() const noexcept { return descriptor_ >= 0; }
 
   /// Gives up ownership, and returns the descriptor.
-  int release() noexcept { return std::exchange(descriptor_, -1); }
+  inline int release() noexcept { return std::exchange(descriptor_, -1); }
 
   /// Closes; closing twice is harmless. close(2).
   void close() noexcept;

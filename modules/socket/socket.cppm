@@ -123,7 +123,7 @@ class Socket {
   int detach() noexcept;
 
   /// Returns the descriptor, -1 if closed.
-  int fileno() const noexcept { return descriptor_; }
+  inline int fileno() const noexcept { return descriptor_; }
 
   /// Opens a second, close-on-exec descriptor of the same socket, with the same timeouts. dup(2).
   Socket dup() const;
@@ -175,32 +175,34 @@ class Socket {
 
   /// Say the same in one bit: true waits for ever, false does not wait at all. The descriptor
   /// itself stays as it is.
-  void setblocking(bool blocking) { blocking ? settimeout(std::nullopt) : settimeout(Duration(0)); }
-  bool getblocking() const noexcept { return gettimeout() != Duration(0); }
+  inline void setblocking(bool blocking) {
+    blocking ? settimeout(std::nullopt) : settimeout(Duration(0));
+  }
+  inline bool getblocking() const noexcept { return gettimeout() != Duration(0); }
 
   /// Bounds all operations together by a point in time.
-  void set_deadline(Deadline deadline) noexcept { deadline_ = deadline; }
-  Deadline deadline() const noexcept { return deadline_; }
+  inline void set_deadline(Deadline deadline) noexcept { deadline_ = deadline; }
+  inline Deadline deadline() const noexcept { return deadline_; }
 
   /// Bounds the receives together by a point in time, beside `set_deadline`.
-  void set_receive_deadline(Deadline deadline) noexcept { receive_deadline_ = deadline; }
+  inline void set_receive_deadline(Deadline deadline) noexcept { receive_deadline_ = deadline; }
 
   /// Ends the input when a server drains: once `signal` (any descriptor; not owned) is readable, a
   /// receive that finds nothing for `quiet` returns 0, the end of the stream.
   void end_input_on(int signal, Duration quiet) noexcept;
   /// Does so at once, for another signal.
-  void end_input_at_once_on(int signal) noexcept { end_at_once_ = signal; }
+  inline void end_input_at_once_on(int signal) noexcept { end_at_once_ = signal; }
   /// Tells whether a receive returned the end for such a signal, and not for the peer's.
-  bool input_was_ended() const noexcept { return input_was_ended_; }
+  inline bool input_was_ended() const noexcept { return input_was_ended_; }
 
   /// Notes in `since` when a receive began to wait (on the steady clock, in nanoseconds), and 0
   /// when it is over, so that a server finds who has been silent for longest. Null notes nothing.
-  void note_silence_in(std::atomic<std::int64_t>* since) noexcept { silent_since_ = since; }
+  inline void note_silence_in(std::atomic<std::int64_t>* since) noexcept { silent_since_ = since; }
 
   /// Tells what the last receive left behind, for those who wait by edges: `all` was taken, or
   /// there may be more, or the stream ended. `forget_receives` resets it to `nothing_asked`.
-  Received last_receive() const noexcept { return last_receive_; }
-  void forget_receives() noexcept { last_receive_ = Received::nothing_asked; }
+  inline Received last_receive() const noexcept { return last_receive_; }
+  inline void forget_receives() noexcept { last_receive_ = Received::nothing_asked; }
 
  private:
   friend class Operation;
