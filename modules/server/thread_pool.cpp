@@ -77,13 +77,17 @@ long voluntary_switches() noexcept {
   return usage.ru_nvcsw;
 }
 
-struct alignas(64) Worker {
+// A place in the ring of the workers that are in handlers.
+struct Link {
+  Link* previous = this;
+  Link* next = this;
+};
+
+struct alignas(64) Worker : Link {
   Gate gate;
-  Worker* below = nullptr;     // on the stack of those that sleep
-  Worker* previous = nullptr;  // in the ring of those in handlers
-  Worker* next = nullptr;
-  FineTime since = 0;    // when its handler was called
-  bool blocked = false;  // counts as blocked, and is not in the ring
+  Worker* below = nullptr;  // on the stack of those that sleep
+  FineTime since = 0;       // when its handler was called
+  bool blocked = false;     // counts as blocked, and is not in the ring
   unsigned samples = 0;
   std::thread thread;
 };
@@ -92,8 +96,7 @@ struct alignas(64) Worker {
 
 struct ThreadPool::State {
   State(std::size_t workers_wanted, Overload at_overload, ParkingLot& parking_lot)
-      : overload(at_overload), lot(parking_lot), pace(cores()) {
-    in_handlers.previous = in_handlers.next = &in_handlers;
+      : lot(parking_lot), overload(at_overload), pace(cores()) {
     const BlockedSignals all_blocked(BlockedSignals::all());
     try {
       for (; running < workers_wanted; ++running) {
@@ -225,8 +228,9 @@ struct ThreadPool::State {
   }
 
   void notice_blocked(FineTime now) noexcept {
-    while (in_handlers.next != &in_handlers && now - in_handlers.next->since > pace.patience()) {
-      Worker& worker = *in_handlers.next;
+    while (in_handlers.next != &in_handlers) {
+      Worker& worker = static_cast<Worker&>(*in_handlers.next);
+      if (now - worker.since <= pace.patience()) return;
       unlink(worker);
       worker.blocked = true;
       ++blocked;
@@ -234,9 +238,9 @@ struct ThreadPool::State {
     }
   }
 
-  static void unlink(Worker& worker) noexcept {
-    worker.previous->next = worker.next;
-    worker.next->previous = worker.previous;
+  static void unlink(Link& link) noexcept {
+    link.previous->next = link.next;
+    link.next->previous = link.previous;
   }
 
   // --- waking ---------------------------------------------------------------------------------
@@ -346,12 +350,14 @@ struct ThreadPool::State {
     return 0;
   }
 
-  const Overload overload;
   ParkingLot& lot;
-  std::mutex mutex;  // guards the rest
+  const Overload overload;
+  std::mutex mutex;      // guards what follows
+  bool polling = false;  // a worker is in lot.wait
+  bool stopping = false;
+  bool sentinel_asleep = false;
   RequestQueue ready;
   Pace pace;
-  bool polling = false;  // a worker is in lot.wait
   std::size_t taken_since_poll = 0;
   FineTime last_poll = 0;
   std::uint64_t taken = 0;  // requests, from the queue
@@ -359,13 +365,11 @@ struct ThreadPool::State {
   std::size_t blocked = 0;  // of those, in handlers that count as blocked
   std::uint64_t noticed_blocked = 0;
   Worker* asleep = nullptr;       // the stack
-  Worker in_handlers;             // the ring's head
+  Link in_handlers;               // the ring's head: the oldest is next
   std::size_t conversations = 0;  // running, or in the queue
-  Gate watch;                     // the sentinel's
-  bool sentinel_asleep = false;
-  bool stopping = false;
-  std::size_t running = 0;  // threads of workers
+  std::size_t running = 0;        // threads of workers
   std::condition_variable ended;
+  Gate watch;  // the sentinel's
   std::deque<Worker> workers;
   std::thread sentinel;
 };
