@@ -85,27 +85,26 @@ std::string_view text(std::span<const std::byte> bytes) noexcept {
 
 ByteBuffer::~ByteBuffer() { release(memory_, capacity_); }
 
-std::span<std::byte> ByteBuffer::room(std::size_t least) {
-  if (begin_ == end_) begin_ = end_ = 0;
-  if (capacity_ - end_ < least) {
-    if (capacity_ - size() >= least) {
-      std::memmove(memory_, memory_ + begin_, size());
-    } else {
-      const std::size_t wanted =
-          std::max({block_size, size() + least, capacity_ < block_size ? 0 : capacity_ * 2});
-      std::byte* const larger = allocate(wanted);
-      if (!empty()) std::memcpy(larger, memory_ + begin_, size());
-      release(memory_, capacity_);
-      memory_ = larger;
-      capacity_ = wanted;
-    }
-    end_ -= begin_;
-    begin_ = 0;
+void ByteBuffer::make_room(std::size_t least) {
+  if (capacity_ == 0 && least <= block_size) {
+    memory_ = borrow();
+    capacity_ = block_size;
+    return;
   }
-  return {memory_ + end_, capacity_ - end_};
+  if (capacity_ - size() >= least) {
+    std::memmove(memory_, memory_ + begin_, size());
+  } else {
+    const std::size_t wanted =
+        std::max({block_size, size() + least, capacity_ < block_size ? 0 : capacity_ * 2});
+    std::byte* const larger = allocate(wanted);
+    if (!empty()) std::memcpy(larger, memory_ + begin_, size());
+    release(memory_, capacity_);
+    memory_ = larger;
+    capacity_ = wanted;
+  }
+  end_ -= begin_;
+  begin_ = 0;
 }
-
-void ByteBuffer::filled(std::size_t count) noexcept { end_ += count; }
 
 void ByteBuffer::append(std::span<const std::byte> bytes) {
   if (bytes.empty()) return;
@@ -121,14 +120,7 @@ void ByteBuffer::hold(std::span<const std::byte> bytes) {
   std::memcpy(memory_, bytes.data(), bytes.size());
 }
 
-std::span<const std::byte> ByteBuffer::take(std::size_t count) noexcept {
-  const auto taken = content().first(std::min(count, size()));
-  begin_ += taken.size();
-  return taken;
-}
-
-void ByteBuffer::shrink() noexcept {
-  if (capacity_ == 0) return;
+void ByteBuffer::give_back_memory() noexcept {
   if (empty()) {
     release(memory_, capacity_);
     memory_ = nullptr;

@@ -22,18 +22,31 @@ class ByteBuffer {
   inline std::span<const std::byte> content() const noexcept { return {memory_ + begin_, size()}; }
 
   /// Returns room for at least `least` more bytes, moving what is held if need be.
-  std::span<std::byte> room(std::size_t least);
+  inline std::span<std::byte> room(std::size_t least) {
+    if (begin_ == end_) begin_ = end_ = 0;
+    if (capacity_ - end_ < least) make_room(least);
+    return {memory_ + end_, capacity_ - end_};
+  }
   /// Says that `count` bytes of the room were filled.
-  void filled(std::size_t count) noexcept;
+  inline void filled(std::size_t count) noexcept { end_ += count; }
   void append(std::span<const std::byte> bytes);
   /// Holds a copy of these, in memory of just that size. Precondition: empty, and never used.
   void hold(std::span<const std::byte> bytes);
   /// Takes bytes from the begin. Their memory stays readable until the next call of another member.
-  std::span<const std::byte> take(std::size_t count) noexcept;
+  inline std::span<const std::byte> take(std::size_t count) noexcept {
+    const auto taken = content().first(count < size() ? count : size());
+    begin_ += taken.size();
+    return taken;
+  }
   /// Gives memory back: all of it if empty, else what exceeds the content.
-  void shrink() noexcept;
+  inline void shrink() noexcept {
+    if (capacity_ != 0) give_back_memory();
+  }
 
  private:
+  void make_room(std::size_t least);
+  void give_back_memory() noexcept;
+
   std::byte* memory_ = nullptr;
   std::size_t capacity_ = 0;
   std::size_t begin_ = 0;

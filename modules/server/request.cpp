@@ -15,14 +15,7 @@ import :core;
 
 namespace net {
 
-Request& Request::operator=(Request&& other) noexcept {
-  Request old(std::exchange(connection_, std::exchange(other.connection_, nullptr)));
-  return *this;
-}
-
-Request::~Request() {
-  if (connection_ != nullptr) connection_->drop();
-}
+void Request::drop() noexcept { release()->drop(); }
 
 void Request::run() {
   Expects(connection_ != nullptr);

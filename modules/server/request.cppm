@@ -22,10 +22,15 @@ class Request {
   inline explicit Request(Connection* connection) noexcept : connection_(connection) {}
   inline Request(Request&& other) noexcept
       : connection_(std::exchange(other.connection_, nullptr)) {}
-  Request& operator=(Request&& other) noexcept;
+  inline Request& operator=(Request&& other) noexcept {
+    Request old(std::exchange(connection_, std::exchange(other.connection_, nullptr)));
+    return *this;
+  }
   Request(const Request&) = delete;
   Request& operator=(const Request&) = delete;
-  ~Request();
+  inline ~Request() {
+    if (connection_ != nullptr) drop();
+  }
 
   /// Tells whether there is a connection.
   inline explicit operator bool() const noexcept { return connection_ != nullptr; }
@@ -79,6 +84,8 @@ class Request {
   inline Connection* connection() const noexcept { return connection_; }
 
  private:
+  void drop() noexcept;
+
   Connection* connection_ = nullptr;
 };
 
