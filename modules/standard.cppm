@@ -7,8 +7,10 @@
 /// the implementation units need, they include as usual.
 module;
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <compare>
 #include <concepts>
@@ -45,8 +47,10 @@ using std::array;
 using std::as_bytes;
 using std::atomic;
 using std::byte;
+using std::clamp;
 using std::condition_variable;
 using std::constructible_from;
+using std::countr_zero;
 using std::data;
 using std::default_initializable;
 using std::derived_from;
@@ -62,6 +66,7 @@ using std::int64_t;
 using std::is_lvalue_reference_v;
 using std::list;
 using std::lock_guard;
+using std::max;
 using std::memcpy;
 using std::memory_order_acq_rel;
 using std::memory_order_acquire;

@@ -49,7 +49,6 @@ void ServerCore::accept_from(Listener& listener) noexcept {
     listener.pause(evicting ? coarse_after(coarse_now(), next_eviction) : Listener::never);
   }
   if (!listener.paused()) return;
-  next_resume_ = std::min(next_resume_, listener.paused_until());
   paused_.store(true);
   // Who ended before that did not know that somebody waits.
   if (room == 0 && !full()) room_made_.store(true);
@@ -119,7 +118,7 @@ bool ServerCore::evict_silent(bool for_newcomer) noexcept {
   }
   if (!for_newcomer) {
     places_wanted_ = wanted > 0;
-    if (places_wanted_) next_sweep_ = std::min(next_sweep_, coarse_after(now, next_eviction));
+    if (places_wanted_) timer.due_by(coarse_after(now, next_eviction));
   }
   for (; leaving < wanted; ++leaving) {
     if (!evict_longest(now, for_newcomer)) return false;
@@ -197,8 +196,6 @@ void ServerCore::welcome_in_lot(int descriptor, std::span<const std::byte> peer,
     return;
   }
   connection->become_parked();
-  // From now on there are limits to watch.
-  if (unwatched_.load() && unwatched_.exchange(false)) wakeup.signal();
 }
 
 Connection* ServerCore::make_datagram(const std::shared_ptr<DatagramSocket>& socket,
@@ -286,7 +283,6 @@ void ServerCore::resume_listeners(CoarseTime now) noexcept {
   const bool may_reject = options.overload == Overload::reject && closer_.size() < most_rejected_;
   bool paused = false;
   bool waits_for_room = false;
-  next_resume_ = Listener::never;
   for (const auto& listener : listeners_) {
     if (!listener->paused()) continue;
     listener->look_into_error();
@@ -298,7 +294,7 @@ void ServerCore::resume_listeners(CoarseTime now) noexcept {
     if (!listener->paused()) continue;
     paused = true;
     waits_for_room = waits_for_room || until == Listener::never;
-    next_resume_ = std::min(next_resume_, listener->paused_until());
+    timer.due_by(listener->paused_until());
   }
   if (paused) paused_.store(true);
   // Who ended meanwhile did not know that somebody waits.

@@ -4,6 +4,7 @@ module;
 #include <condition_variable>
 #include <exception>
 #include <gsl/assert>
+#include <gsl/util>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -31,7 +32,8 @@ class Serving {
  public:
   Serving(ServerCore& core, const char* call) : core_(core), mark_(core) {
     const std::lock_guard lock(core_.serving_mutex);
-    if (core_.closed) throw_error(std::errc::bad_file_descriptor, call);
+    // From the beginning of `server_close`: who serves in a loop must not keep it waiting.
+    if (core_.page.draining.load()) throw_error(std::errc::bad_file_descriptor, call);
     if (core_.serving) throw_error(std::errc::operation_in_progress, call);
     if (!core_.active()) throw_error(std::errc::bad_file_descriptor, call);
     core_.serving = true;
@@ -101,9 +103,8 @@ void BaseServer::serve_forever(std::chrono::milliseconds poll_interval) {
 void BaseServer::handle_request() {
   const Serving serving(*core_, "handle_request");
   const auto timeout = core_->options.timeout;
-  if (!core_->serve_one(timeout ? Deadline(*timeout) : Deadline::never())) {
-    core_->call_handle_timeout();
-  }
+  const Deadline deadline = timeout ? Deadline(*timeout) : Deadline::never();
+  if (core_->serve_one(deadline) == ServerCore::Served::nothing) core_->call_handle_timeout();
 }
 
 void BaseServer::shutdown() noexcept { core_->shutdown(); }
@@ -119,7 +120,13 @@ DrainReport BaseServer::server_close(Deadline deadline) {
   }
   core.shutdown();
   std::unique_lock lock(core.serving_mutex);
+  core.serving_changed.wait(lock, [&core] { return !core.closing; });
   if (core.closed) return core.report;
+  core.closing = true;
+  const auto done = gsl::finally([&core] {
+    core.closing = false;
+    core.serving_changed.notify_all();
+  });
   const Stats before = core.begin_drain();
   const auto free = [&core] { return !core.serving; };
   const auto wait_until_free = [&](Deadline until) {
@@ -134,15 +141,14 @@ DrainReport BaseServer::server_close(Deadline deadline) {
     core.cut_all();
     if (!wait_until_free(60ms)) return {.stuck = core.registry.size()};
   }
-  if (core.closed) return core.report;
-  core.serving = true;
   lock.unlock();
+  const RunningMark mark(core);  // a hook that closes could only wait for this thread
   const DrainReport report = core.drain(deadline, before);
   lock.lock();
   core.report = report;
   core.closed = true;
-  core.serving = false;
-  core.serving_changed.notify_all();
+  // A program that polls `fileno` in another thread learns of it.
+  core.wakeup.signal();
   return report;
 }
 

@@ -6,7 +6,6 @@ module;
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <exception>
@@ -18,6 +17,7 @@ module net.server;
 
 import net.socket;
 import :closer;
+import :due_timer;
 import :poller;
 
 namespace net {
@@ -44,8 +44,9 @@ void Closer::Lingering::ready(std::uint32_t) {
   }
 }
 
-Closer::Closer(Poller& poller, std::int64_t milliseconds, std::size_t bytes) noexcept
-    : poller_(poller), milliseconds_(milliseconds), bytes_(bytes) {}
+Closer::Closer(Poller& poller, DueTimer& timer, std::int64_t milliseconds,
+               std::size_t bytes) noexcept
+    : poller_(poller), timer_(timer), milliseconds_(milliseconds), bytes_(bytes) {}
 
 Closer::~Closer() { close_all(); }
 
@@ -55,7 +56,7 @@ void Closer::add(Socket socket) noexcept {
     Lingering& added = lingering_.emplace_back(*this, std::move(socket), coarse_now());
     try {
       poller_.add(added.socket.fileno(), added);
-      empty_.store(false, std::memory_order_relaxed);
+      timer_.due_by(added.limit);
     } catch (const std::exception&) {
       lingering_.pop_back();
     }
@@ -70,21 +71,14 @@ void Closer::done(Lingering& lingering) noexcept {
   lingering_.remove_if([&](const Lingering& other) { return &other == &lingering; });
 }
 
-Deadline Closer::next_limit() const noexcept {
-  if (empty_.load(std::memory_order_relaxed)) return Deadline::never();
-  const std::lock_guard lock(mutex_);
-  return lingering_.empty() ? Deadline::never() : after_coarse(lingering_.front().limit);
-}
-
 void Closer::sweep(CoarseTime now) noexcept {
-  if (empty_.load(std::memory_order_relaxed)) return;
   const std::lock_guard lock(mutex_);
   // In order of time: each gets the same.
   while (!lingering_.empty() && lingering_.front().limit <= now) {
     poller_.remove(lingering_.front().socket.fileno(), lingering_.front());
     lingering_.pop_front();
   }
-  empty_.store(lingering_.empty(), std::memory_order_relaxed);
+  if (!lingering_.empty()) timer_.due_by(lingering_.front().limit);
 }
 
 void Closer::hurry(CoarseTime now, std::int64_t milliseconds) noexcept {

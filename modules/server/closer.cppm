@@ -8,6 +8,7 @@ module net.server:closer;
 
 import net.standard;
 import net.socket;
+import :due_timer;
 import :poller;
 
 namespace net {
@@ -15,16 +16,14 @@ namespace net {
 // `add` from any thread; the rest on the serving thread.
 class Closer {
  public:
-  Closer(Poller& poller, std::int64_t milliseconds, std::size_t bytes) noexcept;
+  Closer(Poller& poller, DueTimer& timer, std::int64_t milliseconds, std::size_t bytes) noexcept;
   Closer(const Closer&) = delete;
   Closer& operator=(const Closer&) = delete;
   ~Closer();
 
   void add(Socket socket) noexcept;
-  // Closes those whose time is over.
+  // Closes those whose time is over, and sets the timer for the next one.
   void sweep(CoarseTime now) noexcept;
-  // When the next one's time is over.
-  Deadline next_limit() const noexcept;
   // While the server drains: closes those, too, that have got all, and said nothing for that long.
   void hurry(CoarseTime now, std::int64_t milliseconds) noexcept;
   // Closes all, for want of descriptors or of time; returns whether there were any.
@@ -39,11 +38,11 @@ class Closer {
   void done(Lingering& lingering) noexcept;
 
   Poller& poller_;
+  DueTimer& timer_;
   const std::int64_t milliseconds_;
   const std::size_t bytes_;
   mutable std::mutex mutex_;
   std::list<Lingering> lingering_;
-  std::atomic<bool> empty_{true};  // so that a turn of the loop needs no lock
 };
 
 class Closer::Lingering final : public Watch {

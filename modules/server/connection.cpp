@@ -130,37 +130,61 @@ bool Connection::try_park() noexcept {
   const CoarseTime now = coarse_now();
   const std::size_t pending = stream().pending();
   if (pending > 0) {
-    if (pending != last_pending_) {
-      park_limit_.store(coarse_after(now, limits().send.count()), std::memory_order_relaxed);
-    }
+    const bool progress = pending != last_pending_;
+    set_limit(progress ? coarse_after(now, limits().send.count()) : park_limit(), now);
     last_pending_ = pending;
   } else if (request_since_ != 0) {
-    park_limit_.store(coarse_after(request_since_, limits().request.count()),
-                      std::memory_order_relaxed);
+    set_limit(coarse_after(request_since_, limits().request.count()), now);
   } else {
-    park_limit_.store(coarse_after(now, limits().idle.count()), std::memory_order_relaxed);
+    set_limit(coarse_after(now, limits().idle.count()), now);
   }
   parked_idle_.store(pending == 0 && request_since_ == 0, std::memory_order_relaxed);
   parked_since_.store(now, std::memory_order_relaxed);
   if ((pending > 0) != wants_output) {
     core_->lot.want_output(*this, pending > 0);
   }
+  return leave_running();
+}
+
+// The registry has to look at this connection before the limit passes. If it takes a running
+// connection out meanwhile, it makes the parking fail: the next attempt files it.
+void Connection::set_limit(CoarseTime limit, CoarseTime now) noexcept {
+  park_limit_.store(limit, std::memory_order_relaxed);
+  if (limit >= filed_under.load(std::memory_order_relaxed)) return;
+  const std::lock_guard lock(core_->registry.mutex);
+  core_->registry.file(*this, limit, now);
+}
+
+bool Connection::leave_running() noexcept {
   State expected = State::running;
   if (state_.compare_exchange_strong(expected, State::parked, std::memory_order_acq_rel)) {
     return true;
   }
   // An edge came while it ran: what it told is not known to be taken.
-  state_.store(State::running, std::memory_order_relaxed);
+  state_.exchange(State::running, std::memory_order_acq_rel);
   socket().forget_receives();
   ready_ = true;
   return false;
 }
 
+bool Connection::give_back() noexcept {
+  ready_ = false;
+  return leave_running();
+}
+
+// For one that has not been parked yet: filed and handed on in one step, as no second attempt would
+// follow.
+void Connection::become(State state, CoarseTime limit) noexcept {
+  const std::lock_guard lock(core_->registry.mutex);
+  park_limit_.store(limit, std::memory_order_relaxed);
+  core_->registry.file(*this, limit, coarse_now());
+  state_.store(state, std::memory_order_release);
+}
+
 void Connection::become_parked() noexcept {
   const CoarseTime now = coarse_now();
-  park_limit_.store(coarse_after(now, limits().idle.count()), std::memory_order_relaxed);
   parked_since_.store(now, std::memory_order_relaxed);
-  state_.store(State::parked, std::memory_order_release);
+  become(State::parked, coarse_after(now, limits().idle.count()));
 }
 
 bool Connection::claim() noexcept {
@@ -182,17 +206,17 @@ bool Connection::edge(std::uint32_t events) noexcept {
     if (seen == State::parked) {
       if (claim()) return true;
       seen = state();
-    } else if (seen != State::running ||
-               state_.compare_exchange_weak(seen, State::running_more, std::memory_order_acq_rel)) {
+    } else if (seen != State::running && seen != State::running_more) {
+      return false;
+    } else if (state_.compare_exchange_weak(seen, State::running_more,
+                                            std::memory_order_acq_rel)) {
       return false;
     }
   }
 }
 
 void Connection::enter_queue() noexcept {
-  park_limit_.store(coarse_after(coarse_now(), limits().request.count()),
-                    std::memory_order_relaxed);
-  state_.store(State::waiting, std::memory_order_release);
+  become(State::waiting, coarse_after(coarse_now(), limits().request.count()));
 }
 
 bool Connection::leave_queue() noexcept {

@@ -83,6 +83,9 @@ class Connection final : public RequestContext {
   bool try_park() noexcept;
   // For a new connection: it is the lot's from here on.
   void become_parked() noexcept;
+  // Parks again what `claim` or `edge` gave the caller and it did nothing with; false if there is
+  // something to do now: the caller keeps it.
+  bool give_back() noexcept;
   // Ends the connection; it is gone after this.
   void end(Outcome outcome) noexcept;
   // Ends what a policy would not run.
@@ -94,7 +97,7 @@ class Connection final : public RequestContext {
   void enter_queue() noexcept;
   bool leave_queue() noexcept;
   // Goes on waiting, within the time that it had.
-  inline void rejoin_queue() noexcept { state_.store(State::waiting, std::memory_order_release); }
+  void rejoin_queue() noexcept { become(State::waiting, park_limit()); }
   Deadline queue_deadline() const noexcept;
   // How the next step ends the connection, unless something arrived meanwhile.
   inline void expire(Outcome outcome) noexcept { expired_ = outcome; }
@@ -138,9 +141,11 @@ class Connection final : public RequestContext {
   // Under the lock of the core's list, so that it meets no descriptor that a handler has detached.
   void cut() noexcept;
 
-  // The core's list of connections, under its lock.
+  // The core's registry, under its lock, but that the last may be read by anyone: when this
+  // connection's limit is looked at.
   Connection* previous = nullptr;
   Connection* next = nullptr;
+  std::atomic<CoarseTime> filed_under{0};
   // The parking lot's: registered in epoll, ever and now; waiting for room to send; the list of the
   // retired (and, while one is owned by a sweep, of the swept).
   bool entered = false;
@@ -164,6 +169,9 @@ class Connection final : public RequestContext {
   void note_input() noexcept;
   void fail(std::exception_ptr exception) noexcept;
   bool finish() noexcept;
+  void set_limit(CoarseTime limit, CoarseTime now) noexcept;
+  void become(State state, CoarseTime limit) noexcept;
+  bool leave_running() noexcept;
   bool wait_for_more() noexcept;
   void limits_changed() override;
   void before_detach() noexcept override;

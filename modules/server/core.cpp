@@ -40,6 +40,7 @@ std::size_t descriptor_limit() {
 std::size_t reserve() { return std::max<std::size_t>(16, descriptor_limit() / 16); }
 
 constexpr std::size_t most_datagrams = 1024;
+constexpr std::int64_t drain_interval = 10;  // milliseconds, between two looks at who is silent
 
 std::size_t most_connections(ServerKind kind, std::size_t wanted, std::size_t descriptors_each) {
   if (wanted != 0) return wanted;
@@ -78,11 +79,13 @@ ServerCore::ServerCore(std::span<const Address> addresses, AnyServerParts& parts
       most_rejected_(std::min<std::size_t>(64, reserve() / 2)),
       addresses_(addresses.begin(), addresses.end()),
       adopted_(std::move(parts.adopted)),
-      closer_(poller, options.linger.count(), options.linger_bytes),
+      closer_(poller, timer, options.linger.count(), options.linger_bytes),
       wake_watch_(*this, &ServerCore::woken),
+      timer_watch_(*this, &ServerCore::time_has_come),
       policy_watch_(*this, &ServerCore::dispatch_policy),
       lot_watch_(*this, &ServerCore::dispatch_parking_lot) {
   poller.add(wakeup.fileno(), wake_watch_);
+  poller.add(timer.fileno(), timer_watch_);
   poller.add(policy->context().fileno(), policy_watch_);
   if (own_lot_) poller.add(own_lot_->fileno(), lot_watch_);
   Servers::add(*this);
@@ -107,41 +110,49 @@ void ServerCore::serve(std::chrono::milliseconds poll_interval) {
   }
 }
 
-bool ServerCore::serve_one(Deadline deadline) {
-  for (events_left_ = 1;;) {
+// Of the events, one at a time is taken from the poll, and some are no requests: limits, wake-ups.
+// Those do not end the wait. Nor does the deadline, as long as the poll finds anything: behind them
+// a request may be ready.
+ServerCore::Served ServerCore::serve_one(Deadline deadline) {
+  constexpr unsigned most_late = 64;
+  events_left_ = 1;
+  for (unsigned late = 0;;) {
     if (all_dead()) std::rethrow_exception(last_listener_error_);
-    turn(deadline);
-    if (events_left_ == 0) return true;
-    if (deadline.passed()) return false;
+    const bool stopped = page.stop.load();
+    const bool found = turn(stopped ? Deadline::Clock::time_point::min() : deadline);
+    if (events_left_ == 0) return Served::event;
+    if (found && late < most_late) {
+      if (stopped || deadline.passed()) ++late;
+    } else if (stopped) {
+      return Served::stopped;
+    } else if (deadline.passed()) {
+      return Served::nothing;
+    }
   }
 }
 
-void ServerCore::turn(Deadline until) {
-  const bool slept = unwatched_.load();
-  const bool draining = page.draining.load(std::memory_order_relaxed);
-  // Who comes in by the lot does it the other way round: enters the registry, then looks whether
-  // to wake us.
-  if (!slept || registry.size() > 0 || draining) until = std::min(until, after_coarse(next_sweep_));
-  until = std::min(until, closer_.next_limit());
-  until = std::min(until, after_coarse(next_resume_));
-  poller.dispatch(until, std::min<std::size_t>(events_left_, 64));
-  const CoarseTime now = coarse_now();
-  closer_.sweep(now);
-  resume_listeners(now);
-  // Who woke us has come just now.
-  if (slept && !unwatched_.load()) next_sweep_ = coarse_after(now, sweep_interval());
-  if (now < next_sweep_) return;
-  sweep(now);
-  next_sweep_ = coarse_after(now, sweep_interval());
-  unwatched_.store(registry.size() == 0);
+bool ServerCore::turn(Deadline until) {
+  const bool found = poller.dispatch(until, std::min<std::size_t>(events_left_, 64)) > 0;
+  if (const CoarseTime now = std::exchange(due_at_, 0); now != 0) {
+    do_what_is_due(now);
+  } else if (paused_.load(std::memory_order_relaxed)) {
+    resume_listeners(coarse_now());
+  }
+  return found;
 }
 
-std::int64_t ServerCore::sweep_interval() const noexcept {
-  if (page.draining.load(std::memory_order_relaxed)) return 10;
-  if (places_wanted_) return 50;
-  const auto shortest =
-      std::min({options.limits.request, options.limits.idle, options.limits.send});
-  return std::clamp<std::int64_t>(shortest.count() / 8, 5, 1000);
+void ServerCore::time_has_come() { due_at_ = timer.clear(); }
+
+// All that the timer was set for, and sets it for what is due next.
+void ServerCore::do_what_is_due(CoarseTime now) noexcept {
+  closer_.sweep(now);
+  resume_listeners(now);
+  expire_due(now);
+  if (places_wanted_) evict_for_waiting();
+  if (!page.draining.load(std::memory_order_relaxed)) return;
+  closer_.hurry(now, options.quiet_grace.count());
+  sweep(now);
+  timer.due_by(coarse_after(now, drain_interval));
 }
 
 void ServerCore::woken() { wakeup.clear(); }
@@ -194,44 +205,83 @@ void ServerCore::hand_over(Connection& connection) noexcept {
 
 // --- limits -----------------------------------------------------------------------------------
 
-void ServerCore::sweep(CoarseTime now) noexcept {
-  if (page.draining.load(std::memory_order_relaxed)) {
-    closer_.hurry(now, options.quiet_grace.count());
+// Ends the connections whose limits have passed. If there are many, it lets the serving thread poll
+// in between.
+void ServerCore::expire_due(CoarseTime now) noexcept {
+  constexpr int most = 256;
+  Connection* expired = nullptr;
+  {
+    const std::lock_guard lock(registry.mutex);
+    for (int count = 0; count < most; ++count) {
+      Connection* const connection = registry.take_due(now);
+      if (connection == nullptr) break;
+      if (Connection* const taken = look_at(*connection, now)) {
+        taken->next_retired = std::exchange(expired, taken);
+      }
+    }
+    registry.set_timer();
   }
-  if (places_wanted_) evict_for_waiting();
+  end_expired(expired);
+}
+
+// Files a connection again if its limit has not passed; returns it if it is ours now. Under the
+// lock of the registry.
+Connection* ServerCore::look_at(Connection& connection, CoarseTime now) noexcept {
+  if (connection.state() == Connection::State::waiting) {
+    if (now < connection.park_limit()) {
+      registry.file(connection, connection.park_limit(), now);
+      return nullptr;
+    }
+    if (connection.claim_waiting()) return &connection;
+  }
+  // One that runs is not filed: the edge makes it file itself when it parks.
+  if (!connection.edge(0)) return nullptr;
+  if (now < connection.park_limit()) {
+    registry.file(connection, connection.park_limit(), now);
+    return connection.give_back() ? nullptr : &connection;
+  }
+  connection.expire(connection.parked_idle() ? Outcome::closed_idle : Outcome::timed_out);
+  return &connection;
+}
+
+// Ends those that are silent for longer than a drain waits, and, when the drain's time is over, all
+// that nobody runs.
+void ServerCore::sweep(CoarseTime now) noexcept {
   Connection* swept = nullptr;
   {
     const std::lock_guard lock(registry.mutex);
-    registry.for_each([&](Connection& connection) { sweep_one(connection, now, swept); });
+    registry.for_each([&](Connection& connection) {
+      if (Connection* const taken = sweep_one(connection, now)) {
+        taken->next_retired = std::exchange(swept, taken);
+      }
+    });
   }
-  // Outside of the lock: handlers and hooks may run here, and ends need it.
-  while (swept != nullptr) {
-    Connection& connection = *std::exchange(swept, swept->next_retired);
+  end_expired(swept);
+}
+
+Connection* ServerCore::sweep_one(Connection& connection, CoarseTime now) noexcept {
+  const Connection::State state = connection.state();
+  if (state == Connection::State::waiting) {
+    return cutting_ && connection.claim_waiting() ? &connection : nullptr;
+  }
+  if (state != Connection::State::parked) return nullptr;
+  const bool quiet = connection.parked_idle() &&
+                     now >= coarse_after(connection.parked_since(), options.quiet_grace.count());
+  if ((!cutting_ && !quiet) || !connection.claim()) return nullptr;
+  connection.expire(cutting_ ? Outcome::cut : Outcome::closed_idle);
+  return &connection;
+}
+
+// Outside of the lock: handlers and hooks may run here, and ends need it.
+void ServerCore::end_expired(Connection* expired) noexcept {
+  while (expired != nullptr) {
+    Connection& connection = *std::exchange(expired, expired->next_retired);
     if (connection.state() == Connection::State::shedding) {
       connection.shed();
     } else {
       serve_parked(connection);
     }
   }
-}
-
-void ServerCore::sweep_one(Connection& connection, CoarseTime now, Connection*& swept) noexcept {
-  const Connection::State state = connection.state();
-  if (state == Connection::State::waiting) {
-    if (!cutting_ && now < connection.park_limit()) return;
-    if (!connection.claim_waiting()) return;
-  } else if (state == Connection::State::parked) {
-    const bool idle = connection.parked_idle();
-    CoarseTime limit = connection.park_limit();
-    if (idle && page.draining.load(std::memory_order_relaxed)) {
-      limit = std::min(limit, coarse_after(connection.parked_since(), options.quiet_grace.count()));
-    }
-    if ((!cutting_ && now < limit) || !connection.claim()) return;
-    connection.expire(cutting_ ? Outcome::cut : idle ? Outcome::closed_idle : Outcome::timed_out);
-  } else {
-    return;
-  }
-  connection.next_retired = std::exchange(swept, &connection);
 }
 
 // --- hooks ------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import net.handler;
 import :closer;
 import :connection;
 import :datagram_socket;
+import :due_timer;
 import :handler_binding;
 import :hooks;
 import :listener;
@@ -60,8 +61,9 @@ class ServerCore {
   // --- the serving thread ---
   // Serves until `shutdown`, or until the last listener is dead: throws its error.
   void serve(std::chrono::milliseconds poll_interval);
-  // Serves one event; false if there was none until `deadline`.
-  bool serve_one(Deadline deadline);
+  // Serves one event, within `deadline`; while a shutdown is pending, without waiting for one.
+  enum class Served : std::uint8_t { event, nothing, stopped };
+  Served serve_one(Deadline deadline);
   // Closes; see BaseServer::server_close. The drain begins before the serving thread is free: a
   // conversation that holds it must hear of it. `begin_drain` from any thread; it returns what was
   // counted until then.
@@ -130,6 +132,7 @@ class ServerCore {
   Wakeup wakeup;
   Wakeup drain_signal;  // readable from the drain's begin: ends the input of silent conversations
   Poller poller;
+  DueTimer timer;  // whatever has a time at which the serving thread must act asks it for that
 
  private:
   // A policy that takes the lot of its context polls it for all servers that share it. Without,
@@ -138,7 +141,7 @@ class ServerCore {
 
  public:
   ParkingLot& lot;
-  Registry registry;
+  Registry registry{timer};
   static constexpr std::size_t no_child = std::numeric_limits<std::size_t>::max();
   std::size_t child_slot = no_child;  // in a child: where its outcome goes
 
@@ -146,6 +149,7 @@ class ServerCore {
   std::mutex serving_mutex;
   std::condition_variable serving_changed;
   bool serving = false;
+  bool closing = false;  // a thread is in `server_close`
   bool closed = false;
   DrainReport report;
   std::atomic<std::uint64_t> drained{0};
@@ -163,7 +167,10 @@ class ServerCore {
     Function function_;
   };
 
-  void turn(Deadline until);
+  // Polls once, then does what is due; returns whether the poll found anything.
+  bool turn(Deadline until);
+  void time_has_come();
+  void do_what_is_due(CoarseTime now) noexcept;
   void woken();
   void dispatch_policy();
   void dispatch_parking_lot();
@@ -174,9 +181,11 @@ class ServerCore {
   bool evict_silent(bool for_newcomer) noexcept;
   bool evict_longest(CoarseTime now, bool parked_too) noexcept;
   void accept_rest() noexcept;
+  void expire_due(CoarseTime now) noexcept;
   void sweep(CoarseTime now) noexcept;
-  void sweep_one(Connection& connection, CoarseTime now, Connection*& swept) noexcept;
-  std::int64_t sweep_interval() const noexcept;
+  Connection* look_at(Connection& connection, CoarseTime now) noexcept;
+  Connection* sweep_one(Connection& connection, CoarseTime now) noexcept;
+  void end_expired(Connection* expired) noexcept;
   void hand_over(Connection& connection) noexcept;
   void serve_parked(Connection& connection) noexcept;
   void service_actions() noexcept;
@@ -204,11 +213,11 @@ class ServerCore {
   std::vector<std::unique_ptr<Listener>> listeners_;
   Closer closer_;
   CallingWatch wake_watch_;
+  CallingWatch timer_watch_;
   CallingWatch policy_watch_;
   CallingWatch lot_watch_;
   std::size_t events_left_ = 0;  // that this turn may serve
-  CoarseTime next_sweep_ = 0;
-  CoarseTime next_resume_ = Listener::never;  // when the first of the paused listeners tries again
+  CoarseTime due_at_ = 0;        // when the timer fired in this turn; 0: it did not
   std::chrono::steady_clock::time_point last_batch_;  // when listeners were last accepted from
   bool gathered_ = false;                             // before that, newcomers were let gather
   unsigned not_gathering_ = 0;                        // batches, until that is tried again
@@ -220,7 +229,6 @@ class ServerCore {
   Deadline drain_deadline_ = Deadline::never();
   std::atomic<bool> room_made_{false};  // a connection ended since
   std::atomic<bool> paused_{false};     // some listener waits for room
-  std::atomic<bool> unwatched_{false};  // when the serving thread last swept, nobody was there
   std::exception_ptr last_listener_error_;
   std::array<std::atomic<std::uint64_t>, outcomes> outcomes_{};
   std::atomic<std::uint64_t> accepted_{0};

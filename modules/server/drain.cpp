@@ -50,7 +50,7 @@ DrainReport ServerCore::drain(Deadline deadline, const Stats& before) {
   closing_ = true;
   drain_deadline_ = deadline;
   accept_rest();
-  next_sweep_ = 0;
+  timer.due_by(0);
   const auto busy = [this] { return registry.size() > 0 || closer_.size() > 0 || !all_dead(); };
   while (busy() && !deadline.passed()) {
     turn(deadline);
@@ -64,7 +64,6 @@ DrainReport ServerCore::drain(Deadline deadline, const Stats& before) {
     sweep(coarse_now());
     cut_all();
     kill_children();
-    next_sweep_ = 0;
     const Deadline noticed(time_to_notice);
     while (registry.size() > 0 && !noticed.passed()) turn(noticed);
   }
@@ -74,8 +73,12 @@ DrainReport ServerCore::drain(Deadline deadline, const Stats& before) {
   if (policy.use_count() == 1) {
     // Without a handler that is stuck, its threads have nothing left that could take time.
     const auto time = stuck > 0 ? time_for_policy : time_for_free_policy;
-    const DrainReport rest = policy->drain(std::max(deadline, Deadline(time)));
-    if (stuck == 0) stuck = rest.stuck;
+    try {
+      const DrainReport rest = policy->drain(std::max(deadline, Deadline(time)));
+      if (stuck == 0) stuck = rest.stuck;
+    } catch (...) {
+      tell_policy_error({});
+    }
     policy_drained_ = true;
   }
   const Stats after = stats();
@@ -104,8 +107,8 @@ void ServerCore::accept_rest() noexcept {
 void ServerCore::wait_for_connections() {
   cutting_ = true;
   while (registry.size() > 0) {
-    next_sweep_ = 0;
     turn(Deadline(50ms));
+    sweep(coarse_now());
   }
   // The last one's end is over when it has given the lock back.
   const std::lock_guard lock(registry.mutex);

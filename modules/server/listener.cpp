@@ -59,14 +59,17 @@ void Listener::pause(CoarseTime until) noexcept {
   const std::lock_guard lock(pausing_);
   paused_until_.store(until);
   if (!paused_.exchange(true)) arm(false);
+  core_.timer.due_by(until);
 }
 
 void Listener::resume() noexcept {
   const std::lock_guard lock(pausing_);
   error_.store(0);
   if (!paused_.exchange(false) || arm(true)) return;
-  paused_until_.store(coarse_after(coarse_now(), last_back_off));
+  const CoarseTime until = coarse_after(coarse_now(), last_back_off);
+  paused_until_.store(until);
   paused_.store(true);
+  core_.timer.due_by(until);
 }
 
 bool Listener::arm(bool armed) noexcept {

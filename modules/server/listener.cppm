@@ -38,7 +38,8 @@ class Listener : public Watch, public Receiver {
   void enter_lot();
   void leave_lot() noexcept;
 
-  // Stops and resumes polling: while the system is exhausted, or all places are taken.
+  // Stops and resumes polling: while the system is exhausted, or all places are taken. The serving
+  // thread is told when it is time to resume.
   static constexpr CoarseTime never = std::numeric_limits<CoarseTime>::max();
   void pause(CoarseTime until) noexcept;
   void resume() noexcept;

@@ -27,16 +27,6 @@ CoarseTime coarse_now() noexcept {
   return CoarseTime{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
-Deadline after_coarse(CoarseTime time) noexcept {
-  static const std::int64_t tick = [] {
-    timespec resolution{};
-    ::clock_getres(CLOCK_MONOTONIC_COARSE, &resolution);
-    return resolution.tv_sec * 1'000'000'000 + resolution.tv_nsec;
-  }();
-  if (time > std::numeric_limits<CoarseTime>::max() - tick) return Deadline::never();
-  return Deadline::Clock::time_point(std::chrono::nanoseconds(time + tick));
-}
-
 CoarseTime coarse_after(CoarseTime from, std::int64_t milliseconds) noexcept {
   constexpr CoarseTime never = std::numeric_limits<CoarseTime>::max();
   return milliseconds > (never - from) / 1'000'000 ? never : from + milliseconds * 1'000'000;

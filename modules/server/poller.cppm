@@ -18,10 +18,6 @@ CoarseTime coarse_now() noexcept;
 // The coarse time that far from `from`; a limit too large to add never comes.
 CoarseTime coarse_after(CoarseTime from, std::int64_t milliseconds) noexcept;
 
-// When the coarse clock has surely come to `time`: it lags behind by up to a tick, and who waits by
-// the fine one would ask again and again meanwhile.
-Deadline after_coarse(CoarseTime time) noexcept;
-
 // Wakes a poll from anywhere, signal handlers and children included.
 class Wakeup {
  public:

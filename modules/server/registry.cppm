@@ -4,36 +4,50 @@ module net.server:registry;
 
 import net.standard;
 import :connection;
+import :due_timer;
 import :poller;
+import :wheel;
 
 namespace net {
 
-// A list of the connections from accept to close, and the number of those not wholly ended. The
-// number falls last: when it is zero, nothing of the server is in anybody's hand.
+// The connections from accept to close, filed by when the limit of each must be looked at, and the
+// number of those not wholly ended. The number falls last: when it is zero, nothing of the server
+// is in anybody's hand.
+//
+// A connection that is parked or waits in a queue is filed at its limit or earlier; one that runs
+// may be filed under no time. Parking therefore touches the registry only if the new limit is
+// earlier than what the connection is filed under. A connection that comes up is looked at, and
+// filed again if its limit has moved.
 class Registry {
  public:
+  explicit Registry(DueTimer& timer) noexcept : timer_(timer) {}
+
   // The rest under this lock, but for size and done.
   std::mutex mutex;
 
   inline void add(Connection& connection) noexcept {
-    connection.next = first_;
-    if (first_ != nullptr) first_->previous = &connection;
-    first_ = &connection;
+    wheel_.add(connection);
     size_.fetch_add(1);
   }
 
-  inline void unlink(Connection& connection) noexcept {
-    (connection.previous != nullptr ? connection.previous->next : first_) = connection.next;
-    if (connection.next != nullptr) connection.next->previous = connection.previous;
+  inline void unlink(Connection& connection) noexcept { wheel_.remove(connection); }
+
+  // Has the connection looked at when `limit` has passed, at the latest a bucket later. The serving
+  // thread is told.
+  inline void file(Connection& connection, CoarseTime limit, CoarseTime now) noexcept {
+    wheel_.file(connection, limit, now);
+    timer_.due_by(connection.filed_under.load(std::memory_order_relaxed));
   }
+
+  // Returns a connection whose time has come, and files it under none; null if there is none.
+  inline Connection* take_due(CoarseTime now) noexcept { return wheel_.take_due(now); }
+
+  // Sets the timer for the next connection.
+  inline void set_timer() noexcept { timer_.due_by(wheel_.next_due()); }
 
   template <class F>
   void for_each(F function) {
-    for (Connection *connection = first_, *next = nullptr; connection != nullptr;
-         connection = next) {
-      next = connection->next;
-      function(*connection);
-    }
+    wheel_.for_each(function);
   }
 
   inline std::size_t size() const noexcept { return size_.load(); }
@@ -47,7 +61,8 @@ class Registry {
   }
 
  private:
-  Connection* first_ = nullptr;
+  Wheel<Connection> wheel_;
+  DueTimer& timer_;
   std::atomic<std::size_t> size_{0};
 };
 

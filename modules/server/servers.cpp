@@ -45,6 +45,7 @@ void ServerCore::close_in_child(const Connection& own) noexcept {
   });
   closer_.close_in_child();
   ::close(poller.fileno());
+  timer.close_in_child();
   if (own_lot_) ::close(own_lot_->fileno());
 }
 
