@@ -1,0 +1,164 @@
+// Limits of many connections: each is looked at when its time comes, and nobody before.
+
+#include <unistd.h>
+
+#include <fstream>
+#include <string>
+
+#include "support/server_test.hpp"
+
+namespace {
+
+// Serves in a thread of its own, of which it tells how often it slept.
+class Watched {
+ public:
+  explicit Watched(net::BaseServer& server)
+      : server_(server), thread_([this] {
+          task_ = ::gettid();
+          started_.open();
+          server_.serve_forever();
+        }) {
+    BOOST_TEST(started_.wait());
+  }
+  Watched(const Watched&) = delete;
+  Watched& operator=(const Watched&) = delete;
+  ~Watched() {
+    server_.server_close(5s);
+    thread_.join();
+    check_sum(server_);
+  }
+
+  std::uint64_t sleeps() const {
+    std::ifstream status("/proc/self/task/" + std::to_string(task_) + "/status");
+    std::string word;
+    while (status >> word) {
+      if (word == "voluntary_ctxt_switches:") break;
+    }
+    std::uint64_t count = 0;
+    status >> count;
+    BOOST_TEST(!status.fail());
+    return count;
+  }
+
+ private:
+  net::BaseServer& server_;
+  Gate started_;
+  std::atomic<int> task_{0};
+  std::thread thread_;
+};
+
+net::ServerOptions with(net::Limits limits) {
+  net::ServerOptions options = quick();
+  options.limits = limits;
+  return options;
+}
+
+// Takes its time.
+struct Slow : net::StreamRequestHandler {
+  net::Next handle() {
+    wfile.write(rfile.read_some());
+    std::this_thread::sleep_for(400ms);
+    return net::Next::keep;
+  }
+};
+
+std::vector<std::unique_ptr<Client>> connected(const net::BaseServer& server, std::size_t count) {
+  std::vector<std::unique_ptr<Client>> clients;
+  while (clients.size() < count) {
+    clients.push_back(std::make_unique<Client>(server));
+    BOOST_TEST(clients.back()->ask("hello") == "hello");
+  }
+  return clients;
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(server_time, LeavesNothing)
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_quiet_server_is_not_woken, Policy, Policies) {
+  net::TcpServer<Echo, Policy> server{loopback(),
+                                      with({.request = 4000ms, .idle = 4000ms, .send = 4000ms})};
+  const Watched serving{server};
+  const auto clients = connected(server, 20);
+  std::this_thread::sleep_for(100ms);
+  const std::uint64_t sleeps = serving.sleeps();
+  std::this_thread::sleep_for(1s);
+  BOOST_TEST(serving.sleeps() == sleeps);
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_server_without_clients_is_not_woken, Policy, Policies) {
+  net::TcpServer<Echo, Policy> server{loopback(), with({.idle = 100ms})};
+  const Watched serving{server};
+  BOOST_TEST(connected(server, 1).front()->sees_end());
+  BOOST_TEST(soon([&] { return server.stats().closed_idle == 1; }));
+  std::this_thread::sleep_for(400ms);
+  const std::uint64_t sleeps = serving.sleeps();
+  std::this_thread::sleep_for(1s);
+  BOOST_TEST(serving.sleeps() == sleeps);
+}
+
+// More than are looked at under one lock.
+BOOST_TEST_DECORATOR(*timeout(30))
+BOOST_AUTO_TEST_CASE_TEMPLATE(many_limits_pass_at_once, Policy, Policies) {
+  net::ServerOptions options = with({.idle = 1s});
+  options.max_connections = 1000;
+  net::TcpServer<Echo, Policy> server{loopback(), options};
+  Running running{server};
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 300; ++i) clients.push_back(std::make_unique<Client>(server));
+  for (const auto& client : clients) BOOST_TEST(client->sees_end());
+  BOOST_TEST(soon([&] { return server.stats().closed_idle == 300; }));
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(who_goes_on_asking_is_not_closed, Policy, Policies) {
+  net::TcpServer<Echo, Policy> server{loopback(), with({.idle = 500ms})};
+  Running running{server};
+  Client client{server};
+  for (int i = 0; i < 10; ++i) {
+    BOOST_TEST(client.ask("hello") == "hello");
+    std::this_thread::sleep_for(100ms);
+  }
+  BOOST_TEST(client.ask("still") == "still");
+  BOOST_TEST(client.sees_end());
+}
+
+// Its limit comes up while the handler runs.
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(limits_hold_after_a_long_handler, Policy, Policies) {
+  net::TcpServer<Slow, Policy> server{loopback(), with({.idle = 150ms})};
+  Running running{server};
+  Client client{server};
+  for (int i = 0; i < 2; ++i) {
+    BOOST_TEST(client.ask("hello") == "hello");
+    // It is not closed while the handler runs, nor before its own time afterwards.
+    BOOST_TEST(!client.socket.wait_to_receive(450ms));
+  }
+  BOOST_TEST(client.sees_end());
+  BOOST_TEST(soon([&] { return server.stats().closed_idle == 1; }));
+}
+
+// The limits of the two states of a connection take turns, the shorter and the longer.
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(the_limit_of_the_moment_counts, Policy, Policies) {
+  net::TcpServer<LineEcho, Policy> server{loopback(), with({.request = 300ms, .idle = 900ms})};
+  Running running{server};
+  Client client{server};
+  for (int i = 0; i < 4; ++i) {
+    client.send("half");
+    std::this_thread::sleep_for(50ms);
+    client.send(" and half\n");
+    BOOST_TEST(client.receive(14) == "half and half\n");
+    BOOST_TEST(!client.socket.wait_to_receive(400ms));
+  }
+  client.send("half");
+  const auto begin = std::chrono::steady_clock::now();
+  BOOST_TEST(client.is_closed());
+  BOOST_TEST((std::chrono::steady_clock::now() - begin >= 250ms));
+  BOOST_TEST((std::chrono::steady_clock::now() - begin < 800ms));
+  BOOST_TEST(soon([&] { return server.stats().timed_out == 1; }));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
