@@ -238,9 +238,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(eviction_is_tried_again_in_a_host_loop, Policy, Po
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_host_loop_is_not_woken_in_vain, Policy, Policies) {
   net::TcpServer<Echo, Policy> server{loopback(),
-                                      with({.request = 4000ms, .idle = 4000ms, .send = 4000ms})};
-  HostLoop loop{server};
-  std::this_thread::sleep_for(200ms);
+                                      with({.request = 2400ms, .idle = 2400ms, .send = 2400ms})};
+  const HostLoop loop{server};
+  std::this_thread::sleep_for(50ms);
   BOOST_TEST(loop.polls() == 0);
   std::vector<std::unique_ptr<Client>> clients;
   for (int i = 0; i < 20; ++i) {
@@ -248,9 +248,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_host_loop_is_not_woken_in_vain, Policy, Policies
     BOOST_TEST(clients.back()->ask("hello") == "hello");
   }
   // What tells of the last answer may still be on its way.
-  std::this_thread::sleep_for(100ms);
+  std::this_thread::sleep_for(50ms);
   const int polls = loop.polls();
-  std::this_thread::sleep_for(1s);
+  std::this_thread::sleep_for(500ms);
   BOOST_TEST(loop.polls() == polls);
 }
 
