@@ -21,6 +21,7 @@ class HostLoop {
   ~HostLoop() {
     const net::DrainReport report = server_.server_close(5s);
     thread_.join();
+    BOOST_TEST(learned_of_the_end_);
     if (report.stuck == 0) check_sum(server_);
   }
 
@@ -37,12 +38,13 @@ class HostLoop {
         server_.handle_request();
       }
     } catch (const std::system_error& error) {
-      BOOST_TEST((error.code() == std::errc::bad_file_descriptor));
+      learned_of_the_end_ = error.code() == std::errc::bad_file_descriptor;
     }
   }
 
   net::BaseServer& server_;
   std::atomic<int> polls_{0};
+  bool learned_of_the_end_ = false;
   std::thread thread_;
 };
 

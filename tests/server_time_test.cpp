@@ -159,4 +159,35 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_limit_of_the_moment_counts, Policy, Policies) 
   BOOST_TEST(soon([&] { return server.stats().timed_out == 1; }));
 }
 
+// Clients that ask when their limits are about to pass: whatever comes first, none of them is
+// forgotten.
+BOOST_TEST_DECORATOR(*timeout(30))
+BOOST_AUTO_TEST_CASE_TEMPLATE(no_limit_is_lost_in_a_race, Policy, Policies) {
+  net::TcpServer<LineEcho, Policy> server{loopback(), with({.request = 30ms, .idle = 40ms})};
+  Running running{server};
+  std::atomic<int> forgotten{0};
+  std::vector<std::thread> asking;
+  for (unsigned i = 0; i < 8; ++i) {
+    asking.emplace_back([&server, &forgotten, i] {
+      const auto end = std::chrono::steady_clock::now() + 700ms;
+      for (unsigned round = i; std::chrono::steady_clock::now() < end; ++round) {
+        Client client{server};
+        try {
+          for (unsigned j = 0; j < 20; ++j) {
+            client.send(j % 3 == 0 ? "half" : "half\n");
+            // Around the limits, and the ends of the buckets of 17 ms that they are rounded up to.
+            std::this_thread::sleep_for(std::chrono::milliseconds((round * 7 + j * 11) % 60));
+          }
+        } catch (const std::system_error&) {
+          // The limit came first.
+        }
+        if (!client.is_closed()) ++forgotten;
+      }
+    });
+  }
+  for (std::thread& thread : asking) thread.join();
+  BOOST_TEST(forgotten == 0);
+  BOOST_TEST(soon([&] { return server.stats().ended() == server.stats().accepted; }));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -123,7 +123,8 @@ DrainReport BaseServer::server_close(Deadline deadline) {
   core.serving_changed.wait(lock, [&core] { return !core.closing; });
   if (core.closed) return core.report;
   core.closing = true;
-  const auto done = gsl::finally([&core] {
+  const auto done = gsl::finally([&core, &lock] {
+    if (!lock.owns_lock()) lock.lock();
     core.closing = false;
     core.serving_changed.notify_all();
   });

@@ -49,12 +49,16 @@ class BaseServer {
   void serve_forever(std::chrono::milliseconds poll_interval = std::chrono::milliseconds(500));
 
   /// Serves one event, an accept or a parked request, within `ServerOptions::timeout`; calls
-  /// `handle_timeout` if there was none. Errors as `serve_forever`.
+  /// `handle_timeout` if there was none. Limits that pass meanwhile act, but are no event.
+  ///
+  /// While a `shutdown` is pending, serves an event that is ready, but waits for none and does not
+  /// call `handle_timeout`. A `server_close` in another thread ends the wait as well; later calls
+  /// throw `std::errc::bad_file_descriptor`. Errors as `serve_forever`.
   void handle_request();
 
-  /// Asks `serve_forever` to return, and never waits: a flag and a write to an eventfd. From any
-  /// thread, a handler or a signal handler; before, during or after `serve_forever`. Remembered
-  /// until `restart`.
+  /// Asks `serve_forever` to return, and a `handle_request` that waits; never waits itself: a flag
+  /// and a write to an eventfd. From any thread, a handler or a signal handler; before, during or
+  /// after `serve_forever`. Remembered until `restart`.
   void shutdown() noexcept;
 
   /// Makes a server that was shut down ready to serve again.
@@ -63,7 +67,8 @@ class BaseServer {
   /// Closes: stops serving, takes the connections that the kernel has completed already, closes the
   /// listeners, lets requests in hand be served, and cuts what is left at `deadline`. Returns
   /// within 100 ms of it, even if handlers are stuck in foreign code. A second call returns the
-  /// first report. Throws `std::errc::resource_deadlock_would_occur` in a handler or a hook.
+  /// first report; if the first is still closing, after waiting for it. Throws
+  /// `std::errc::resource_deadlock_would_occur` in a handler or a hook.
   DrainReport server_close(Deadline deadline);
   /// Does so within the drain limit of the options.
   DrainReport server_close();
@@ -75,7 +80,9 @@ class BaseServer {
   std::size_t listeners() const noexcept;
 
   /// Returns a descriptor that is readable when `handle_request` would not wait, so that several
-  /// servers fit in one poll loop; -1 once closed. Python: `fileno`.
+  /// servers fit in one poll loop; -1 once closed. It also becomes readable when a limit has
+  /// passed, so the loop needs no time-out of its own, and when the server is closed. Python:
+  /// `fileno`.
   int fileno() const noexcept;
 
   /// Returns what the server did so far.

@@ -208,8 +208,7 @@ bool Connection::edge(std::uint32_t events) noexcept {
       seen = state();
     } else if (seen != State::running && seen != State::running_more) {
       return false;
-    } else if (state_.compare_exchange_weak(seen, State::running_more,
-                                            std::memory_order_acq_rel)) {
+    } else if (state_.compare_exchange_weak(seen, State::running_more, std::memory_order_acq_rel)) {
       return false;
     }
   }

@@ -19,8 +19,7 @@ import :poller;
 
 namespace net {
 
-DueTimer::DueTimer()
-    : descriptor_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
+DueTimer::DueTimer() : descriptor_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
   if (descriptor_.get() < 0) throw_system_error(errno, "timerfd_create");
 }
 
@@ -45,7 +44,7 @@ CoarseTime DueTimer::clear() noexcept {
 }
 
 void DueTimer::close_in_child() noexcept {
-  ::close(fileno());
+  descriptor_.close();
   set_to_.store(std::numeric_limits<CoarseTime>::min(), std::memory_order_relaxed);
 }
 

@@ -35,7 +35,8 @@ class Wheel {
   void file(Node& node, Time due, Time now) noexcept {
     unlink(node);
     if (filed_ == 0) hand_ = std::max(hand_, now >> shift);
-    link(node, due == never ? never : std::clamp((due >> shift) + 1, hand_ + 1, hand_ + size) << shift);
+    link(node,
+         due == never ? never : std::clamp((due >> shift) + 1, hand_ + 1, hand_ + size) << shift);
   }
 
   /// Takes a node that is due at `now` out of its bucket: it stays in the wheel, filed under no
