@@ -21,8 +21,6 @@ Address RequestContext::local_address() const {
 
 void RequestContext::limits_changed() {}
 
-void RequestContext::before_detach() noexcept {}
-
 void RequestContext::set_limits(const Limits& limits) {
   limits_ = limits;
   limits_changed();
@@ -34,7 +32,6 @@ Socket RequestContext::detach() {
                             "detach: a datagram has no connection");
   }
   stream_.flush();
-  before_detach();
   detached_ = true;
   // The server's limits do not go with the connection: an ordinary socket is handed out.
   return Socket::adopt(socket().detach());

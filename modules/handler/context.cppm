@@ -25,7 +25,10 @@ class RequestContext {
   RequestContext& operator=(const RequestContext&) = delete;
   virtual ~RequestContext();
 
-  /// Returns the connection. Python: `self.request`. For a datagram, the server's own socket.
+  /// Returns the connection. Python: `self.request`. You may close it, move it elsewhere or put
+  /// another socket in its place: the server lets go of it, and once the handler returns the
+  /// connection counts as served. For a datagram, the server's own socket; what you take from
+  /// there is a duplicate, and the server's stays open.
   inline Socket& socket() noexcept { return stream_.socket(); }
 
   /// Returns the connection with the buffers that `StreamReader` and `StreamWriter` work on.
@@ -77,7 +80,6 @@ class RequestContext {
 
  private:
   virtual void limits_changed();
-  virtual void before_detach() noexcept;
 
   BufferedStream stream_;
   Datagram* datagram_ = nullptr;

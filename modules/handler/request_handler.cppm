@@ -18,8 +18,10 @@ export namespace net {
 /// A handler defines `void handle()` or `net::Next handle()`. A `setup` or `finish` of its own
 /// never has to call the base's. In its constructor there is no connection yet.
 ///
-/// With `net::Next handle()`, a handler of this base is called when there is something to read (the
-/// end of the stream included), reads it through `request()`, and should take all that is there.
+/// With `net::Next handle()`, a handler of this base is called only when there is something to read
+/// through `request()`. If it leaves some of it, it is called again at once; if it reads nothing at
+/// all, only when new bytes have arrived. At the end of the stream it is called one last time, to
+/// receive 0 bytes; the connection ends then, whatever it returns.
 class BaseRequestHandler {
  public:
   BaseRequestHandler() noexcept = default;

@@ -1,9 +1,11 @@
 module;
 
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -63,6 +65,7 @@ Connection::Connection(ServerCore& core, Socket socket, const Address& peer,
   stream().set_write_buffer(conversation() ? 0 : core.options.write_buffer);
   this->socket().end_input_on(core.drain_signal.fileno(), core.options.quiet_grace);
   note_silence_in(own_silence_);
+  this->socket().set_watch(this);
 }
 
 Connection::Connection(ServerCore& core, const std::shared_ptr<DatagramSocket>& socket,
@@ -81,10 +84,13 @@ Connection::Connection(ServerCore& core, const std::shared_ptr<DatagramSocket>& 
   set_datagram(*received_);
   this->socket() = Socket::adopt_unchecked(descriptor);
   Connection::limits_changed();
+  this->socket().set_watch(this);
 }
 
 Connection::~Connection() {
-  if (datagram() != nullptr) socket().detach();
+  socket().set_watch(nullptr);
+  // The listener's, unless the handler has put a socket of its own in its place.
+  if (received_ && socket().fileno() == received_->fileno()) socket().detach();
 }
 
 void Connection::shutdown() noexcept { core_->shutdown(); }
@@ -106,12 +112,39 @@ void Connection::limits_changed() {
   }
 }
 
-void Connection::before_detach() noexcept {
+// The handler closes its socket, or moves it elsewhere. From here on nobody else may touch the
+// descriptor, since its number may be another file's soon, and epoll must not keep a registration
+// that outlives this object, as that of a duplicated or moved descriptor would.
+int Connection::before_release(int descriptor) noexcept {
+  // The listener's serves others; the handler gets a duplicate.
+  if (received_) return ::fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+  try {
+    // To write means to write all of it; but a peer that has failed already is not waited for.
+    if (failed_) {
+      stream().flush_now();
+    } else {
+      stream().flush();
+    }
+  } catch (const std::exception&) {
+    // The peer is gone, or takes nothing: closing loses the rest.
+  }
   {
     const std::lock_guard lock(core_->registry.mutex);
     given_away_ = true;
   }
   if (registered) core_->lot.leave(*this);
+  Socket& bare = socket();
+  bare.set_watch(nullptr);
+  // The server's limits do not go with it.
+  bare.settimeout(std::nullopt);
+  bare.set_deadline(Deadline::never());
+  bare.set_receive_deadline(Deadline::never());
+  return descriptor;
+}
+
+void Connection::close_in_child() noexcept {
+  socket().set_watch(nullptr);  // what it would do is the parent's
+  socket().close();
 }
 
 bool Connection::verify() noexcept {
@@ -338,6 +371,7 @@ bool Connection::finish() noexcept {
 }
 
 void Connection::fail(std::exception_ptr exception) noexcept {
+  failed_ = true;
   const RequestError error{phase_, std::move(exception), client_address()};
   auto& counters = core_->page.counters;
   Outcome outcome = Outcome::failed;
@@ -374,9 +408,9 @@ void Connection::fail(std::exception_ptr exception) noexcept {
 
 void Connection::close(Outcome outcome) noexcept {
   Socket& bare = socket();
-  if (datagram() != nullptr) bare.detach();
-  if (bare.fileno() < 0) return;
-  const bool peer_ended = stream().ended() && !bare.input_was_ended();
+  bare.set_watch(nullptr);
+  if (datagram() != nullptr || bare.fileno() < 0) return;
+  const bool peer_ended = stream().ended() && !bare.input_was_ended() && !given_away_;
   const bool impolite = outcome == Outcome::timed_out || outcome == Outcome::cut ||
                         (outcome == Outcome::rejected && core_->lingers_enough());
   if (peer_ended || impolite) {
@@ -398,15 +432,34 @@ void Connection::close(Outcome outcome) noexcept {
   }
 }
 
+// In a child, which has nobody else to serve meanwhile.
+void Connection::close_replacement() noexcept {
+  Socket& other = socket();
+  if (other.fileno() < 0) return;
+  ::shutdown(other.fileno(), SHUT_WR);
+  const Deadline limit(core_->options.linger);
+  std::array<std::byte, 4096> discarded;  // recv fills it
+  try {
+    std::size_t left = core_->options.linger_bytes;
+    while (other.wait_to_receive(limit)) {
+      const auto count = other.try_recv(discarded);
+      if (count && (*count == 0 || *count >= left)) break;
+      left -= count.value_or(0);
+    }
+  } catch (const std::exception&) {
+    // Its peer is gone.
+  }
+}
+
 void Connection::end(Outcome outcome) noexcept {
   ServerCore& core = *core_;
   handler_.reset();
   if (core.in_child()) {
     // The parent closes politely, and counts.
     auto& slot = core.page.children.at(core.child_slot);
-    slot.detached.store(detached());
+    slot.detached.store(given_away_);
     slot.outcome.store(outcome);
-    if (datagram() == nullptr) socket().close();
+    if (given_away_) close_replacement();
     delete this;
     return;
   }

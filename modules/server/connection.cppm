@@ -42,7 +42,7 @@ enum class Outcome : std::uint8_t {
 };
 inline constexpr std::size_t outcomes = static_cast<std::size_t>(Outcome::refused) + 1;
 
-class Connection final : public RequestContext {
+class Connection final : public RequestContext, private SocketWatch {
  public:
   enum class State : std::uint8_t {
     running,
@@ -138,8 +138,10 @@ class Connection final : public RequestContext {
     return state() == State::shedding || state() == State::gone;
   }
   inline bool parked_idle() const noexcept { return parked_idle_.load(std::memory_order_relaxed); }
-  // Under the lock of the core's list, so that it meets no descriptor that a handler has detached.
+  // Under the lock of the core's list, so that it meets no descriptor that a handler gave away.
   void cut() noexcept;
+  // Closes the connection's descriptor in a child that serves another one.
+  void close_in_child() noexcept;
 
   // The core's registry, under its lock, but that the last may be read by anyone: when this
   // connection's limit is looked at.
@@ -162,10 +164,15 @@ class Connection final : public RequestContext {
   Prepared end_expired(bool may_finish);
   Prepared finish_and_end(Outcome outcome, bool may_finish);
   Gathered gather();
+  Gathered look();
+  Gathered look_behind_the_rest() noexcept;
+  std::size_t unread() noexcept;
+  bool wait_for_new_input(Deadline limit);
   bool something_arrived() noexcept;
   void begin();
   Next handle_one();
   Next converse();
+  Next end_given_away() noexcept;
   void note_input() noexcept;
   void fail(std::exception_ptr exception) noexcept;
   bool finish() noexcept;
@@ -174,8 +181,9 @@ class Connection final : public RequestContext {
   bool leave_running() noexcept;
   bool wait_for_more() noexcept;
   void limits_changed() override;
-  void before_detach() noexcept override;
+  int before_release(int descriptor) noexcept override;
   void close(Outcome outcome) noexcept;
+  void close_replacement() noexcept;
 
   ServerCore* core_;
   std::unique_ptr<ReceivedDatagram> received_;  // null for a connection
@@ -193,7 +201,9 @@ class Connection final : public RequestContext {
   std::atomic<bool> wants_place_{false};
   std::optional<Wakeup> eviction_;
   const bool conversation_;
-  bool given_away_ = false;  // by `detach`; under the lock of the core's list
+  // Whether its socket was closed or moved by the handler, which may have put another one in its
+  // place. Written under the lock of the core's list.
+  bool given_away_ = false;
   std::atomic<CoarseTime> own_silence_{0};
   std::atomic<CoarseTime>* silence_ = &own_silence_;
   CoarseTime request_since_ = 0;  // when the first byte of the request in hand came; 0: none
@@ -204,6 +214,12 @@ class Connection final : public RequestContext {
   bool verified_ = false;
   bool ready_ = true;
   bool stalled_ = false;  // the handler left the input as it was: only new bytes make a request
+  // Of handlers that read the socket by themselves: what a stalled one left unread there, whether
+  // `look` has found a request that was not handled yet, and whether that is the end of the stream.
+  std::size_t unread_ = 0;
+  bool looked_ = false;
+  bool sees_end_ = false;
+  bool failed_ = false;
 };
 
 // A point of the coarse clock as a deadline.

@@ -59,6 +59,7 @@ class ReceivedDatagram final : public Datagram {
   ReceivedDatagram(std::shared_ptr<DatagramSocket> socket, Counters& counters,
                    std::span<const std::byte> packet, const DatagramSocket::Arrival& arrival);
   bool reply(std::span<const std::byte> bytes) override;
+  int fileno() const noexcept { return socket_->fileno(); }
 
  private:
   std::shared_ptr<DatagramSocket> socket_;

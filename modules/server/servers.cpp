@@ -40,7 +40,7 @@ void ServerCore::close_in_child(const Connection& own) noexcept {
   registry.for_each([&](Connection& connection) {
     if (&connection == &own) return;
     // Datagrams of a listener that is closed hold its descriptor still.
-    if (connection.socket().fileno() != own.stream().socket().fileno()) connection.socket().close();
+    if (connection.socket().fileno() != own.stream().socket().fileno()) connection.close_in_child();
     connection.close_eviction();
   });
   closer_.close_in_child();

@@ -1,8 +1,12 @@
 module;
 
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -17,6 +21,7 @@ import net.socket;
 import net.handler;
 import :connection;
 import :core;
+import :poller;
 
 // How a connection is served: the steps of net.server:connection.
 
@@ -71,11 +76,8 @@ Connection::Prepared Connection::prepare_or_throw(bool may_finish) {
     end(ending_);
     return Prepared::gone;
   }
-  if (!core_->maker->reads_ahead()) {
-    note_input();
-    return Prepared::handler;
-  }
-  switch (gather()) {
+  if (conversation()) return Prepared::handler;
+  switch (core_->maker->reads_ahead() ? gather() : look()) {
     case Gathered::whole: return Prepared::handler;
     case Gathered::end: return finish_and_end(Outcome::served, may_finish);
     case Gathered::partial: break;
@@ -103,7 +105,7 @@ Connection::Prepared Connection::end_expired(bool may_finish) {
 Connection::Prepared Connection::finish_and_end(Outcome outcome, bool may_finish) {
   if (handler_ && !may_finish) return Prepared::handler;
   if (!finish() && outcome == Outcome::served) outcome = Outcome::failed;
-  if (outcome == Outcome::served && !stream().flush_now()) {
+  if (outcome == Outcome::served && !given_away_ && !stream().flush_now()) {
     ending_ = outcome;
     ready_ = false;
     return Prepared::later;
@@ -142,6 +144,42 @@ Connection::Gathered Connection::gather() {
   }
 }
 
+// For handlers that read the socket by themselves: they are called only if there is something to
+// read, or the end of the stream.
+Connection::Gathered Connection::look() {
+  if (looked_) return Gathered::whole;
+  std::byte one{};
+  ssize_t count = 0;
+  do {
+    count = ::recv(socket().fileno(), &one, 1, MSG_PEEK | MSG_DONTWAIT);
+  } while (count < 0 && errno == EINTR);
+  if (count < 0 && errno != EAGAIN) throw_system_error(errno, "receive");
+  if (count < 0) return Gathered::partial;
+  if (count > 0 && stalled_) {
+    const Gathered found = look_behind_the_rest();
+    if (found != Gathered::whole) return found;
+  }
+  note_input();
+  stalled_ = false;
+  looked_ = true;
+  sees_end_ = count == 0;
+  return Gathered::whole;
+}
+
+// What a handler left unread is no news. New bytes are, and so is the end of the stream: then the
+// rest will never be more.
+Connection::Gathered Connection::look_behind_the_rest() noexcept {
+  if (unread() != unread_) return Gathered::whole;
+  pollfd polled{socket().fileno(), POLLRDHUP, 0};
+  return ::poll(&polled, 1, 0) > 0 ? Gathered::end : Gathered::partial;
+}
+
+std::size_t Connection::unread() noexcept {
+  int bytes = 0;
+  ::ioctl(socket().fileno(), FIONREAD, &bytes);
+  return static_cast<std::size_t>(bytes);
+}
+
 void Connection::note_input() noexcept {
   if (request_since_ == 0) request_since_ = coarse_now();
 }
@@ -161,6 +199,7 @@ void Connection::begin() {
 
 Next Connection::handle_one() {
   begin();
+  if (given_away_) return end_given_away();
   ByteBuffer& input = stream().input();
   const std::size_t before = input.size();
   const bool reads_ahead = core_->maker->reads_ahead();
@@ -171,16 +210,19 @@ Next Connection::handle_one() {
   core_->page.counters.requests.fetch_add(1, std::memory_order_relaxed);
   phase_ = Phase::handle;
   const Next decision = handler_->handle();
-  if (detached()) {
-    finish();
-    end(Outcome::served);
-    return Next::close;
-  }
+  if (given_away_) return end_given_away();
   const auto received = socket().last_receive();
-  stalled_ = reads_ahead ? before != 0 && input.size() == before
-                         : received == Socket::Received::nothing_asked;
+  bool raw_end = false;
+  if (reads_ahead) {
+    stalled_ = before != 0 && input.size() == before;
+  } else {
+    looked_ = false;
+    raw_end = sees_end_ || received == Socket::Received::end;
+    // It may have read by calls that are not ours.
+    unread_ = received == Socket::Received::nothing_asked ? unread() : 0;
+    stalled_ = unread_ > 0;
+  }
   if (!stalled_) request_since_ = input.empty() ? 0 : coarse_now();
-  const bool raw_end = !reads_ahead && received == Socket::Received::end;
   if (decision == Next::close || raw_end) {
     phase_ = Phase::receive;
     return finish_and_end(Outcome::served, true) == Prepared::gone ? Next::close : Next::keep;
@@ -190,25 +232,33 @@ Next Connection::handle_one() {
     ready_ = false;
     return Next::keep;
   }
-  const bool drained = reads_ahead ? received == Socket::Received::all &&
-                                         !look_again_.load(std::memory_order_relaxed)
-                                   : received != Socket::Received::perhaps_more;
+  const bool all = received == Socket::Received::all ||
+                   (!reads_ahead && received == Socket::Received::nothing_asked);
+  const bool drained = all && !look_again_.load(std::memory_order_relaxed);
   ready_ = stream().ended() || !drained || (!input.empty() && !stalled_);
   return Next::keep;
 }
 
+// The handler closed its socket, or gave it to somebody else.
+Next Connection::end_given_away() noexcept {
+  finish();
+  end(Outcome::served);
+  return Next::close;
+}
+
 Next Connection::converse() {
   begin();
+  if (given_away_) return end_given_away();
   core_->page.counters.requests.fetch_add(1, std::memory_order_relaxed);
   phase_ = Phase::handle;
   handler_->handle();
   phase_ = Phase::receive;
   const bool finished = finish();
-  if (!detached()) stream().flush();  // what `wfile` was let collect
+  if (!given_away_) stream().flush();  // what `wfile` was let collect
   if (finished && received_ && !stream().collected().empty()) {
     received_->reply(stream().collected());
   }
-  end(finished || detached() ? Outcome::served : Outcome::failed);
+  end(finished || given_away_ ? Outcome::served : Outcome::failed);
   return Next::close;
 }
 
@@ -221,6 +271,21 @@ void Connection::run() noexcept {
   }
 }
 
+// A poll would tell of what the handler left unread, again and again. An edge tells of it once.
+bool Connection::wait_for_new_input(Deadline limit) {
+  const Descriptor epoll(::epoll_create1(EPOLL_CLOEXEC));
+  epoll_event event{.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data = {}};
+  if (epoll.get() < 0 || ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, socket().fileno(), &event) != 0) {
+    throw_system_error(errno, "epoll");
+  }
+  while (look_behind_the_rest() == Gathered::partial) {
+    if (wait_for_events(epoll.get(), std::span(&event, 1), limit).empty() && limit.passed()) {
+      return false;
+    }
+  }
+  return true;
+}
+
 bool Connection::wait_for_more() noexcept {
   try {
     if (stream().pending() > 0) {
@@ -231,7 +296,9 @@ bool Connection::wait_for_more() noexcept {
       const CoarseTime limit = partial ? coarse_after(request_since_, limits().request.count())
                                        : coarse_after(coarse_now(), limits().idle.count());
       if (!partial) silence_->store(coarse_now(), std::memory_order_relaxed);
-      const bool came = socket().wait_to_receive(deadline_at(limit));
+      const bool came = stalled_ && !core_->maker->reads_ahead()
+                            ? wait_for_new_input(deadline_at(limit))
+                            : socket().wait_to_receive(deadline_at(limit));
       silence_->store(0, std::memory_order_relaxed);
       if (!came) {
         expire(partial ? Outcome::timed_out : Outcome::closed_idle);

@@ -79,13 +79,11 @@ Socket::Socket(Socket&& other) noexcept { *this = std::move(other); }
 Socket& Socket::operator=(Socket&& other) noexcept {
   if (this == &other) return *this;
   close();
-  descriptor_ = std::exchange(other.descriptor_, -1);
-  end_signal_ = other.end_signal_;
+  descriptor_ = other.release();
   type_ = other.type_;
   last_receive_ = other.last_receive_;
   receive_timeout_ = other.receive_timeout_;
   send_timeout_ = other.send_timeout_;
-  end_quiet_ = other.end_quiet_;
   deadline_ = other.deadline_;
   receive_deadline_ = other.receive_deadline_;
   return *this;
@@ -281,10 +279,17 @@ void Socket::shutdown(ShutdownHow how) {
 
 void Socket::close() noexcept {
   // Linux closes even if it reports EINTR; a second close could hit somebody else's descriptor.
-  if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
+  if (const int released = release(); released >= 0) ::close(released);
 }
 
-int Socket::detach() noexcept { return std::exchange(descriptor_, -1); }
+int Socket::detach() noexcept { return release(); }
+
+int Socket::release() noexcept {
+  if (descriptor_ < 0) return -1;
+  const int released = watch_ != nullptr ? watch_->before_release(descriptor_) : descriptor_;
+  descriptor_ = -1;
+  return released;
+}
 
 Socket Socket::dup() const {
   const int copy = ::fcntl(descriptor_, F_DUPFD_CLOEXEC, 0);

@@ -25,6 +25,21 @@ inline std::span<const std::byte> bytes(std::string_view text) noexcept {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
+/// Hears of a descriptor before a `Socket` gives it up; see `Socket::set_watch`.
+class SocketWatch {
+ public:
+  SocketWatch() noexcept = default;
+  SocketWatch(const SocketWatch&) = delete;
+  SocketWatch& operator=(const SocketWatch&) = delete;
+
+  /// Called by `close`, `detach`, a move and the destructor while `descriptor` is still open, on
+  /// their thread. Returns the descriptor that they go on with: the same, or another in its place.
+  virtual int before_release(int descriptor) noexcept = 0;
+
+ protected:
+  ~SocketWatch() = default;
+};
+
 /// Owns a socket descriptor; moves, does not copy, closes at the end of its life.
 ///
 /// Thread safety: distinct sockets, safe. One socket: one thread may receive while another sends,
@@ -122,6 +137,11 @@ class Socket {
   /// Gives up ownership: returns the descriptor, and the socket is closed from then on.
   int detach() noexcept;
 
+  /// Calls `watch` before the descriptor leaves this object, so that whoever registered it
+  /// elsewhere (epoll) can take it out in time. The watch belongs to this object and does not move
+  /// with the descriptor; it must outlive the socket or be replaced by null, the default.
+  void set_watch(SocketWatch* watch) noexcept { watch_ = watch; }
+
   /// Returns the descriptor, -1 if closed.
   inline int fileno() const noexcept { return descriptor_; }
 
@@ -206,6 +226,7 @@ class Socket {
 
  private:
   friend class Operation;
+  int release() noexcept;
   enum class Wait : std::uint8_t { ready, ended, late };
   Wait poll(short events, Deadline deadline) const;
   Wait wait(short events, Deadline deadline, std::string_view call) const;
@@ -229,6 +250,7 @@ class Socket {
   Deadline deadline_;
   Deadline receive_deadline_;
   std::atomic<std::int64_t>* silent_since_ = nullptr;
+  SocketWatch* watch_ = nullptr;
 };
 
 /// Returns two connected sockets. socketpair(2); the family is Unix.

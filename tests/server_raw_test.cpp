@@ -1,0 +1,214 @@
+// Handlers that read the socket by themselves: when they are called, and when not.
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <ctime>
+#include <string>
+
+#include "support/server_test.hpp"
+
+namespace {
+
+struct Counts {
+  std::atomic<int> calls{0};
+  std::atomic<int> nothing{0};  // calls with nothing to read
+  std::atomic<int> ends{0};
+};
+
+// Echoes what one receive brings, into a buffer of `Size` bytes.
+template <std::size_t Size>
+struct RawEcho : net::BaseRequestHandler {
+  explicit RawEcho(Counts& shared) : counts(shared) {}
+  net::Next handle() {
+    ++counts.calls;
+    std::array<std::byte, Size> buffer;
+    const auto count = request().try_recv(buffer);
+    if (!count) ++counts.nothing;
+    if (count == 0U) ++counts.ends;
+    request().sendall(std::span(buffer).first(count.value_or(0)));
+    return net::Next::keep;
+  }
+  Counts& counts;
+};
+
+// Reads nothing before at least four bytes have come, and then all of them.
+struct RawPicky : net::BaseRequestHandler {
+  explicit RawPicky(Counts& shared) : counts(shared) {}
+  net::Next handle() {
+    ++counts.calls;
+    std::array<std::byte, 100> buffer;
+    // What it looks at is not taken.
+    const auto there = ::recv(request().fileno(), buffer.data(), buffer.size(), MSG_PEEK);
+    if (there >= 4) request().sendall(std::span(buffer).first(request().recv(buffer)));
+    return net::Next::keep;
+  }
+  Counts& counts;
+};
+
+// Echoes by calls of the system, of which the library hears nothing.
+struct NativeEcho : net::BaseRequestHandler {
+  net::Next handle() {
+    std::array<std::byte, 100> buffer;
+    const auto count = ::recv(request().fileno(), buffer.data(), buffer.size(), 0);
+    ::send(request().fileno(), buffer.data(), static_cast<std::size_t>(count), MSG_NOSIGNAL);
+    return net::Next::keep;
+  }
+};
+
+template <class H, class P>
+struct Serving {
+  explicit Serving(const net::ServerOptions& options = quick())
+      : server(loopback(), options, hooks, at_once<P>(1), [this] { return H(*counts); }),
+        running(server) {}
+  const Shared<Counts> counts;
+  QuietHooks hooks;
+  net::TcpServer<H, P> server;
+  Running running;
+};
+
+Client prompt_client(const net::BaseServer& server) {
+  net::Socket socket = net::create_connection(server.server_address(), 5s);
+  socket.setsockopt(net::SocketOption::no_delay, 1);
+  return Client{std::move(socket)};
+}
+
+// The CPU time of this process and of the children that it has waited for.
+std::chrono::nanoseconds cpu_time() {
+  timespec own{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
+  rusage children{};
+  ::getrusage(RUSAGE_CHILDREN, &children);
+  const auto of = [](const timeval& time) {
+    return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+  };
+  return std::chrono::seconds(own.tv_sec) + std::chrono::nanoseconds(own.tv_nsec) +
+         of(children.ru_utime) + of(children.ru_stime);
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(server_raw, LeavesNothing)
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_full_buffer_is_followed_by_a_look_and_not_by_a_call, Policy,
+                              Policies) {
+  Serving<RawEcho<4096>, Policy> serving;
+  Client full{prompt_client(serving.server)};
+  BOOST_TEST((full.ask(pattern(4096)) == pattern(4096)));
+  full.end_sending();
+  BOOST_TEST(full.sees_end());
+  BOOST_TEST(serving.counts->calls == 2);
+  BOOST_TEST(serving.counts->nothing == 0);
+  BOOST_TEST(serving.counts->ends == 1);
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_full_buffer_holds_nobody_up, Policy, ThreadPolicies) {
+  Serving<RawEcho<4096>, Policy> serving;
+  Client full{prompt_client(serving.server)};
+  BOOST_TEST((full.ask(pattern(4096)) == pattern(4096)));
+  BOOST_TEST(Client(serving.server).ask("hi") == "hi");
+  BOOST_TEST((full.ask(pattern(8192)) == pattern(8192)));
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(an_end_behind_the_last_bytes_is_seen_at_once, Policy, Policies) {
+  Serving<RawEcho<100>, Policy> whole;
+  Serving<RawEcho<2>, Policy> part;
+  for (const net::BaseServer* const server : {static_cast<net::BaseServer*>(&whole.server),
+                                              static_cast<net::BaseServer*>(&part.server)}) {
+    Client client{*server};
+    client.send("abc");
+    client.end_sending();
+    BOOST_TEST(client.receive_all() == "abc");
+    BOOST_TEST(soon([&] { return server->stats().served == 1; }));
+  }
+  BOOST_TEST(whole.counts->calls == 2);
+  BOOST_TEST(part.counts->calls == 3);
+  BOOST_TEST(whole.counts->nothing + part.counts->nothing == 0);
+  BOOST_TEST(whole.counts->ends + part.counts->ends == 2);
+}
+
+BOOST_TEST_DECORATOR(*timeout(30))
+BOOST_AUTO_TEST_CASE_TEMPLATE(no_call_finds_nothing_to_read, Policy, Policies) {
+  Serving<RawEcho<3>, Policy> serving;
+  Client client{prompt_client(serving.server)};
+  const std::string text = pattern(3000);
+  std::thread sender([&] {
+    for (std::size_t at = 0; at < text.size(); at += 5) client.send(text.substr(at, 5));
+    client.end_sending();
+  });
+  BOOST_TEST((client.receive_all() == text));
+  sender.join();
+  BOOST_TEST(serving.counts->nothing == 0);
+  BOOST_TEST(serving.counts->ends == 1);
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(what_is_left_in_the_socket_waits_for_more, Policy, Policies) {
+  const auto before = cpu_time();
+  {
+    Serving<RawPicky, Policy> serving;
+    Client client{prompt_client(serving.server)};
+    client.send("a");
+    BOOST_TEST(soon([&] { return serving.counts->calls == 1; }));
+    // A server that spins would call again, or at least burn time.
+    std::this_thread::sleep_for(500ms);
+    BOOST_TEST(serving.counts->calls == 1);
+    client.send("b");
+    BOOST_TEST(soon([&] { return serving.counts->calls == 2; }));
+    client.send("cd");
+    BOOST_TEST(client.receive(4) == "abcd");
+    BOOST_TEST(serving.counts->calls == 3);
+    client.send("e");
+    BOOST_TEST(soon([&] { return serving.counts->calls == 4; }));
+    // No more can come: the rest was a request that is none.
+    client.end_sending();
+    BOOST_TEST(client.is_closed());
+    BOOST_TEST(soon([&] { return serving.server.stats().served == 1; }));
+    BOOST_TEST(serving.counts->calls == 4);
+  }
+  BOOST_TEST((cpu_time() - before < 300ms));
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(what_is_left_in_the_socket_has_the_request_limit, Policy, Policies) {
+  net::ServerOptions options = quick();
+  options.limits.request = 200ms;
+  Serving<RawPicky, Policy> serving{options};
+  Client client{serving.server};
+  client.send("a");
+  BOOST_TEST(client.is_closed());
+  BOOST_TEST(soon([&] { return serving.server.stats().timed_out == 1; }));
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(reads_of_the_system_are_reads_as_well, Policy, Policies) {
+  net::ServerOptions options = quick();
+  options.limits.request = 200ms;
+  net::TcpServer<NativeEcho, Policy> server{loopback(), options};
+  Running running{server};
+  Client client{server};
+  BOOST_TEST(client.ask("one") == "one");
+  // Longer than a request may take: it is none that goes on.
+  std::this_thread::sleep_for(400ms);
+  BOOST_TEST(client.ask("two") == "two");
+  client.end_sending();
+  BOOST_TEST(client.sees_end());
+  BOOST_TEST(soon([&] { return server.stats().served == 1; }));
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_reset_ends_a_raw_connection_alone, Policy, Policies) {
+  Serving<RawEcho<100>, Policy> serving;
+  Client gone{serving.server};
+  BOOST_TEST(gone.ask("hello") == "hello");
+  gone.reset();
+  BOOST_TEST(soon([&] { return serving.server.stats().ended() == 1; }));
+  BOOST_TEST(serving.server.stats().peer_gone == 1U);
+  BOOST_TEST(serving.counts->calls == 1);
+  BOOST_TEST(Client(serving.server).ask("still here") == "still here");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
