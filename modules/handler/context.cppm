@@ -28,8 +28,12 @@ class RequestContext {
   /// Returns the connection. Python: `self.request`. You may close it, move it elsewhere or put
   /// another socket in its place: the server lets go of it, and once the handler returns the
   /// connection counts as served. For a datagram, the server's own socket; what you take from
-  /// there is a duplicate, and the server's stays open.
-  inline Socket& socket() noexcept { return stream_.socket(); }
+  /// there is a duplicate, and the server's stays open. Sends first what is held of the answers to
+  /// pipelined requests.
+  inline Socket& socket() noexcept {
+    stream_.stop_holding();
+    return stream_.socket();
+  }
 
   /// Returns the connection with the buffers that `StreamReader` and `StreamWriter` work on.
   inline BufferedStream& stream() noexcept { return stream_; }

@@ -6,6 +6,7 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <gsl/assert>
 #include <gsl/util>
 #include <memory>
@@ -29,6 +30,9 @@ constexpr std::size_t block_size = std::size_t{64} * 1024;
 
 // What no datagram exceeds, of whatever family: who collects more has lost count.
 constexpr std::size_t largest_datagram = std::size_t{256} * 1024;
+
+// What is held of answers to pipelined requests. Beyond that a larger send saves little.
+constexpr std::size_t largest_held = block_size;
 
 // Blocks that were given back, so that serving a request allocates nothing: each thread has a place
 // to look at first, and shares it only with every sixteenth. Not thread_local with a destructor:
@@ -154,6 +158,7 @@ BufferedStream::Arrival BufferedStream::receive_now(std::size_t limit) {
 
 bool BufferedStream::receive() {
   if (ended_) return false;
+  if (held_) flush_now();
   const auto room = input_.room(1);
   const std::size_t count = socket_.recv(room);
   if (count == 0) ended_ = true;
@@ -181,17 +186,14 @@ void BufferedStream::write(std::span<const std::byte> bytes) {
     output_.append(bytes);
     return;
   }
-  if (collected_most_ != 0) {
-    if (output_.size() + bytes.size() <= collected_most_) {
-      output_.append(bytes);
-      return;
-    }
-    flush_now();
-  }
+  if ((collected_most_ != 0 || held_ || holds()) && collect(bytes)) return;
   if (output_.empty()) {
     while (!bytes.empty()) {
       const auto count = socket_.try_send(bytes);
-      if (!count) break;
+      if (!count) {
+        full_ = true;
+        break;
+      }
       bytes = bytes.subspan(*count);
     }
   }
@@ -204,20 +206,59 @@ void BufferedStream::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) bytes = bytes.subspan(socket_.send(bytes));
 }
 
+// Takes the bytes along with what is collected or held; false if they are still to be sent.
+bool BufferedStream::collect(std::span<const std::byte> bytes) {
+  const bool holding = holds();
+  const std::size_t most_held = std::min(largest_held, write_buffer_);
+  const std::size_t most = holding ? std::max(most_held, collected_most_) : collected_most_;
+  const auto fits = [&](std::size_t size) { return output_.size() + bytes.size() <= size; };
+  if (most != 0 && fits(most)) {
+    output_.append(bytes);
+    held_ = held_ || holding;
+    return true;
+  }
+  if (!holding && held_ && fits(most_held)) {
+    // The last of several answers: one send for all.
+    output_.append(bytes);
+    flush_now();
+    return true;
+  }
+  if (!output_.empty() && (held_ || collected_most_ != 0)) flush_now();
+  if (!holding || full_ || bytes.size() > most_held) return false;
+  output_.append(bytes);
+  held_ = true;
+  return true;
+}
+
+void BufferedStream::send_held() noexcept {
+  try {
+    flush_now();
+  } catch (const std::exception&) {
+    // The next write meets the same.
+  }
+}
+
 bool BufferedStream::flush_now() {
   if (collecting_) return true;
+  held_ = false;
   while (!output_.empty()) {
     const auto count = socket_.try_send(output_.content());
-    if (!count) return false;
+    if (!count) {
+      full_ = true;
+      return false;
+    }
     output_.take(*count);
   }
+  full_ = false;
   output_.shrink();
   return true;
 }
 
 void BufferedStream::flush() {
   if (collecting_) return;
+  held_ = false;
   while (!output_.empty()) output_.take(socket_.send(output_.content()));
+  full_ = false;
   output_.shrink();
 }
 

@@ -101,10 +101,31 @@ class BufferedStream {
   inline std::size_t pending() const noexcept { return output_.size(); }
   /// Sets how much may become pending; 0, the default, makes each `write` wait until all is sent.
   inline void set_write_buffer(std::size_t size) noexcept { write_buffer_ = size; }
+  /// Says which answers wait for the next one, so that those to pipelined requests go in one send:
+  /// none, the default; those written while the input holds more; or all. Held are at most 64 KiB
+  /// and the write buffer; they go with the next write that is not held, and before any receive.
+  enum class Hold : std::uint8_t { none, while_input, all };
+  inline void set_hold(Hold hold) noexcept { hold_ = hold; }
+  /// Returns whether something is held, and the socket not known to be full.
+  inline bool held() const noexcept { return held_; }
+  /// Counts what is pending as held, if it is not pending because the socket is full.
+  inline void keep_holding() noexcept { held_ = !output_.empty() && !full_; }
+  /// Holds nothing more, and sends what is held as far as that needs no wait. What fails here fails
+  /// again in the next write.
+  inline void stop_holding() noexcept {
+    hold_ = Hold::none;
+    if (held_) send_held();
+  }
   /// Sets how much is collected before any of it is sent; 0, the default, is nothing.
   inline void set_collected(std::size_t size) noexcept { collected_most_ = size; }
 
  private:
+  inline bool holds() const noexcept {
+    return hold_ != Hold::none && !full_ && (hold_ == Hold::all || !input_.empty());
+  }
+  bool collect(std::span<const std::byte> bytes);
+  void send_held() noexcept;
+
   Socket socket_;
   ByteBuffer input_;
   ByteBuffer output_;
@@ -113,6 +134,9 @@ class BufferedStream {
   std::chrono::milliseconds rest_limit_{0};
   bool ended_ = false;
   bool collecting_ = false;
+  Hold hold_ = Hold::none;
+  bool held_ = false;
+  bool full_ = false;  // the socket did not take what is pending
 };
 
 /// Reads a connection. Python: `StreamRequestHandler.rfile`.

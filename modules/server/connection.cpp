@@ -356,6 +356,7 @@ void Connection::reject() noexcept {
 // --- the end ----------------------------------------------------------------------------------
 
 bool Connection::finish() noexcept {
+  stream().set_hold(BufferedStream::Hold::none);
   const std::unique_ptr<BoundHandler> handler = std::move(handler_);
   if (!handler) return true;
   phase_ = Phase::finish;
@@ -395,7 +396,7 @@ void Connection::fail(std::exception_ptr exception) noexcept {
     finish();
   }
   if (outcome != Outcome::cut) core_->tell(error);
-  if (outcome == Outcome::failed) {
+  if (outcome != Outcome::cut && !given_away_) {
     // What was answered before the exception is still an answer.
     try {
       stream().flush_now();

@@ -66,6 +66,8 @@ class Connection final : public RequestContext, private SocketWatch {
   bool stopping() const noexcept override;
   Stats stats() const override;
 
+  // The server's own view, which sends nothing first.
+  inline Socket& socket() noexcept { return stream().socket(); }
   inline ServerCore& core() const noexcept { return *core_; }
   // Not asked of the core: what was shed may outlive it in a policy's queue.
   inline bool conversation() const noexcept { return conversation_; }
@@ -170,7 +172,11 @@ class Connection final : public RequestContext, private SocketWatch {
   bool wait_for_new_input(Deadline limit);
   bool something_arrived() noexcept;
   void begin();
+  Next handle_requests();
   Next handle_one();
+  bool another_at_hand() noexcept;
+  BufferedStream::Hold to_hold() noexcept;
+  std::size_t framed(std::span<const std::byte> input) const noexcept;
   Next converse();
   Next end_given_away() noexcept;
   void note_input() noexcept;
@@ -207,6 +213,9 @@ class Connection final : public RequestContext, private SocketWatch {
   std::atomic<CoarseTime> own_silence_{0};
   std::atomic<CoarseTime>* silence_ = &own_silence_;
   CoarseTime request_since_ = 0;  // when the first byte of the request in hand came; 0: none
+  CoarseTime row_since_ = 0;   // when the requests that this step serves in a row began; 0: unknown
+  std::size_t front_ = 0;      // size of the whole request at the front of the input; 0: unknown
+  std::size_t following_ = 0;  // and of the one behind it; 0: it is not whole
   Phase phase_ = Phase::receive;
   Outcome expired_ = Outcome::none;
   Outcome ending_ = Outcome::none;  // how it ends once what is pending is sent

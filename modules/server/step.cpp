@@ -5,6 +5,7 @@ module;
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -28,6 +29,8 @@ import :poller;
 namespace net {
 namespace {
 
+constexpr int requests_in_a_row = 16;
+
 [[noreturn]] void throw_too_large(std::size_t most) {
   throw std::system_error(std::make_error_code(std::errc::message_size),
                           "a request of more than " + std::to_string(most) + " bytes");
@@ -46,7 +49,7 @@ Next Connection::step() noexcept {
       case Prepared::gone: return Next::close;
       case Prepared::handler: break;
     }
-    return conversation() || received_ ? converse() : handle_one();
+    return conversation() || received_ ? converse() : handle_requests();
   } catch (...) {
     fail(std::current_exception());
     return Next::close;
@@ -118,12 +121,17 @@ Connection::Gathered Connection::gather() {
   ByteBuffer& input = stream().input();
   const auto request_size = core_->maker->request_size();
   const std::size_t most = core_->options.max_request_size;
+  row_since_ = 0;
+  if (front_ != 0) return Gathered::whole;
   for (;;) {
     if (!input.empty() && !stalled_) {
       if (request_size == nullptr) return Gathered::whole;
       const std::size_t size = request_size(input.content());
       if (size > most || (size == 0 && input.size() >= most)) throw_too_large(most);
-      if (size != 0 && size <= input.size()) return Gathered::whole;
+      if (size != 0 && size <= input.size()) {
+        front_ = size;
+        return Gathered::whole;
+      }
     }
     if (stalled_ && input.size() >= most) throw_too_large(most);
     if (stream().ended()) {
@@ -181,7 +189,8 @@ std::size_t Connection::unread() noexcept {
 }
 
 void Connection::note_input() noexcept {
-  if (request_since_ == 0) request_since_ = coarse_now();
+  row_since_ = coarse_now();
+  if (request_since_ == 0) request_since_ = row_since_;
 }
 
 bool Connection::something_arrived() noexcept {
@@ -197,11 +206,43 @@ void Connection::begin() {
   handler_->setup();
 }
 
-Next Connection::handle_one() {
+// Serves what has arrived whole, some requests in a row. While another one is at hand, answers wait
+// for the next, so that pipelined requests cost one send and not one each. Handlers that take their
+// time are not called again: others wait for this thread, and the client for its answer.
+Next Connection::handle_requests() {
   begin();
   if (given_away_) return end_given_away();
+  for (int left = requests_in_a_row; left > 0; --left) {
+    stream().set_hold(left > 1 ? to_hold() : BufferedStream::Hold::none);
+    const Next decision = handle_one();
+    phase_ = Phase::receive;
+    if (given_away_) return end_given_away();
+    if (decision == Next::close) {
+      return finish_and_end(Outcome::served, true) == Prepared::gone ? Next::close : Next::keep;
+    }
+    if (left > 1 && another_at_hand()) {
+      stream().keep_holding();
+      continue;
+    }
+    break;
+  }
+  stream().set_hold(BufferedStream::Hold::none);
+  if (!stream().flush_now()) {
+    ready_ = false;
+    return Next::keep;
+  }
+  const auto received = socket().last_receive();
+  const bool all = received == Socket::Received::all ||
+                   (!core_->maker->reads_ahead() && received == Socket::Received::nothing_asked);
+  const bool drained = all && !look_again_.load(std::memory_order_relaxed);
+  ready_ = stream().ended() || !drained || (!stream().input().empty() && !stalled_);
+  return Next::keep;
+}
+
+Next Connection::handle_one() {
   ByteBuffer& input = stream().input();
   const std::size_t before = input.size();
+  const std::byte* const begin = input.content().data();
   const bool reads_ahead = core_->maker->reads_ahead();
   if (!reads_ahead) socket().forget_receives();
   socket().set_deadline(Deadline::never());
@@ -210,12 +251,16 @@ Next Connection::handle_one() {
   core_->page.counters.requests.fetch_add(1, std::memory_order_relaxed);
   phase_ = Phase::handle;
   const Next decision = handler_->handle();
-  if (given_away_) return end_given_away();
-  const auto received = socket().last_receive();
+  if (given_away_) return Next::close;
   bool raw_end = false;
   if (reads_ahead) {
     stalled_ = before != 0 && input.size() == before;
+    // Framed once each, as long as handlers take just what is theirs.
+    const bool took_one =
+        front_ != 0 && input.size() == before - front_ && input.content().data() == begin + front_;
+    front_ = took_one ? following_ : framed(input.content());
   } else {
+    const auto received = socket().last_receive();
     looked_ = false;
     raw_end = sees_end_ || received == Socket::Received::end;
     // It may have read by calls that are not ours.
@@ -223,20 +268,43 @@ Next Connection::handle_one() {
     stalled_ = unread_ > 0;
   }
   if (!stalled_) request_since_ = input.empty() ? 0 : coarse_now();
-  if (decision == Next::close || raw_end) {
-    phase_ = Phase::receive;
-    return finish_and_end(Outcome::served, true) == Prepared::gone ? Next::close : Next::keep;
+  return raw_end ? Next::close : decision;
+}
+
+bool Connection::another_at_hand() noexcept {
+  const ByteBuffer& input = stream().input();
+  if (input.empty() || stalled_) return false;
+  // A slow reader gets what it is owed first.
+  if (stream().pending() > 0 && !stream().held()) return false;
+  if (request_since_ != row_since_) return false;
+  return core_->maker->request_size() == nullptr || front_ != 0;
+}
+
+BufferedStream::Hold Connection::to_hold() noexcept {
+  if (!core_->maker->reads_ahead()) return BufferedStream::Hold::none;
+  const auto input = stream().input().content();
+  following_ = 0;
+  if (core_->maker->request_size() == nullptr) {
+    if (row_since_ == 0) row_since_ = coarse_now();
+    return BufferedStream::Hold::while_input;
   }
-  phase_ = Phase::receive;
-  if (!stream().flush_now()) {
-    ready_ = false;
-    return Next::keep;
+  if (input.size() <= front_) return BufferedStream::Hold::none;
+  if (row_since_ == 0) row_since_ = coarse_now();
+  if (front_ != 0) following_ = framed(input.subspan(front_));
+  return following_ != 0 ? BufferedStream::Hold::all : BufferedStream::Hold::none;
+}
+
+// The size of the request that the input begins with; 0 if it is not whole. What is wrong with it
+// is told when its turn comes.
+std::size_t Connection::framed(std::span<const std::byte> input) const noexcept {
+  const auto request_size = core_->maker->request_size();
+  if (request_size == nullptr || input.empty() || stalled_) return 0;
+  try {
+    const std::size_t size = request_size(input);
+    return size <= std::min(input.size(), core_->options.max_request_size) ? size : 0;
+  } catch (...) {
+    return 0;
   }
-  const bool all = received == Socket::Received::all ||
-                   (!reads_ahead && received == Socket::Received::nothing_asked);
-  const bool drained = all && !look_again_.load(std::memory_order_relaxed);
-  ready_ = stream().ended() || !drained || (!input.empty() && !stalled_);
-  return Next::keep;
 }
 
 // The handler closed its socket, or gave it to somebody else.
