@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/example.hpp"
@@ -71,6 +72,45 @@ BOOST_AUTO_TEST_CASE(fork_server_serves_each_connection_in_a_process, *timeout(2
   other.send("crash\n");
   BOOST_TEST(other.receive_to_end().empty());
   BOOST_TEST(ask(one, "hello\n") == process + ", request 3\n");
+}
+
+BOOST_AUTO_TEST_CASE(redis_server_speaks_the_protocol_of_redis, *timeout(20)) {
+  const Example example("redis_server");
+  const Client client = example.client();
+  const auto answers = [&](const std::string& commands, const std::string& expected) {
+    client.send(commands);
+    std::string answer;
+    while (answer.size() < expected.size()) answer += client.receive_line();
+    BOOST_TEST(answer == expected);
+  };
+  answers("*1\r\n$4\r\nPING\r\n", "+PONG\r\n");
+  answers("*2\r\n$4\r\nping\r\n$5\r\nhello\r\nECHO inline\r\n\r\n",
+          "$5\r\nhello\r\n$6\r\ninline\r\n");
+  answers("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4\r\na\r\nb\r\nGET k\nGET none\n",
+          "+OK\r\n$4\r\na\r\nb\r\n$-1\r\n");
+  answers("INCR n\nINCR n\nINCR k\nSET n 9223372036854775807\nINCR n\n",
+          ":1\r\n:2\r\n-ERR value is not an integer or out of range\r\n+OK\r\n"
+          "-ERR increment or decrement would overflow\r\n");
+  answers("EXISTS k n none k\nDBSIZE\nDEL k none\nDBSIZE\nFLUSHALL\nDBSIZE\n",
+          ":3\r\n:2\r\n:1\r\n:1\r\n+OK\r\n:0\r\n");
+  answers("SELECT 0\nSELECT 1\nCONFIG GET save\nCOMMAND DOCS\n",
+          "+OK\r\n-ERR DB index is out of range\r\n*2\r\n$4\r\nsave\r\n$0\r\n\r\n*0\r\n");
+  answers("GET\nnonsense a b\n",
+          "-ERR wrong number of arguments for 'get' command\r\n"
+          "-ERR unknown command 'nonsense', with args beginning with: 'a' 'b' \r\n");
+  // A command that comes in pieces, beside another client.
+  client.send("*2\r\n$3\r\nGET\r\n$4\r\nno");
+  BOOST_TEST(ask(example.client(), "PING\r\n") == "+PONG\r\n");
+  answers("ne\r\n", "$-1\r\n");
+  client.send("PING\nQUIT\nPING\n");
+  BOOST_TEST(client.receive_to_end() == "+PONG\r\n+OK\r\n");
+  for (const auto& [wrong, complaint] : {std::pair("*x\r\n", "invalid multibulk length"),
+                                         std::pair("*1\r\n$-5\r\n", "invalid bulk length")}) {
+    const Client other = example.client();
+    other.send(std::string("PING\n") + wrong);
+    BOOST_TEST(other.receive_to_end() ==
+               std::string("+PONG\r\n-ERR Protocol error: ") + complaint + "\r\n");
+  }
 }
 
 BOOST_AUTO_TEST_CASE(custom_policy_serves_several_clients, *timeout(20)) {

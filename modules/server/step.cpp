@@ -213,7 +213,8 @@ Next Connection::handle_requests() {
   begin();
   if (given_away_) return end_given_away();
   for (int left = requests_in_a_row; left > 0; --left) {
-    stream().set_hold(left > 1 ? to_hold() : BufferedStream::Hold::none);
+    const BufferedStream::Hold hold = to_hold();
+    stream().set_hold(left > 1 ? hold : BufferedStream::Hold::none);
     const Next decision = handle_one();
     phase_ = Phase::receive;
     if (given_away_) return end_given_away();
