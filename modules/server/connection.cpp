@@ -236,12 +236,12 @@ bool Connection::edge(std::uint32_t events) noexcept {
   }
   State seen = state();
   for (;;) {
+    const bool running = seen == State::running || seen == State::running_more;
     if (seen == State::parked) {
       if (claim()) return true;
       seen = state();
-    } else if (seen != State::running && seen != State::running_more) {
-      return false;
-    } else if (state_.compare_exchange_weak(seen, State::running_more, std::memory_order_acq_rel)) {
+    } else if (!running ||
+               state_.compare_exchange_weak(seen, State::running_more, std::memory_order_acq_rel)) {
       return false;
     }
   }

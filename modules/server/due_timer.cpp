@@ -36,9 +36,9 @@ void DueTimer::set(CoarseTime time) noexcept {
 }
 
 CoarseTime DueTimer::clear() noexcept {
-  const std::lock_guard lock(mutex_);
   std::uint64_t times = 0;
   [[maybe_unused]] const auto got = ::read(fileno(), &times, sizeof times);
+  const std::lock_guard lock(mutex_);
   set_to_.store(never, std::memory_order_relaxed);
   return std::chrono::nanoseconds(Deadline::Clock::now().time_since_epoch()).count();
 }
