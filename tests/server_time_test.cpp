@@ -62,6 +62,20 @@ struct Slow : net::StreamRequestHandler {
   }
 };
 
+// Reads the socket by itself, and takes its time.
+struct SlowRaw : net::BaseRequestHandler {
+  explicit SlowRaw(std::atomic<int>& counter) : calls(counter) {}
+  net::Next handle() {
+    ++calls;
+    std::array<std::byte, 16> bytes{};
+    const std::size_t count = request().recv(bytes);
+    request().sendall(std::span(bytes).first(count));
+    std::this_thread::sleep_for(250ms);
+    return net::Next::keep;
+  }
+  std::atomic<int>& calls;
+};
+
 std::vector<std::unique_ptr<Client>> connected(const net::BaseServer& server, std::size_t count) {
   std::vector<std::unique_ptr<Client>> clients;
   while (clients.size() < count) {
@@ -136,6 +150,20 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(limits_hold_after_a_long_handler, Policy, Policies
   BOOST_TEST(client.sees_end());
   BOOST_TEST((std::chrono::steady_clock::now() - begin >= 330ms));
   BOOST_TEST(soon([&] { return server.stats().closed_idle == 1; }));
+}
+
+// What makes it park anew is no request.
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_limit_during_a_handler_calls_it_not_again, Policy, Policies) {
+  const Shared<std::atomic<int>> calls;
+  net::TcpServer<SlowRaw, Policy> server{loopback(), with({.idle = 100ms}),
+                                         [&] { return SlowRaw(*calls); }};
+  Running running{server};
+  Client client{server};
+  BOOST_TEST(client.ask("hello") == "hello");
+  BOOST_TEST(client.sees_end());
+  BOOST_TEST(soon([&] { return server.stats().closed_idle == 1; }));
+  BOOST_TEST(*calls == 1);
 }
 
 // The limits of the two states of a connection take turns, the shorter and the longer.
