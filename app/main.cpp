@@ -44,8 +44,9 @@ CLI::Option* add_seconds(CLI::App& app, const std::string& name, std::chrono::mi
     const auto [stop, error] = std::from_chars(text.data(), end, seconds);
     const bool number = error == std::errc{} && stop == end;
     if (!number || !(seconds >= least && seconds <= longest)) {
-      throw CLI::ValidationError(
-          name, "\"" + text + "\" is no number of seconds, or too small " + "or more than a day");
+      throw CLI::ValidationError(name, "\"" + text + "\" is not a number of seconds from " +
+                                           (least > 0 ? "0.001" : "0") +
+                                           " to 86400, which is a day");
     }
     time = std::chrono::round<std::chrono::milliseconds>(std::chrono::duration<double>(seconds));
     return true;

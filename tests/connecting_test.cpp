@@ -161,6 +161,8 @@ BOOST_AUTO_TEST_CASE(an_ipv6_server_takes_ipv4_clients_only_if_told_to,
   const Socket strict = net::create_server(wildcard);
   const auto mapped = loopback.with_port(strict.getsockname().port());
   BOOST_TEST(fails_with(std::errc::connection_refused, [&] { net::create_connection(mapped); }));
+  BOOST_TEST(fails_with(std::errc::invalid_argument,
+                        [&] { net::create_server(loopback, {.dualstack = true}); }));
   Socket dual = net::create_server(wildcard, {.dualstack = true});
   const auto port = dual.getsockname().port();
   const Socket client = net::create_connection(loopback.with_port(port));

@@ -77,8 +77,15 @@ std::vector<Refused> mistakes() {
   for (const std::string number : {"0", "-1", "4097", "x", "1.5", ""}) {
     all.push_back({{"echo", "--workers", number}});
   }
+  for (const std::string number : {"0", "-1", "16777217", "18446744073709551616", "x", ""}) {
+    all.push_back({{"echo", "--max-connections", number}});
+  }
   for (const std::string number : {"-1", "86401", "x", "inf", "nan", ""}) {
     all.push_back({{"echo", "--drain-timeout", number}});
+  }
+  for (const std::string option :
+       {"--request-timeout", "--idle-timeout", "--send-timeout", "--stats"}) {
+    for (const std::string number : {"0", "-1", "1e300"}) all.push_back({{"echo", option, number}});
   }
   return all;
 }
@@ -181,6 +188,26 @@ BOOST_DATA_TEST_CASE(mistakes_in_the_command_line_are_answered_with_the_usage, m
   BOOST_TEST(said.starts_with("netserve: "), said);
   BOOST_TEST(said.find("Usage: netserve") != std::string::npos, said);
   BOOST_TEST(process.wait() == 2);
+}
+
+BOOST_AUTO_TEST_CASE(a_number_out_of_bounds_is_answered_with_the_bounds, *timeout(20)) {
+  const auto answer = [](const Words& words) {
+    Process process(demo(words));
+    const std::string said = process.rest_of_stderr();
+    BOOST_TEST(process.wait() == 2);
+    return said.substr(0, said.find('\n'));
+  };
+  BOOST_TEST(answer({"echo", "--idle-timeout", "-1"}) ==
+             "netserve: --idle-timeout: \"-1\" is not a number of seconds from 0.001 to 86400, "
+             "which is a day");
+  BOOST_TEST(answer({"echo", "--drain-timeout", "-1"}) ==
+             "netserve: --drain-timeout: \"-1\" is not a number of seconds from 0 to 86400, "
+             "which is a day");
+  for (const char* const option : {"--workers", "--max-connections"}) {
+    const std::string said = answer({"echo", option, "0"});
+    BOOST_TEST(said.find(option) != std::string::npos, said);
+    BOOST_TEST(said.find(" 1 to ") != std::string::npos, said);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(help_goes_to_stdout, *timeout(20)) {

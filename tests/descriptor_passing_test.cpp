@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstring>
 #include <future>
+#include <limits>
 #include <span>
 #include <string>
 #include <system_error>
@@ -278,6 +279,15 @@ BOOST_AUTO_TEST_CASE(a_message_takes_253_descriptors_and_no_more, *timeout(10)) 
   ancillary.add_descriptors(std::span(many).first(200));
   BOOST_TEST(fails_with(std::errc::invalid_argument,
                         [&] { ancillary.add_descriptors(std::span(many).first(54)); }));
+}
+
+BOOST_AUTO_TEST_CASE(room_that_no_message_needs_is_refused, *timeout(10)) {
+  const auto refused = [](auto call) { return fails_with(std::errc::invalid_argument, call); };
+  constexpr auto most = std::numeric_limits<std::size_t>::max();
+  BOOST_TEST(refused([] { net::Ancillary{most}; }));
+  BOOST_TEST(refused([] { net::Ancillary{most - 24}; }));
+  BOOST_TEST(refused([] { net::Ancillary(16, most); }));
+  BOOST_CHECK_NO_THROW(net::Ancillary(16, 16));
 }
 
 BOOST_AUTO_TEST_CASE(on_a_stream_descriptors_need_a_byte_to_go_with, *timeout(10)) {

@@ -73,6 +73,18 @@ BOOST_AUTO_TEST_CASE(a_socket_waits_for_ever_unless_told_otherwise, *timeout(10)
   BOOST_TEST((socket.gettimeout() == std::nullopt));
 }
 
+BOOST_AUTO_TEST_CASE(a_negative_time_is_refused, *timeout(10)) {
+  Socket socket(net::Family::ipv4);
+  const auto refused = [](auto call) { return fails_with(std::errc::invalid_argument, call); };
+  BOOST_TEST(refused([&] { socket.settimeout(-1ns); }));
+  BOOST_TEST(refused([&] { socket.settimeout(1s, -1h); }));
+  BOOST_TEST(refused([&] { socket.settimeout(Socket::Duration::min(), 1s); }));
+  BOOST_TEST((socket.gettimeout() == std::nullopt));
+  BOOST_TEST(refused([&] { socket.set_linger(-1s); }));
+  BOOST_TEST((socket.get_linger() == std::nullopt));
+  BOOST_CHECK_NO_THROW(socket.settimeout(Socket::Duration::max()));
+}
+
 BOOST_AUTO_TEST_CASE(a_timeout_of_zero_does_not_wait_and_is_no_timeout_error, *timeout(10)) {
   auto [left, right] = net::socket_pair();
   Socket listener = net::create_server(net::Address("127.0.0.1", 0));

@@ -22,6 +22,7 @@ Address RequestContext::local_address() const {
 void RequestContext::limits_changed() {}
 
 void RequestContext::set_limits(const Limits& limits) {
+  check(limits);
   limits_ = limits;
   limits_changed();
 }

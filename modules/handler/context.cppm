@@ -67,7 +67,9 @@ class RequestContext {
   /// Bounds all operations on the connection by a point in time, for this request.
   inline void set_deadline(Deadline deadline) noexcept { socket().set_deadline(deadline); }
 
-  /// Returns the limits of this connection, the server's to begin with, and sets them.
+  /// Returns the limits of this connection, the server's to begin with, and sets them. Setting
+  /// throws `std::errc::invalid_argument` for a limit that is zero or negative, and changes nothing
+  /// then.
   inline const Limits& limits() const noexcept { return limits_; }
   void set_limits(const Limits& limits);
 

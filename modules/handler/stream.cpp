@@ -3,6 +3,8 @@ module;
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -86,6 +88,17 @@ std::string_view text(std::span<const std::byte> bytes) noexcept {
 }
 
 }  // namespace
+
+void check(const Limits& limits) {
+  const auto check_one = [](const char* name, std::chrono::milliseconds limit) {
+    if (limit.count() > 0) return;
+    throw_system_error(EINVAL, std::string("limits.") + name + " is " +
+                                   std::to_string(limit.count()) + " ms, but must be 1 ms or more");
+  };
+  check_one("request", limits.request);
+  check_one("idle", limits.idle);
+  check_one("send", limits.send);
+}
 
 ByteBuffer::~ByteBuffer() { release(memory_, capacity_); }
 

@@ -17,6 +17,7 @@ module net.server;
 import net.socket;
 import net.handler;
 import :core;
+import :option_checks;
 
 namespace net {
 namespace {
@@ -73,10 +74,12 @@ void AnyServerParts::adopt(std::vector<Socket> sockets) {
 
 bool AnyServerParts::has_maker() const noexcept { return maker != nullptr; }
 
-BaseServer::BaseServer(std::span<const Address> addresses, AnyServerParts& parts) {
-  Expects(!addresses.empty() || !parts.adopted.empty());
+BaseServer::BaseServer(AnyServerParts& parts) {
+  if (parts.addresses.empty() && parts.adopted.empty()) {
+    throw_error(std::errc::invalid_argument, "a server needs an address or a socket, and has none");
+  }
   Expects(parts.maker != nullptr && parts.policy != nullptr);
-  core_ = std::make_unique<ServerCore>(addresses, parts);
+  core_ = std::make_unique<ServerCore>(parts);
   if (parts.options.bind_and_activate) {
     core_->bind();
     core_->activate();
@@ -96,6 +99,7 @@ void BaseServer::server_bind() { core_->bind(); }
 void BaseServer::server_activate() { core_->activate(); }
 
 void BaseServer::serve_forever(std::chrono::milliseconds poll_interval) {
+  check_poll_interval(poll_interval);
   const Serving serving(*core_, "serve_forever");
   core_->serve(poll_interval);
 }

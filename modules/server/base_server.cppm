@@ -45,7 +45,8 @@ class BaseServer {
   /// Serves until `shutdown`; hooks are called at least once each `poll_interval`, which delays
   /// nothing else. Returns at once if a `shutdown` came before. Throws
   /// `std::errc::operation_in_progress` if it runs already, `std::errc::bad_file_descriptor` if the
-  /// server is closed or not activated, and what the last listener died of.
+  /// server is closed or not activated, `std::errc::invalid_argument` for a negative interval, and
+  /// what the last listener died of.
   void serve_forever(std::chrono::milliseconds poll_interval = std::chrono::milliseconds(500));
 
   /// Serves one event, an accept or a parked request, within `ServerOptions::timeout`; calls
@@ -93,7 +94,7 @@ class BaseServer {
   void kill_children() noexcept;
 
  protected:
-  BaseServer(std::span<const Address> addresses, AnyServerParts& parts);
+  explicit BaseServer(AnyServerParts& parts);
 
  private:
   std::unique_ptr<ServerCore> core_;

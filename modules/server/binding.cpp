@@ -19,6 +19,7 @@ module net.server;
 import net.socket;
 import net.handler;
 import :core;
+import :option_checks;
 
 // How a server comes to its listeners: the binding of net.server:core.
 
@@ -34,28 +35,6 @@ SocketType type_of(ServerKind kind, bool link_header) noexcept {
     case ServerKind::unix_datagram: break;
   }
   return SocketType::datagram;
-}
-
-bool fits(ServerKind kind, Family family) noexcept {
-  switch (kind) {
-    case ServerKind::tcp:
-    case ServerKind::udp: return family == Family::ipv4 || family == Family::ipv6;
-    case ServerKind::unix_stream:
-    case ServerKind::unix_datagram: return family == Family::unix_domain;
-    case ServerKind::packet: return family == Family::packet;
-  }
-  return false;
-}
-
-const char* name(ServerKind kind) noexcept {
-  switch (kind) {
-    case ServerKind::tcp: return "a TCP server";
-    case ServerKind::udp: return "a UDP server";
-    case ServerKind::unix_stream: return "a Unix stream server";
-    case ServerKind::unix_datagram: return "a Unix datagram server";
-    case ServerKind::packet: break;
-  }
-  return "a packet server";
 }
 
 bool is_unbound(const Address& address) {
@@ -74,19 +53,11 @@ Socket open_for(const Address& address, SocketType type) {
   }
 }
 
-[[noreturn]] void throw_misfit(ServerKind kind, const std::string& what) {
-  throw std::system_error(std::make_error_code(std::errc::invalid_argument),
-                          std::string(name(kind)) + " cannot serve " + what);
-}
-
 }  // namespace
 
 void ServerCore::bind() {
   std::vector<std::unique_ptr<Listener>> bound;
-  for (const Address& address : addresses_) {
-    if (!fits(kind_, address.family())) throw_misfit(kind_, address.to_string());
-    bound.push_back(bind_one(address));
-  }
+  for (const Address& address : addresses_) bound.push_back(bind_one(address));
   for (Socket& socket : adopted_) bound.push_back(adopt_one(std::move(socket)));
   adopted_.clear();
   listeners_ = std::move(bound);

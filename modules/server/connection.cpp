@@ -63,7 +63,8 @@ Connection::Connection(ServerCore& core, Socket socket, const Address& peer,
       conversation_(core.maker->conversation()) {
   Connection::limits_changed();
   stream().set_write_buffer(conversation() ? 0 : core.options.write_buffer);
-  this->socket().end_input_on(core.drain_signal.fileno(), core.options.quiet_grace);
+  this->socket().end_input_on(core.drain_signal.fileno(),
+                              timeout(core.options.quiet_grace).value_or(Socket::Duration::max()));
   note_silence_in(own_silence_);
   this->socket().set_watch(this);
 }

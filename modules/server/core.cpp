@@ -63,7 +63,7 @@ ServerCore::CallingWatch::CallingWatch(ServerCore& core, Function function) noex
 
 void ServerCore::CallingWatch::ready(std::uint32_t) { (core_.*function_)(); }
 
-ServerCore::ServerCore(std::span<const Address> addresses, AnyServerParts& parts)
+ServerCore::ServerCore(AnyServerParts& parts)
     : options(parts.options),
       maker(std::move(parts.maker)),
       policy(std::move(parts.policy)),
@@ -77,7 +77,7 @@ ServerCore::ServerCore(std::span<const Address> addresses, AnyServerParts& parts
       max_connections_(
           most_connections(kind_, options.max_connections, policy->context().descriptors_each())),
       most_rejected_(std::min<std::size_t>(64, reserve() / 2)),
-      addresses_(addresses.begin(), addresses.end()),
+      addresses_(parts.addresses.begin(), parts.addresses.end()),
       adopted_(std::move(parts.adopted)),
       closer_(poller, timer, options.linger.count(), options.linger_bytes),
       wake_watch_(*this, &ServerCore::woken),

@@ -46,7 +46,7 @@ struct SharedPage {
 
 class ServerCore {
  public:
-  ServerCore(std::span<const Address> addresses, AnyServerParts& parts);
+  explicit ServerCore(AnyServerParts& parts);
   ServerCore(const ServerCore&) = delete;
   ServerCore& operator=(const ServerCore&) = delete;
   ~ServerCore();

@@ -2,7 +2,6 @@ module;
 
 #include <cstddef>
 #include <exception>
-#include <gsl/assert>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -13,6 +12,7 @@ module net.server;
 
 import net.socket;
 import :core;
+import :option_checks;
 
 namespace net {
 
@@ -71,9 +71,9 @@ struct ForkPerRequest::State {
   RequestQueue waiting;
 };
 
-ForkPerRequest::ForkPerRequest(Options options, PolicyContext& context)
-    : state_(std::make_unique<State>(options, context)) {
-  Expects(options.max_children > 0 && options.max_children <= SharedPage::most_children);
+ForkPerRequest::ForkPerRequest(Options options, PolicyContext& context) {
+  check(options);
+  state_ = std::make_unique<State>(options, context);
 }
 
 ForkPerRequest::~ForkPerRequest() = default;

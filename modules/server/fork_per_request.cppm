@@ -19,10 +19,11 @@ export namespace net {
 class ForkPerRequest {
  public:
   struct Options {
-    std::size_t max_children = 256;  ///< at most 1024
+    std::size_t max_children = 256;  ///< from 1 to 1024
     Overload overload = Overload::wait;
   };
 
+  /// Throws `invalid_argument` for options out of bounds.
   ForkPerRequest(Options options, PolicyContext& context);
   ForkPerRequest(const ForkPerRequest&) = delete;
   ForkPerRequest& operator=(const ForkPerRequest&) = delete;

@@ -20,34 +20,43 @@ enum class Overload : std::uint8_t {
   evict_idle,
 };
 
-/// Holds what a server is told when it is made. Every default is safe to serve strangers with.
+/// Settings fixed at construction. Every default is safe for untrusted clients.
+///
+/// The constructor refuses values out of bounds, and settings that mean nothing for the kind of
+/// server but could mislead: it throws `std::errc::invalid_argument` with a text that names the
+/// option and its bounds, before anything is opened. Times and sizes without an upper bound may be
+/// as large as their type allows; a time of more than a century never expires.
 struct ServerOptions {
-  /// The backlog of listen(2): how many connections the kernel completes ahead of us. 0 is the
-  /// system's maximum. No limit of concurrency. Python: `request_queue_size`.
+  /// The backlog of listen(2): how many connections the kernel completes ahead of us. 0 or
+  /// less is the system's maximum. No limit of concurrency. Python: `request_queue_size`.
   int request_queue_size = 0;
 
   /// SO_REUSEADDR, for TCP: of UDP, it would let two servers have one port. Python:
   /// `allow_reuse_address`.
   bool reuse_address = true;
-  bool reuse_port = false;  ///< SO_REUSEPORT, of IPv4 and IPv6. Python: `allow_reuse_port`.
-  bool dualstack = false;   ///< an IPv6 server takes IPv4 clients too. Python: `dualstack_ipv6`.
-  bool no_delay = true;     ///< TCP_NODELAY on connections. Python: `disable_nagle_algorithm`.
+  /// SO_REUSEPORT, of IPv4 and IPv6; no effect on others. Python: `allow_reuse_port`.
+  bool reuse_port = false;
+  /// An IPv6 server takes IPv4 clients too. One of the addresses must be IPv6. Python:
+  /// `dualstack_ipv6`.
+  bool dualstack = false;
+  bool no_delay = true;  ///< TCP_NODELAY on connections. Python: `disable_nagle_algorithm`.
 
-  /// The permissions of a Unix server's file, such as 0600; nothing leaves them to the umask.
+  /// The permissions of a Unix server's file, from 0 to 0777; nothing leaves them to the umask. All
+  /// addresses must be paths: a name without a file has no permissions.
   std::optional<unsigned> unix_mode = std::nullopt;
 
-  /// What is received of a datagram at most, in bytes; of a larger one, the rest is lost and
-  /// `Datagram::truncated` says so. Python: `max_packet_size`.
+  /// What is received of a datagram at most, in bytes, from 1 to 16 MiB; of a larger one, the rest
+  /// is lost and `Datagram::truncated` says so. Python: `max_packet_size`.
   std::size_t max_packet_size = 8192;
-  /// Whether frames of a packet server have their link-layer header, packet(7): SOCK_RAW.
+  /// Whether frames have their link-layer header, packet(7): SOCK_RAW. For packet servers alone.
   bool link_header = false;
 
   /// Binds and listens in the constructor; else `server_bind` and `server_activate` are called by
   /// you. Python: `bind_and_activate`.
   bool bind_and_activate = true;
 
-  /// How long `handle_request` waits; nothing is for ever. Python: `timeout`.
-  std::optional<std::chrono::nanoseconds> timeout = std::nullopt;
+  /// How long `handle_request` waits, 0 or more; nothing is for ever. Python: `timeout`.
+  std::optional<std::chrono::milliseconds> timeout = std::nullopt;
 
   /// How many connections are open at once. 0 is what the process may open (RLIMIT_NOFILE when the
   /// server is made), less a reserve of a sixteenth, at least 16. Of a server of datagrams, how
@@ -55,14 +64,15 @@ struct ServerOptions {
   std::size_t max_connections = 0;
   Overload overload = Overload::wait;  ///< what becomes of those beyond it
 
-  Limits limits;  ///< of each connection: request, idle, send
+  Limits limits;  ///< of each connection: request, idle, send; each 1 ms or more
 
-  /// The largest request that is gathered before a handler is called, in bytes.
+  /// The largest request that is gathered before a handler is called, in bytes; 1 or more.
   std::size_t max_request_size = std::size_t{64} * 1024;
   /// How much of an answer waits with its connection for a slow reader, in bytes, before `write`
   /// itself waits. For handlers of one request a call.
   std::size_t write_buffer = std::size_t{256} * 1024;
 
+  // Each 0 or more.
   std::chrono::milliseconds drain{10'000};     ///< the time of `server_close` without a deadline
   std::chrono::milliseconds quiet_grace{100};  ///< a draining connection this silent is closed
   std::chrono::milliseconds linger{2'000};     ///< wait for a peer to close after us,

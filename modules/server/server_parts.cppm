@@ -39,7 +39,10 @@ struct AnyServerParts {
   void adopt(Socket socket);
   void adopt(std::vector<Socket> sockets);
   bool has_maker() const noexcept;
+  // Throws `invalid_argument` if the options are out of bounds, or do not fit what is served.
+  void check_options() const;
 
+  std::span<const Address> addresses;  // the caller's, which outlive this
   ServerOptions options;
   std::unique_ptr<HandlerMaker> maker;
   std::shared_ptr<AnyPolicy> policy;
@@ -55,8 +58,12 @@ struct ServerParts : AnyServerParts {
   P* given_policy = nullptr;
 
   template <class... Args>
-  explicit ServerParts(ServerKind server_kind, Args&&... args) {
+  ServerParts(ServerKind server_kind, std::span<const Address> server_addresses, Args&&... args) {
     kind = server_kind;
+    addresses = server_addresses;
+    // The policy comes last, as it may start threads.
+    (take_options(args), ...);
+    check_options();
     (take(std::forward<Args>(args)), ...);
     if (!has_maker()) {
       if constexpr (LibraryConstructible<H>) {
@@ -72,10 +79,15 @@ struct ServerParts : AnyServerParts {
   }
 
   template <class A>
+  void take_options(const A& argument) {
+    if constexpr (std::same_as<A, ServerOptions>) options = argument;
+  }
+
+  template <class A>
   void take(A&& argument) {
     using Plain = std::remove_cvref_t<A>;
     if constexpr (std::same_as<Plain, ServerOptions>) {
-      options = argument;
+      // Taken already.
     } else if constexpr (std::same_as<Plain, typename P::Options>) {
       bind(new PolicyBinding<P>(std::forward<A>(argument)));
     } else if constexpr (std::same_as<Plain, SharedPolicy<P>>) {

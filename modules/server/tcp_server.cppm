@@ -24,16 +24,16 @@ class ServerOf : public BaseServer {
  public:
   template <class... Args>
   explicit ServerOf(const Address& address, Args&&... args)
-      : ServerOf(Parts(kind, std::forward<Args>(args)...), std::span(&address, 1)) {}
+      : ServerOf(Parts(kind, std::span(&address, 1), std::forward<Args>(args)...)) {}
 
   template <class... Args>
   explicit ServerOf(std::span<const Address> addresses, Args&&... args)
-      : ServerOf(Parts(kind, std::forward<Args>(args)...), addresses) {}
+      : ServerOf(Parts(kind, addresses, std::forward<Args>(args)...)) {}
 
   template <class... Args>
   explicit ServerOf(Socket adopted, Args&&... args)
-      : ServerOf(Parts(kind, std::move(adopted), std::forward<Args>(args)...),
-                 std::span<const Address>()) {}
+      : ServerOf(Parts(kind, std::span<const Address>(), std::move(adopted),
+                       std::forward<Args>(args)...)) {}
 
   /// Returns the policy, which lives as long as the server.
   Policy& policy() const noexcept { return *policy_; }
@@ -41,8 +41,7 @@ class ServerOf : public BaseServer {
  private:
   using Parts = ServerParts<Handler, Policy>;
 
-  ServerOf(Parts&& parts, std::span<const Address> addresses)
-      : BaseServer(addresses, parts), policy_(parts.given_policy) {}
+  explicit ServerOf(Parts&& parts) : BaseServer(parts), policy_(parts.given_policy) {}
 
   Policy* policy_;
 };
@@ -61,7 +60,8 @@ export namespace net {
 /// at most once and each optional: `ServerOptions`; the policy's `Options`, or a `SharedPolicy`;
 /// hooks; a factory of handlers, which is called with a `RequestContext&` or with nothing,
 /// concurrently; a vector of sockets that listen already. Throws `std::errc::invalid_argument` if
-/// an address or a socket is not of the server's kind.
+/// an address or a socket is not of the server's kind, if there is none, and for options out of
+/// bounds.
 template <class Handler, class Policy = ThreadPool>
 class TcpServer : public ServerOf<Handler, Policy, ServerKind::tcp> {
   static_assert(

@@ -2,7 +2,6 @@ module;
 
 #include <condition_variable>
 #include <exception>
-#include <gsl/assert>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -13,6 +12,7 @@ module net.server;
 
 import net.socket;
 import net.handler;
+import :option_checks;
 import :signals;
 
 namespace net {
@@ -61,9 +61,9 @@ struct ThreadPerRequest::State {
   std::list<std::thread> ended;
 };
 
-ThreadPerRequest::ThreadPerRequest(Options options, PolicyContext& context)
-    : state_(std::make_unique<State>(options)) {
-  Expects(options.max_threads > 0);
+ThreadPerRequest::ThreadPerRequest(Options options, PolicyContext& context) {
+  check(options);
+  state_ = std::make_unique<State>(options);
   if (options.overload == Overload::evict_idle) context.evict_idle();
 }
 

@@ -20,10 +20,11 @@ export namespace net {
 class ThreadPerRequest {
  public:
   struct Options {
-    std::size_t max_threads = 256;
+    std::size_t max_threads = 256;  ///< 1 or more
     Overload overload = Overload::wait;
   };
 
+  /// Throws `invalid_argument` for options out of bounds.
   ThreadPerRequest(Options options, PolicyContext& context);
   ThreadPerRequest(const ThreadPerRequest&) = delete;
   ThreadPerRequest& operator=(const ThreadPerRequest&) = delete;

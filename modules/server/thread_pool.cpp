@@ -20,6 +20,7 @@ module net.server;
 import net.socket;
 import net.handler;
 import :gate;
+import :option_checks;
 import :pace;
 import :signals;
 
@@ -374,9 +375,10 @@ struct ThreadPool::State {
   std::thread sentinel;
 };
 
-ThreadPool::ThreadPool(Options options, PolicyContext& context)
-    : state_(std::make_unique<State>(options.workers == 0 ? default_workers() : options.workers,
-                                     options.overload, context.take_parking_lot())) {
+ThreadPool::ThreadPool(Options options, PolicyContext& context) {
+  check(options);
+  state_ = std::make_unique<State>(options.workers == 0 ? default_workers() : options.workers,
+                                   options.overload, context.take_parking_lot());
   if (options.overload == Overload::evict_idle) context.evict_idle();
 }
 

@@ -23,13 +23,14 @@ export namespace net {
 class ThreadPool {
  public:
   struct Options {
-    /// How many threads; 0 is max(8, twice the cores).
+    /// How many threads, at most 4096; 0 is max(8, twice the cores).
     std::size_t workers = 0;
     /// What becomes of conversations when each worker has one.
     Overload overload = Overload::wait;
   };
 
-  /// Starts the workers. Throws `resource_unavailable_try_again` if not all can be started.
+  /// Starts the workers. Throws `resource_unavailable_try_again` if not all can be started, and
+  /// `invalid_argument` for options out of bounds.
   ThreadPool(Options options, PolicyContext& context);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;

@@ -20,6 +20,9 @@ namespace {
 
 constexpr std::size_t header_size = CMSG_LEN(0);
 
+// More than any message has: the kernel bounds it by net.core.optmem_max, 128 KiB.
+constexpr std::size_t most_room = std::size_t{16} * 1024 * 1024;
+
 // Calls `visit` with each item of a control buffer, the last perhaps cut short.
 template <class Visit>
 void for_each_item(std::span<const std::byte> control, Visit visit) {
@@ -39,11 +42,16 @@ bool holds_descriptors(const Ancillary::Item& item) {
 
 }  // namespace
 
-// CMSG_LEN alone for the last: with its padding, one descriptor more than asked for would come.
-Ancillary::Ancillary(std::size_t room, std::size_t items)
-    : room_(room == 0 || items == 0
-                ? 0
-                : CMSG_LEN(room) + (items - 1) * (header_size + CMSG_ALIGN(1))) {}
+Ancillary::Ancillary(std::size_t room, std::size_t items) {
+  if (room > most_room || items > most_room) {
+    throw_system_error(EINVAL, "room for " + std::to_string(items) + " items of " +
+                                   std::to_string(room) + " bytes, which must be at most " +
+                                   std::to_string(most_room));
+  }
+  if (room == 0 || items == 0) return;
+  // CMSG_LEN alone for the last: with its padding, one descriptor more than asked for would come.
+  room_ = CMSG_LEN(room) + (items - 1) * (header_size + CMSG_ALIGN(1));
+}
 
 Ancillary::~Ancillary() = default;
 

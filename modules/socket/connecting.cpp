@@ -48,6 +48,10 @@ std::vector<Address> resolve(std::string_view host, std::uint16_t port,
 }
 
 Socket create_server(const Address& address, const ListenOptions& options) {
+  if (options.dualstack && address.family() == Family::ipv4) {
+    throw_system_error(EINVAL, "dualstack is set for " + address.to_string() +
+                                   ", but it needs an IPv6 address, such as [::]");
+  }
   Socket listener(address.family());
   if (address.family() != Family::unix_domain) {
     listener.setsockopt(SocketOption::reuse_address, 1);

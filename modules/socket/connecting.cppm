@@ -26,11 +26,12 @@ std::vector<Address> resolve(std::string_view host, std::uint16_t port,
 struct ListenOptions {
   int backlog = 0;          ///< 0: the system's maximum
   bool reuse_port = false;  ///< let the kernel spread connections over several listeners
-  bool dualstack = false;   ///< an IPv6 listener takes IPv4 clients as well
+  bool dualstack = false;   ///< an IPv6 listener takes IPv4 clients as well; refused with IPv4
 };
 
 /// Returns a stream socket that listens on `address`: TCP, with SO_REUSEADDR, or Unix. Errors as
-/// `Socket::bind`; their text names the address. The file of a Unix address must not be there yet,
+/// `Socket::bind`, and `invalid_argument` for `dualstack` with an IPv4 address; their text names the
+/// address. The file of a Unix address must not be there yet,
 /// and stays there after the socket. Python: `create_server`.
 Socket create_server(const Address& address, const ListenOptions& options = {});
 

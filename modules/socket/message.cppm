@@ -90,7 +90,7 @@ class Ancillary {
   };
 
   /// Makes room for receiving so many items, whose data are `room` bytes together. An object that
-  /// is only sent needs none. Python: `CMSG_LEN`, `CMSG_SPACE`.
+  /// is only sent needs none. Throws `invalid_argument` beyond 16 Mi of either. Python: `CMSG_LEN`, `CMSG_SPACE`.
   explicit Ancillary(std::size_t room = 0, std::size_t items = 1);
 
   Ancillary(Ancillary&& other) noexcept = default;
@@ -116,7 +116,7 @@ class Ancillary {
   void make_room();
   void keep(std::size_t size) noexcept;
 
-  std::size_t room_;                // to receive, headers included
+  std::size_t room_ = 0;            // to receive, headers included
   std::vector<std::byte> control_;  // items as the system wants them, or stored them
   std::vector<Descriptor> descriptors_;
 };

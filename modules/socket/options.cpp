@@ -9,11 +9,11 @@ module;
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
-#include <gsl/assert>
 #include <gsl/narrow>
 #include <limits>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 
 module net.socket;
@@ -103,7 +103,10 @@ PeerCredentials Socket::peer_credentials() const {
 
 void Socket::set_linger(std::optional<std::chrono::seconds> time) {
   const auto seconds = time.value_or(std::chrono::seconds::zero()).count();
-  Expects(seconds >= 0);
+  if (seconds < 0) {
+    throw_system_error(
+        EINVAL, "a linger time of " + std::to_string(seconds) + " s, which must be 0 or more");
+  }
   constexpr std::chrono::seconds::rep most = std::numeric_limits<int>::max();
   const linger value{time ? 1 : 0, gsl::narrow_cast<int>(std::min(seconds, most))};
   setsockopt(SOL_SOCKET, SO_LINGER, std::as_bytes(std::span(&value, 1)));

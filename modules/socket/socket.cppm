@@ -176,8 +176,8 @@ class Socket {
   std::size_t getsockopt(int level, int option, std::span<std::byte> value) const;
 
   /// Has `close` wait until the peer has everything, but no longer than that; zero resets the
-  /// connection instead. Nothing, the default, lets the system go on by itself. Precondition: not
-  /// negative. socket(7), SO_LINGER.
+  /// connection instead. Nothing, the default, lets the system go on by itself. Throws
+  /// `invalid_argument` for a negative time. socket(7), SO_LINGER.
   void set_linger(std::optional<std::chrono::seconds> time);
   std::optional<std::chrono::seconds> get_linger() const;
 
@@ -186,7 +186,7 @@ class Socket {
   PeerCredentials peer_credentials() const;
 
   /// Bounds each operation: nothing waits for ever, zero does not wait at all (the operation throws
-  /// `operation_would_block`). Precondition: not negative.
+  /// `operation_would_block`). Throws `invalid_argument` for a negative time.
   void settimeout(std::optional<Duration> timeout);
   void settimeout(std::optional<Duration> receiving, std::optional<Duration> sending);
 

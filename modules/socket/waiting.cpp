@@ -9,7 +9,6 @@ module;
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
-#include <gsl/assert>
 #include <gsl/util>
 #include <optional>
 #include <string>
@@ -25,8 +24,11 @@ namespace net {
 void Socket::settimeout(std::optional<Duration> timeout) { settimeout(timeout, timeout); }
 
 void Socket::settimeout(std::optional<Duration> receiving, std::optional<Duration> sending) {
-  Expects(receiving.value_or(Duration::zero()) >= Duration::zero());
-  Expects(sending.value_or(Duration::zero()) >= Duration::zero());
+  for (const auto& timeout : {receiving, sending}) {
+    if (!timeout || *timeout >= Duration::zero()) continue;
+    throw_system_error(EINVAL, "a timeout of " + std::to_string(timeout->count()) +
+                                   " ns, which must be 0 or more");
+  }
   receive_timeout_ = receiving.value_or(no_timeout);
   send_timeout_ = sending.value_or(no_timeout);
 }
