@@ -62,6 +62,8 @@ using net::try_sendmsg;
 // net.handler
 using net::BaseRequestHandler;
 using net::BufferedStream;
+using net::check;
+using net::HandlerChecks;
 using net::ByteBuffer;
 using net::length_prefixed;
 using net::Limits;
@@ -127,6 +129,20 @@ class Hidden {
   [[maybe_unused]] void handle() {}
 };
 
+// What is unusual, and right all the same.
+struct FinalTemplate final : net::StreamRequestHandler {
+  static constexpr auto request_size(auto received) noexcept { return received.size(); }
+  net::Next handle() const { return net::Next::close; }
+};
+struct Overloads {
+  explicit Overloads(net::RequestContext&) {}
+  void setup() noexcept {}
+  net::Next handle() { return handle(1); }
+  static net::Next handle(int) { return net::Next::close; }
+  static std::size_t request_size(std::span<const std::byte> received) { return line(received); }
+  static std::size_t request_size(std::string_view text) { return text.size(); }
+};
+
 struct MakesState {
   NeedsState operator()() const { return NeedsState(1); }
 };
@@ -151,6 +167,9 @@ static_assert(!net::RequestHandler<Wrong> && !net::RequestHandler<Hidden>);
 static_assert(!net::RequestHandler<net::BaseRequestHandler>);
 static_assert(net::OneRequestHandler<Stream> && !net::OneRequestHandler<Talk>);
 static_assert(net::FramedHandler<Stream> && !net::FramedHandler<Talk>);
+static_assert(net::FramedHandler<FinalTemplate> && net::FramedHandler<Overloads>);
+static_assert(HandlerChecks<FinalTemplate>::passed && HandlerChecks<Overloads>::passed);
+static_assert(HandlerChecks<NeedsState>::passed && HandlerChecks<Free>::passed);
 static_assert(net::BufferedHandler<Stream> && !net::BufferedHandler<Free>);
 static_assert(net::LibraryConstructible<Stream> && !net::LibraryConstructible<Wrong>);
 static_assert(net::LibraryConstructible<Free> && !net::LibraryConstructible<NeedsState>);
@@ -182,6 +201,8 @@ template class net::TcpServer<surface::Stream>;
 template class net::TcpServer<surface::Talk, net::ThreadPerRequest>;
 template class net::TcpServer<surface::Free, net::ForkPerRequest>;
 template class net::TcpServer<surface::Stream, net::Inline>;
+template class net::TcpServer<surface::FinalTemplate>;
+template class net::TcpServer<surface::Overloads>;
 template class net::TcpServer<surface::Talk, surface::Mine>;
 template class net::SharedPolicy<net::ThreadPool>;
 template class net::SharedPolicy<surface::Mine>;

@@ -72,8 +72,6 @@ void AnyServerParts::adopt(std::vector<Socket> sockets) {
   for (Socket& socket : sockets) adopted.push_back(std::move(socket));
 }
 
-bool AnyServerParts::has_maker() const noexcept { return maker != nullptr; }
-
 BaseServer::BaseServer(AnyServerParts& parts) {
   if (parts.addresses.empty() && parts.adopted.empty()) {
     throw_error(std::errc::invalid_argument, "a server needs an address or a socket, and has none");

@@ -38,7 +38,6 @@ struct AnyServerParts {
   void share(const std::shared_ptr<AnyPolicy>& any_policy) noexcept;
   void adopt(Socket socket);
   void adopt(std::vector<Socket> sockets);
-  bool has_maker() const noexcept;
   // Throws `invalid_argument` if the options are out of bounds, or do not fit what is served.
   void check_options() const;
 
@@ -57,53 +56,75 @@ template <class H, class P>
 struct ServerParts : AnyServerParts {
   P* given_policy = nullptr;
 
+  // What an argument is.
+  template <class A>
+  static constexpr bool is_options = std::same_as<A, ServerOptions>;
+  template <class A>
+  static constexpr bool is_policy =
+      std::same_as<A, typename P::Options> || std::same_as<A, SharedPolicy<P>>;
+  template <class A>
+  static constexpr bool is_hooks = DerivedFrom<A, ServerHooks>;
+  template <class A>
+  static constexpr bool is_sockets =
+      std::same_as<A, Socket> || std::same_as<A, std::vector<Socket>>;
+  template <class A>
+  static constexpr bool is_factory =
+      !is_options<A> && !is_policy<A> && !is_hooks<A> && !is_sockets<A> && HandlerFactory<A, H>;
+
   template <class... Args>
   ServerParts(ServerKind server_kind, std::span<const Address> server_addresses, Args&&... args) {
+    static_assert((0 + ... + is_options<std::remove_cvref_t<Args>>) <= 1,
+                  "a server takes net::ServerOptions once");
+    static_assert(
+        (0 + ... + is_policy<std::remove_cvref_t<Args>>) <= 1,
+        "a server takes its policy's Options once, or a net::SharedPolicy in their place");
+    static_assert((0 + ... + is_hooks<std::remove_cvref_t<Args>>) <= 1,
+                  "a server takes one object of hooks");
+    static_assert((0 + ... + is_factory<std::remove_cvref_t<Args>>) <= 1,
+                  "a server takes one factory of handlers");
+    static_assert(LibraryConstructible<H> || (is_factory<std::remove_cvref_t<Args>> || ...),
+                  "the handler is neither default-constructible (if it derives from "
+                  "net::BaseRequestHandler) nor constructible from net::RequestContext&: give "
+                  "the server a factory that returns one");
     kind = server_kind;
     addresses = server_addresses;
     // The policy comes last, as it may start threads.
     (take_options(args), ...);
     check_options();
     (take(std::forward<Args>(args)), ...);
-    if (!has_maker()) {
-      if constexpr (LibraryConstructible<H>) {
-        own(new HandlerMaking<H, DefaultFactory<H>>(DefaultFactory<H>{}));
-      } else {
-        static_assert(sizeof...(Args) == 0 || (HandlerFactory<std::remove_cvref_t<Args>, H> || ...),
-                      "the handler is neither default-constructible (if it derives from "
-                      "net::BaseRequestHandler) nor constructible from net::RequestContext&: give "
-                      "the server a factory that returns one");
-      }
+    if constexpr (!(is_factory<std::remove_cvref_t<Args>> || ...) && LibraryConstructible<H>) {
+      own(new HandlerMaking<H, DefaultFactory<H>>(DefaultFactory<H>{}));
     }
     if (given_policy == nullptr) bind(new PolicyBinding<P>(typename P::Options{}));
   }
 
   template <class A>
   void take_options(const A& argument) {
-    if constexpr (std::same_as<A, ServerOptions>) options = argument;
+    if constexpr (is_options<A>) options = argument;
   }
 
   template <class A>
   void take(A&& argument) {
     using Plain = std::remove_cvref_t<A>;
-    if constexpr (std::same_as<Plain, ServerOptions>) {
+    if constexpr (is_options<Plain>) {
       // Taken already.
     } else if constexpr (std::same_as<Plain, typename P::Options>) {
       bind(new PolicyBinding<P>(std::forward<A>(argument)));
     } else if constexpr (std::same_as<Plain, SharedPolicy<P>>) {
       share(argument.any());
       given_policy = &*argument;
-    } else if constexpr (DerivedFrom<Plain, ServerHooks>) {
+    } else if constexpr (is_hooks<Plain>) {
       static_assert(std::is_lvalue_reference_v<A>, "the hooks must outlive the server");
+      static_assert(!std::is_const_v<std::remove_reference_t<A>>, "the hooks must not be const");
       hooks = &argument;
       verifies = !LeavesVerifyRequest<Plain> || typeid(argument) != typeid(Plain);
-    } else if constexpr (std::same_as<Plain, Socket> || std::same_as<Plain, std::vector<Socket>>) {
+    } else if constexpr (is_sockets<Plain>) {
       adopt(std::forward<A>(argument));
-    } else if constexpr (HandlerFactory<Plain, H>) {
+    } else if constexpr (is_factory<Plain>) {
       own(new HandlerMaking<H, Plain>(std::forward<A>(argument)));
     } else {
       static_assert(
-          HandlerFactory<Plain, H>,
+          is_factory<Plain>,
           "a server takes net::ServerOptions, its policy's Options or a "
           "net::SharedPolicy of it, hooks derived from net::ServerHooks, sockets to adopt, "
           "and a factory that returns the handler");

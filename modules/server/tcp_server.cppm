@@ -20,6 +20,7 @@ class ServerOf : public BaseServer {
   static_assert(ExecutionPolicy<Policy>,
                 "a policy has a type Options, a constructor (Options, net::PolicyContext&), "
                 "process(net::Request) and net::DrainReport drain(net::Deadline)");
+  static_assert(HandlerChecks<Handler>::passed);
 
  public:
   template <class... Args>

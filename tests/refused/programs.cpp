@@ -1,0 +1,292 @@
+// Programs that must not compile, each with the message that its author must be told first. They
+// are compiled together, by refused_programs_test.cpp: whatever lies between two of the comments
+// that begin with "must not compile" is one program.
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+import net.server;
+
+namespace {
+
+using Bytes = std::span<const std::byte>;
+using net::Address;
+using net::Next;
+using net::ServerOptions;
+using net::TcpServer;
+using net::UdpServer;
+
+const Address address{"127.0.0.1", 0};
+
+struct Echo : net::StreamRequestHandler {
+  Next handle() { return Next::close; }
+};
+struct NeedsState : net::StreamRequestHandler {
+  explicit NeedsState(int) {}
+  Next handle() { return Next::close; }
+};
+struct Hooks : net::ServerHooks {};
+Hooks hooks;
+const auto make = [] { return Echo(); };
+
+// --- how handlers are made ----------------------------------------------------------------------
+
+// must not compile: the handler is neither default-constructible
+TcpServer<NeedsState> no_factory{address};
+
+// must not compile: the handler is neither default-constructible
+net::UnixStreamServer<NeedsState, net::Inline> no_factory_but_options{address, ServerOptions{}};
+
+// must not compile: the handler is neither default-constructible
+net::TcpServer<NeedsState, net::ForkPerRequest> no_factory_for_sockets{net::Socket{}};
+
+// must not compile: the handler is neither default-constructible
+TcpServer<NeedsState, net::ThreadPerRequest> wrong_factory{address, [] { return Echo(); }};
+
+// must not compile: the handler is neither default-constructible
+class HiddenConstructor : public net::DatagramRequestHandler {
+  HiddenConstructor() = default;
+
+ public:
+  void handle() {}
+};
+UdpServer<HiddenConstructor> hidden_constructor{address};
+
+// must not compile: the handler is neither default-constructible
+struct FromNothing {
+  void handle() {}
+};
+UdpServer<FromNothing> from_nothing{address};
+
+// --- request_size -------------------------------------------------------------------------------
+
+// must not compile: request_size must be `public: static std::size_t request_size(std::span<const
+struct SizeOfText : Echo {
+  static std::size_t request_size(std::string_view) { return 0; }
+};
+TcpServer<SizeOfText> size_of_text{address};
+
+// must not compile: request_size must be `public: static std::size_t request_size(std::span<const
+struct SizeOfBytes : Echo {
+  static std::size_t request_size(std::span<std::byte>) { return 0; }
+};
+TcpServer<SizeOfBytes> size_of_bytes{address};
+
+// must not compile: request_size must be `public: static std::size_t request_size(std::span<const
+struct SizeOfObject : Echo {
+  std::size_t request_size(Bytes) { return 0; }
+};
+TcpServer<SizeOfObject> size_of_object{address};
+
+// must not compile: request_size must be `public: static std::size_t request_size(std::span<const
+struct SizeAsInt : Echo {
+  static int request_size(Bytes) { return 0; }
+};
+TcpServer<SizeAsInt> size_as_int{address};
+
+// must not compile: request_size must be `public: static std::size_t request_size(std::span<const
+class SizeHidden : public Echo {
+  static std::size_t request_size(Bytes) { return 0; }
+};
+TcpServer<SizeHidden> size_hidden{address};
+
+// must not compile: request_size must be `public: static std::size_t request_size(std::span<const
+struct SizeProtected : Echo {
+ protected:
+  static std::size_t request_size(Bytes) { return 0; }
+};
+net::UnixStreamServer<SizeProtected> size_protected{address};
+
+// must not compile: request_size must be `public: static std::size_t request_size(std::span<const
+struct SizeOverloaded : Echo {
+  static std::size_t request_size(std::string_view) { return 0; }
+  static int request_size(Bytes) { return 0; }
+};
+TcpServer<SizeOverloaded> size_overloaded{address};
+
+// must not compile: request_size must be `public: static std::size_t request_size(std::span<const
+struct SizeOfMore : Echo {
+  static std::size_t request_size(Bytes, bool) { return 0; }
+};
+TcpServer<SizeOfMore> size_of_more{address};
+
+// must not compile: request_size must be `public: static std::size_t request_size(std::span<const
+struct SizeAsMember : Echo {
+  std::size_t request_size = 0;
+};
+TcpServer<SizeAsMember> size_as_member{address};
+
+// must not compile: request_size must be `public: static std::size_t request_size(std::span<const
+struct SizeOfFinal final : Echo {
+  static int request_size(Bytes) { return 0; }
+};
+TcpServer<SizeOfFinal> size_of_final{address};
+
+// must not compile: request_size must be `public: static std::size_t request_size(std::span<const
+struct SizeWithoutBase {
+  explicit SizeWithoutBase(net::RequestContext&) {}
+  static std::size_t request_size(std::string_view) { return 0; }
+  Next handle() { return Next::close; }
+};
+TcpServer<SizeWithoutBase> size_without_base{address};
+
+// must not compile: request_size has no effect beside `void handle()`
+struct SizeOfConversation : net::StreamRequestHandler {
+  static std::size_t request_size(Bytes received) { return net::line(received); }
+  void handle() {}
+};
+TcpServer<SizeOfConversation> size_of_conversation{address};
+
+// must not compile: request_size needs net::StreamRequestHandler
+struct SizeOfRaw : net::BaseRequestHandler {
+  static std::size_t request_size(Bytes received) { return net::line(received); }
+  Next handle() { return Next::close; }
+};
+TcpServer<SizeOfRaw> size_of_raw{address};
+
+// must not compile: request_size has no effect beside net::DatagramRequestHandler
+struct SizeOfDatagram : net::DatagramRequestHandler {
+  static std::size_t request_size(Bytes received) { return net::line(received); }
+  void handle() {}
+};
+UdpServer<SizeOfDatagram> size_of_datagram{address};
+
+// must not compile: request_size has no effect beside `void handle()`
+struct SizeOfRawDatagram : net::BaseRequestHandler {
+  static std::size_t request_size(Bytes received) { return net::line(received); }
+  void handle() {}
+};
+net::UnixDatagramServer<SizeOfRawDatagram> size_of_raw_datagram{address};
+
+// --- setup and finish ---------------------------------------------------------------------------
+
+// must not compile: setup must be `public: void setup()`
+struct SetupTakes : Echo {
+  void setup(int) {}
+};
+TcpServer<SetupTakes> setup_takes{address};
+
+// must not compile: setup must be `public: void setup()`
+class SetupHidden : public Echo {
+  void setup() override {}
+};
+TcpServer<SetupHidden> setup_hidden{address};
+
+// must not compile: setup must be `public: void setup()`
+struct SetupReturns {
+  explicit SetupReturns(net::RequestContext&) {}
+  bool setup() { return false; }
+  void handle() {}
+};
+TcpServer<SetupReturns> setup_returns{address};
+
+// must not compile: finish must be `public: void finish()`
+struct FinishTakes : net::DatagramRequestHandler {
+  void finish(bool) {}
+  void handle() {}
+};
+UdpServer<FinishTakes> finish_takes{address};
+
+// must not compile: finish must be `public: void finish()`
+class FinishHidden {
+ public:
+  explicit FinishHidden(net::RequestContext&) {}
+  void handle() {}
+
+ private:
+  void finish() {}
+};
+TcpServer<FinishHidden> finish_hidden{address};
+
+// --- handle -------------------------------------------------------------------------------------
+
+// must not compile: a handler of connections has a public `net::Next handle()`
+struct HandlesNothing : net::StreamRequestHandler {};
+TcpServer<HandlesNothing> handles_nothing{address};
+
+// must not compile: a handler of connections has a public `net::Next handle()`
+struct HandleReturns : net::StreamRequestHandler {
+  bool handle() { return true; }
+};
+TcpServer<HandleReturns> handle_returns{address};
+
+// must not compile: a handler of connections has a public `net::Next handle()`
+struct HandleTakes : net::StreamRequestHandler {
+  Next handle(std::string_view) { return Next::close; }
+};
+net::UnixStreamServer<HandleTakes> handle_takes{address};
+
+// must not compile: a handler of connections has a public `net::Next handle()`
+class HandleHidden : public net::StreamRequestHandler {
+  Next handle() { return Next::close; }
+};
+TcpServer<HandleHidden> handle_hidden{address};
+
+// must not compile: a handler of connections has a public `net::Next handle()`
+TcpServer<int> no_class{address};
+
+// must not compile: handle must not be static
+struct HandleOfClass : net::StreamRequestHandler {
+  static Next handle() { return Next::close; }
+};
+TcpServer<HandleOfClass> handle_of_class{address};
+
+// must not compile: handle has two forms here
+struct HandleTwice : net::StreamRequestHandler {
+  Next handle() { return Next::close; }
+  void handle() const {}
+};
+TcpServer<HandleTwice> handle_twice{address};
+
+// must not compile: a handler of datagrams has a public `void handle()`
+struct NextOfDatagram : net::DatagramRequestHandler {
+  Next handle() { return Next::close; }
+};
+UdpServer<NextOfDatagram> next_of_datagram{address};
+
+// must not compile: a handler of datagrams has a public `void handle()`
+net::UnixDatagramServer<Echo> stream_of_datagrams{address};
+
+// must not compile: a handler of frames has a public `void handle()`
+net::PacketServer<Echo> stream_of_frames{address};
+
+// must not compile: a handler of connections has a public `net::Next handle()`
+struct Datagram : net::DatagramRequestHandler {
+  void handle() {}
+};
+TcpServer<Datagram> datagram_of_connection{address};
+
+// --- what a server is given ---------------------------------------------------------------------
+
+// must not compile: a server takes net::ServerOptions once
+TcpServer<Echo> two_options{address, ServerOptions{}, ServerOptions{}};
+
+// must not compile: a server takes its policy's Options once
+TcpServer<Echo> two_policies{address, net::ThreadPool::Options{}, net::ThreadPool::Options{}};
+
+// must not compile: a server takes its policy's Options once
+const net::SharedPolicy<net::Inline> shared;
+TcpServer<Echo, net::Inline> shared_and_own{address, shared, net::Inline::Options{}};
+
+// must not compile: a server takes one object of hooks
+TcpServer<Echo> two_hooks{address, hooks, ServerOptions{}, hooks};
+
+// must not compile: a server takes one factory of handlers
+TcpServer<Echo> two_factories{address, make, [] { return Echo(); }};
+
+// must not compile: the hooks must outlive the server
+TcpServer<Echo> brief_hooks{address, Hooks{}};
+
+// must not compile: the hooks must not be const
+const Hooks constant;
+TcpServer<Echo> constant_hooks{address, constant};
+
+// must not compile: a server takes net::ServerOptions, its policy's Options or a net::SharedPolicy
+TcpServer<Echo> options_of_another{address, net::ForkPerRequest::Options{}};
+
+// must not compile: a policy has a type Options
+struct NoPolicy {};
+TcpServer<Echo, NoPolicy> no_policy{address};
+
+}  // namespace
