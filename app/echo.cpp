@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cstddef>
-#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <memory>
@@ -20,6 +19,7 @@
 #include <vector>
 
 #include "endpoint_hooks.hpp"
+#include "log.hpp"
 #include "signal_thread.hpp"
 
 import net.server;
@@ -133,11 +133,10 @@ class Servers {
         // A Unix address says "unix:" itself.
         if (const auto colon = where.find(':'); where.starts_with("unix:"))
           where.erase(0, colon + 1);
-        std::printf("echo on %s%s (%s)\n", Endpoint::scheme(bound.kind), where.c_str(),
-                    description.c_str());
+        write_text(STDOUT_FILENO, std::string("echo on ") + Endpoint::scheme(bound.kind) + where +
+                                      " (" + description + ")\n");
       }
     }
-    std::fflush(stdout);
   }
 
  private:

@@ -7,8 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <memory>
 #include <mutex>
+#include <string_view>
+
+import net.socket;
 
 namespace {
 
@@ -27,7 +31,7 @@ class HastySink final : public spdlog::sinks::base_sink<std::mutex> {
     formatter_->format(message, line);
     pollfd polled{descriptor_, POLLOUT, 0};
     if (::poll(&polled, 1, 0) != 1) return;
-    [[maybe_unused]] const auto written = ::write(descriptor_, line.data(), line.size());
+    net::write_without_signals(descriptor_, net::bytes({line.data(), line.size()}));
   }
   void flush_() override {}
 
@@ -35,6 +39,14 @@ class HastySink final : public spdlog::sinks::base_sink<std::mutex> {
 };
 
 }  // namespace
+
+void write_text(int descriptor, std::string_view text) {
+  while (!text.empty()) {
+    const auto written = net::write_without_signals(descriptor, net::bytes(text));
+    if (written > 0) text.remove_prefix(static_cast<std::size_t>(written));
+    if (written < 0 && errno != EINTR) return;
+  }
+}
 
 void log_to_stderr() {
   spdlog::set_default_logger(

@@ -8,7 +8,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <exception>
-#include <iostream>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -30,7 +29,7 @@ constexpr double longest = 24.0 * 3600;  // seconds
 constexpr double shortest = 0.001;
 
 int usage(const CLI::App& app, const std::string& what) {
-  std::cerr << "netserve: " << what << "\n\n" << app.help("", CLI::AppFormatMode::All);
+  write_text(STDERR_FILENO, "netserve: " + what + "\n\n" + app.help("", CLI::AppFormatMode::All));
   return usage_error;
 }
 
@@ -117,7 +116,7 @@ int parse_and_run(int argc, char** argv) {
       for (const std::string& text : listen) options.endpoints.push_back(Endpoint::parse(text));
     }
   } catch (const CLI::CallForHelp&) {
-    std::cout << app.help("", CLI::AppFormatMode::All);
+    write_text(STDOUT_FILENO, app.help("", CLI::AppFormatMode::All));
     return EXIT_SUCCESS;
   } catch (const CLI::ParseError& error) {
     return usage(app, error.what());
@@ -149,7 +148,7 @@ int main(int argc, char** argv) {
   try {
     return parse_and_run(argc, argv);
   } catch (const std::exception& error) {
-    std::cerr << "netserve: " << error.what() << '\n';
+    write_text(STDERR_FILENO, std::string("netserve: ") + error.what() + "\n");
     return EXIT_FAILURE;
   }
 }

@@ -84,6 +84,7 @@ using std::numeric_limits;
 using std::optional;
 using std::ostream;
 using std::pair;
+using std::ptrdiff_t;
 using std::remove_cvref_t;
 using std::runtime_error;
 using std::same_as;

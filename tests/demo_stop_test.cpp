@@ -177,6 +177,31 @@ BOOST_DATA_TEST_CASE(a_second_signal_ends_it_at_once_children_included, policies
   client.receive_to_end();  // which comes only when nobody has the connection any more
 }
 
+// --- what nobody reads ---------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(without_a_reader_of_stderr_it_serves_and_stops_as_ever, *timeout(20)) {
+  // Python ignores SIGPIPE, and the demo would inherit that.
+  const std::string starter =
+      "import os, signal, sys\n"
+      "ours, its = os.pipe()\n"
+      "os.dup2(its, 2)\n"
+      "os.closerange(ours, its + 1)\n"
+      "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
+      "os.execv(sys.argv[1], sys.argv[1:])\n";
+  Words words{"python3", "-c", starter};
+  for (const std::string& word :
+       demo({"echo", "--listen", "tcp://127.0.0.1:0", "--stats", "0.05"})) {
+    words.push_back(word);
+  }
+  Process process(words);
+  const Line line(process.read_line());
+  BOOST_TEST(echoes(line.client()));
+  std::this_thread::sleep_for(150ms);  // it has printed its statistics meanwhile
+  BOOST_TEST(echoes(line.client()));
+  process.signal(SIGTERM);
+  BOOST_TEST(process.wait() == 0);
+}
+
 // --- what it refuses ----------------------------------------------------------------------------
 
 BOOST_TEST_DECORATOR(*timeout(20))

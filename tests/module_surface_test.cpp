@@ -58,6 +58,7 @@ using net::throw_system_error;
 using net::TimeoutError;
 using net::try_recvmsg;
 using net::try_sendmsg;
+using net::write_without_signals;
 
 // net.handler
 using net::BaseRequestHandler;

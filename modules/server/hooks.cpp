@@ -46,8 +46,9 @@ void write_line(std::string line) {
   line += '\n';
   pollfd polled{STDERR_FILENO, POLLOUT, 0};
   if (::poll(&polled, 1, 0) != 1 || (polled.revents & POLLOUT) == 0) return;
-  // A line that cannot be written is lost: there is nowhere to tell it.
-  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+  // Poll says so too if the reader of a pipe is gone. A line that cannot be written is lost: there
+  // is nowhere to report it.
+  write_without_signals(STDERR_FILENO, bytes(line));
 }
 
 bool has_code(const std::exception_ptr& exception, auto... codes) noexcept {

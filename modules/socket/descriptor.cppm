@@ -40,4 +40,10 @@ class Descriptor {
   int descriptor_ = -1;
 };
 
+/// Writes to a descriptor of any kind as write(2) does, and returns what that returns, with errno;
+/// but raises no signal: neither SIGPIPE if the reader of a pipe or the peer of a socket is gone,
+/// nor SIGXFSZ or SIGTTOU. It changes no signal disposition, so it can be used in any host program
+/// and on any thread. For log lines and reports.
+std::ptrdiff_t write_without_signals(int descriptor, std::span<const std::byte> bytes) noexcept;
+
 }  // namespace net

@@ -2,7 +2,6 @@ module;
 
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -11,10 +10,8 @@ module;
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <cstddef>
 #include <cstdint>
-#include <ctime>
 #include <gsl/narrow>
 #include <limits>
 #include <optional>
@@ -24,36 +21,10 @@ module net.socket;
 
 import :native;
 import :waiting;
+import :write_signals;
 
 namespace net {
 namespace {
-
-// Keeps SIGPIPE from the thread, as sendfile has no MSG_NOSIGNAL, and swallows the one that it
-// caused. The signal goes to the thread that writes, so no other can be hit.
-class WithoutSigpipe {
- public:
-  WithoutSigpipe() noexcept {
-    ::sigemptyset(&only_);
-    ::sigaddset(&only_, SIGPIPE);
-    sigset_t pending{};
-    ::sigpending(&pending);
-    was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
-    ::pthread_sigmask(SIG_BLOCK, &only_, &before_);
-  }
-  WithoutSigpipe(const WithoutSigpipe&) = delete;
-  WithoutSigpipe& operator=(const WithoutSigpipe&) = delete;
-  ~WithoutSigpipe() {
-    const timespec at_once{};
-    while (!was_pending_ && ::sigtimedwait(&only_, nullptr, &at_once) < 0 && errno == EINTR) {
-    }
-    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-
- private:
-  sigset_t only_{};
-  sigset_t before_{};
-  bool was_pending_ = false;
-};
 
 // Has the descriptor not block while it lives, as sendfile has no MSG_DONTWAIT.
 class WithoutBlocking {
@@ -90,7 +61,7 @@ struct Rest {
 // Sends by the kernel alone. False if it does not do that with this file.
 bool send_uncopied(Operation& operation, Rest& rest) {
   constexpr std::uint64_t most = 1U << 30U;
-  const WithoutSigpipe without_sigpipe;
+  const WithoutWriteSignals without_signals;  // sendfile has no MSG_NOSIGNAL
   const WithoutBlocking without_blocking(operation);
   while (rest.count > 0) {
     const auto count = ::sendfile(operation.fileno(), rest.file, &rest.offset,
