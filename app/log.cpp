@@ -20,7 +20,8 @@ namespace {
 int open_stderr() {
   struct stat status{};
   if (::fstat(STDERR_FILENO, &status) != 0 || !S_ISFIFO(status.st_mode)) return STDERR_FILENO;
-  const int own = ::open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  const int own =
+      net::above_standard_streams(::open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC));
   return own >= 0 ? own : STDERR_FILENO;
 }
 

@@ -24,6 +24,7 @@ bool works_without_headers();  // in macro_leak.cpp
 namespace surface {
 
 // net.socket
+using net::above_standard_streams;
 using net::Address;
 using net::Ancillary;
 using net::bytes;

@@ -27,7 +27,7 @@ namespace {
 
 // glibc 2.36 declares its function without C linkage.
 int open_pidfd(int process) noexcept {
-  return static_cast<int>(::syscall(SYS_pidfd_open, process, 0));
+  return above_standard_streams(static_cast<int>(::syscall(SYS_pidfd_open, process, 0)));
 }
 
 void reap(idtype_t kind, int which) noexcept {
@@ -74,7 +74,7 @@ Child::Child(Request& request) {
   });
   connection.prepare_eviction_if(core.evicts());
   // Kept for the pidfd: a child that ran and cannot be waited for may have answered already.
-  Descriptor reserved(::eventfd(0, EFD_CLOEXEC));
+  Descriptor reserved(above_standard_streams(::eventfd(0, EFD_CLOEXEC)));
   if (reserved.get() < 0) throw_system_error(errno, "fork");
   slot_ = core.take_child_slot();
   auto& slot = core.page.children.at(slot_);
@@ -94,7 +94,9 @@ Child::Child(Request& request) {
   }
   reserved.close();
   descriptor_ = open_pidfd(process_);
-  if (descriptor_ < 0 && errno == ESRCH) descriptor_ = ::eventfd(1, EFD_CLOEXEC);
+  if (descriptor_ < 0 && errno == ESRCH) {
+    descriptor_ = above_standard_streams(::eventfd(1, EFD_CLOEXEC));
+  }
   if (descriptor_ < 0) {
     const int error = errno;
     ::kill(process_, SIGKILL);

@@ -19,7 +19,9 @@ import :poller;
 
 namespace net {
 
-DueTimer::DueTimer() : descriptor_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
+DueTimer::DueTimer()
+    : descriptor_(
+          above_standard_streams(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK))) {
   if (descriptor_.get() < 0) throw_system_error(errno, "timerfd_create");
 }
 

@@ -1,7 +1,9 @@
 module;
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -42,7 +44,18 @@ Turns& turns() {
   return *shared;
 }
 
+// Tells whether the descriptor of stderr is stderr. If that was closed, a socket that we accept may
+// have its number until it is moved away; that one is close-on-exec, as no inherited stderr is.
+bool has_stderr() noexcept {
+  const int flags = ::fcntl(STDERR_FILENO, F_GETFD);
+  if (flags < 0 || (flags & FD_CLOEXEC) == 0) return flags >= 0;
+  struct stat status{};
+  if (::fstat(STDERR_FILENO, &status) != 0) return false;
+  return S_ISREG(status.st_mode) || S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode);
+}
+
 void write_line(std::string line) {
+  if (!has_stderr()) return;
   line += '\n';
   pollfd polled{STDERR_FILENO, POLLOUT, 0};
   if (::poll(&polled, 1, 0) != 1 || (polled.revents & POLLOUT) == 0) return;

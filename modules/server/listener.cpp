@@ -178,8 +178,8 @@ struct StreamListener::Arrival {
 int StreamListener::take(Arrival& arrival) noexcept {
   for (int failures = 0; failures < failures_in_a_row; ++failures) {
     arrival.size = sizeof arrival.name;
-    arrival.descriptor = ::accept4(socket_.fileno(), reinterpret_cast<sockaddr*>(&arrival.name),
-                                   &arrival.size, SOCK_CLOEXEC);
+    arrival.descriptor = above_standard_streams(::accept4(
+        socket_.fileno(), reinterpret_cast<sockaddr*>(&arrival.name), &arrival.size, SOCK_CLOEXEC));
     if (arrival.descriptor >= 0) {
       succeeded();
       return 0;

@@ -27,7 +27,7 @@ constexpr std::uint32_t input_edges = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET;
 }  // namespace
 
 struct ParkingLot::State {
-  State() : epoll(::epoll_create1(EPOLL_CLOEXEC)) {
+  State() : epoll(above_standard_streams(::epoll_create1(EPOLL_CLOEXEC))) {
     if (epoll.get() < 0) throw_system_error(errno, "epoll_create1");
     epoll_event event{.events = EPOLLIN, .data = {.ptr = nullptr}};
     if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wakeup.fileno(), &event) != 0) {

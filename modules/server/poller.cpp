@@ -32,7 +32,7 @@ CoarseTime coarse_after(CoarseTime from, std::int64_t milliseconds) noexcept {
   return milliseconds > (never - from) / 1'000'000 ? never : from + milliseconds * 1'000'000;
 }
 
-Wakeup::Wakeup() : descriptor_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+Wakeup::Wakeup() : descriptor_(above_standard_streams(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) {
   if (descriptor_.get() < 0) throw_system_error(errno, "eventfd");
 }
 
@@ -52,7 +52,7 @@ void Wakeup::clear() noexcept {
 
 Watch::~Watch() = default;
 
-Poller::Poller() : descriptor_(::epoll_create1(EPOLL_CLOEXEC)) {
+Poller::Poller() : descriptor_(above_standard_streams(::epoll_create1(EPOLL_CLOEXEC))) {
   if (descriptor_.get() < 0) throw_system_error(errno, "epoll_create1");
 }
 

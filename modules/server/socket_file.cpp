@@ -28,7 +28,8 @@ namespace {
 // Two servers that start at once must not take each other's file for a dead one's. Nothing is left
 // in the directory. Who may not read it, or meets somebody who holds it for good, starts without.
 Descriptor hold_directory(const std::filesystem::path& path) {
-  Descriptor directory(::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  Descriptor directory(above_standard_streams(
+      ::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
   const Deadline patience(std::chrono::seconds(1));
   while (directory && ::flock(directory.get(), LOCK_EX | LOCK_NB) != 0 && !patience.passed()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));

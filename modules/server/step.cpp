@@ -342,7 +342,7 @@ void Connection::run() noexcept {
 
 // A poll would tell of what the handler left unread, again and again. An edge tells of it once.
 bool Connection::wait_for_new_input(Deadline limit) {
-  const Descriptor epoll(::epoll_create1(EPOLL_CLOEXEC));
+  const Descriptor epoll(above_standard_streams(::epoll_create1(EPOLL_CLOEXEC)));
   epoll_event event{.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data = {}};
   if (epoll.get() < 0 || ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, socket().fileno(), &event) != 0) {
     throw_system_error(errno, "epoll");

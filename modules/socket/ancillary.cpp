@@ -96,14 +96,24 @@ void Ancillary::make_room() {
   control_.assign(room_, std::byte{0});
 }
 
-void Ancillary::keep(std::size_t size) noexcept {
+bool Ancillary::keep(std::size_t size) noexcept {
   control_.resize(std::min(size, control_.size()));
+  bool kept = true;
   for_each_item(control_, [&](const Item& item) {
     if (!holds_descriptors(item)) return;
     for (auto left = item.data; left.size() >= sizeof(int); left = left.subspan(sizeof(int))) {
-      descriptors_.emplace_back(read_as<int>(left));
+      const int received = read_as<int>(left);
+      const int descriptor = above_standard_streams(received);
+      if (descriptor != received) {
+        // What `items` shows is what there is.
+        const auto at = static_cast<std::size_t>(left.data() - control_.data());
+        std::memcpy(control_.data() + at, &descriptor, sizeof descriptor);
+      }
+      if (descriptor >= 0) descriptors_.emplace_back(descriptor);
+      kept = kept && descriptor >= 0;
     }
   });
+  return kept;
 }
 
 }  // namespace net

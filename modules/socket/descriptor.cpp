@@ -1,7 +1,9 @@
 module;
 
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <span>
 
@@ -23,6 +25,14 @@ Descriptor::~Descriptor() { close(); }
 void Descriptor::close() noexcept {
   // Linux closes even if it reports EINTR; a second close could hit somebody else's descriptor.
   if (descriptor_ >= 0) ::close(release());
+}
+
+int move_above_standard_streams(int descriptor) noexcept {
+  const int copy = ::fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  const int error = errno == EINVAL ? EMFILE : errno;  // if not even number 3 is allowed
+  ::close(descriptor);
+  errno = error;
+  return copy;
 }
 
 std::ptrdiff_t write_without_signals(int descriptor, std::span<const std::byte> bytes) noexcept {

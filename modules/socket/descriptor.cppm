@@ -40,6 +40,16 @@ class Descriptor {
   int descriptor_ = -1;
 };
 
+/// Moves a descriptor that the system has just returned out of the way of stdin, stdout and stderr:
+/// in a program that closed one of these, it may have got its number, and would be sent what is
+/// meant for that. Returns the descriptor if it is 3 or more (or negative), else a close-on-exec
+/// copy that is, and closes the original; -1 with errno if the system has no more. Everything that
+/// the library opens goes through this.
+int move_above_standard_streams(int descriptor) noexcept;
+inline int above_standard_streams(int descriptor) noexcept {
+  return descriptor > 2 || descriptor < 0 ? descriptor : move_above_standard_streams(descriptor);
+}
+
 /// Writes to a descriptor of any kind as write(2) does, and returns what that returns, with errno;
 /// but raises no signal: neither SIGPIPE if the reader of a pipe or the peer of a socket is gone,
 /// nor SIGXFSZ or SIGTTOU. It changes no signal disposition, so it can be used in any host program

@@ -96,14 +96,14 @@ class MessageHeader {
       return std::nullopt;
     }
     // Before anything can throw, as there may be descriptors in it.
-    if (ancillary != nullptr) ancillary->keep(header_.msg_controllen);
+    const bool kept = ancillary == nullptr || ancillary->keep(header_.msg_controllen);
     *sender.size() = header_.msg_namelen;
     operation.note(Socket::Received::perhaps_more);
     ReceivedMessage received;
     received.whole_size = gsl::narrow_cast<std::size_t>(count);
     received.size = std::min(received.whole_size, room());
     received.truncated = (header_.msg_flags & MSG_TRUNC) != 0;
-    received.ancillary_truncated = (header_.msg_flags & MSG_CTRUNC) != 0;
+    received.ancillary_truncated = (header_.msg_flags & MSG_CTRUNC) != 0 || !kept;
     received.end_of_record = (header_.msg_flags & MSG_EOR) != 0;
     received.address = sender.address();
     return received;

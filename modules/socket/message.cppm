@@ -114,7 +114,7 @@ class Ancillary {
  private:
   friend class MessageHeader;
   void make_room();
-  void keep(std::size_t size) noexcept;
+  bool keep(std::size_t size) noexcept;  // false if a descriptor was lost
 
   std::size_t room_ = 0;            // to receive, headers included
   std::vector<std::byte> control_;  // items as the system wants them, or stored them

@@ -42,7 +42,8 @@ Address name_of(int descriptor, NameCall call, std::string_view what) {
 Socket::Socket(Family family, SocketType type, int protocol) : type_(type) {
   // Packet sockets alone want the order of the network here.
   if (family == Family::packet) protocol = htons(gsl::narrow_cast<std::uint16_t>(protocol));
-  descriptor_ = ::socket(native_family(family), native_type(type) | SOCK_CLOEXEC, protocol);
+  descriptor_ = above_standard_streams(
+      ::socket(native_family(family), native_type(type) | SOCK_CLOEXEC, protocol));
   if (descriptor_ < 0) throw_system_error(errno, "socket");
 }
 
@@ -123,7 +124,8 @@ std::pair<Socket, Address> Socket::accept() {
   const Deadline limit = receive_limit();
   for (;;) {
     NativeAddress peer;
-    const int descriptor = ::accept4(descriptor_, peer.pointer(), peer.size(), SOCK_CLOEXEC);
+    const int descriptor =
+        above_standard_streams(::accept4(descriptor_, peer.pointer(), peer.size(), SOCK_CLOEXEC));
     if (descriptor >= 0) {
       return {adopt_unchecked(descriptor, type_), peer.address()};
     }
@@ -292,8 +294,9 @@ int Socket::release() noexcept {
 }
 
 Socket Socket::dup() const {
-  const int copy = ::fcntl(descriptor_, F_DUPFD_CLOEXEC, 0);
-  if (copy < 0) throw_system_error(errno, "dup");
+  const int copy = ::fcntl(descriptor_, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  // EINVAL: the limit allows none of these numbers.
+  if (copy < 0) throw_system_error(errno == EINVAL ? EMFILE : errno, "dup");
   Socket socket;
   socket.descriptor_ = copy;
   socket.receive_timeout_ = receive_timeout_;
@@ -311,7 +314,14 @@ std::pair<Socket, Socket> socket_pair(SocketType type) {
   if (::socketpair(AF_UNIX, native_type(type) | SOCK_CLOEXEC, 0, pair.data()) != 0) {
     throw_system_error(errno, "socketpair");
   }
-  return {Socket::adopt_unchecked(pair[0], type), Socket::adopt_unchecked(pair[1], type)};
+  std::pair<Socket, Socket> sockets;
+  // The second first, so that it is closed if the first cannot be moved.
+  sockets.second = Socket::adopt_unchecked(pair[1], type);
+  sockets.first = Socket::adopt_unchecked(above_standard_streams(pair[0]), type);
+  if (sockets.first.fileno() < 0) throw_system_error(errno, "socketpair");
+  sockets.second = Socket::adopt_unchecked(above_standard_streams(sockets.second.detach()), type);
+  if (sockets.second.fileno() < 0) throw_system_error(errno, "socketpair");
+  return sockets;
 }
 
 }  // namespace net
