@@ -1,6 +1,7 @@
 module;
 
 #include <cstddef>
+#include <optional>
 #include <span>
 
 module net.handler;
@@ -10,8 +11,9 @@ import net.socket;
 namespace net {
 
 Datagram::Datagram(std::span<const std::byte> packet, std::size_t whole_size,
-                   const Address& local_address) noexcept
-    : packet_(packet), whole_size_(whole_size), local_address_(local_address) {}
+                   const Address& local_address,
+                   const std::optional<PeerCredentials>& sender) noexcept
+    : packet_(packet), whole_size_(whole_size), local_address_(local_address), sender_(sender) {}
 
 Datagram::~Datagram() = default;
 

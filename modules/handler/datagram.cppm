@@ -28,21 +28,29 @@ class Datagram {
   /// Returns the address that it was sent to: of a server on 0.0.0.0, the one that was asked.
   inline const Address& local_address() const noexcept { return local_address_; }
 
+  /// Returns who sent it, as the kernel vouches for it: the process, and its real user and group.
+  /// Nothing if the sockets are not Unix sockets, if the datagram is older than the server (of an
+  /// adopted socket without SO_PASSCRED), or if the user has no number in this user namespace.
+  const std::optional<PeerCredentials>& sender_credentials() const noexcept { return sender_; }
+
   /// Sends a datagram to the sender, from the address that was asked. Also an empty one, and as
   /// many as you like. False if there is nobody (who sent it has gone, or has no address), or no
   /// room at once: datagrams are dropped then, and counted in `Stats::replies_dropped`.
-  /// Throws `std::errc::message_size` if it is too large for a datagram.
+  /// A Unix client at a path gets it only if the path is absolute, holds no symbolic link, and
+  /// names a socket file of the user that sent the datagram. Throws `std::errc::message_size` if it
+  /// is too large for a datagram.
   virtual bool reply(std::span<const std::byte> bytes) = 0;
 
  protected:
   /// The packet must outlive this.
-  Datagram(std::span<const std::byte> packet, std::size_t whole_size,
-           const Address& local_address) noexcept;
+  Datagram(std::span<const std::byte> packet, std::size_t whole_size, const Address& local_address,
+           const std::optional<PeerCredentials>& sender = std::nullopt) noexcept;
 
  private:
   std::span<const std::byte> packet_;
   std::size_t whole_size_;
   Address local_address_;
+  std::optional<PeerCredentials> sender_;
 };
 
 }  // namespace net

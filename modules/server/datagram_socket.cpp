@@ -6,6 +6,7 @@ module;
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 
 #include <array>
 #include <atomic>
@@ -23,16 +24,19 @@ module net.server;
 import net.socket;
 import net.handler;
 import :datagram_socket;
+import :unix_reply;
 
 namespace net {
 namespace {
 
 // Where no control message is needed, the simpler calls are a few percent cheaper.
 
-// Room for the one control message that is asked for, of either family.
+// Room for the one control message that is asked for, of any family. What a sender of Unix adds
+// beside its credentials, such as descriptors, finds no room: not even for its header.
 struct Control {
   alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(in6_pktinfo))> bytes{};
 };
+static_assert(sizeof(Control) - CMSG_SPACE(sizeof(ucred)) < sizeof(cmsghdr));
 
 constexpr int patience = 100;  // milliseconds, for the network to take what is being sent
 
@@ -67,6 +71,14 @@ std::optional<Address> asked_in(const cmsghdr& header, std::uint16_t port) {
   return std::nullopt;
 }
 
+std::optional<PeerCredentials> credentials_in(const cmsghdr& header) {
+  if (header.cmsg_level != SOL_SOCKET || header.cmsg_type != SCM_CREDENTIALS) return std::nullopt;
+  ucred found{};
+  std::memcpy(&found, CMSG_DATA(&header), sizeof found);
+  const PeerCredentials sender{found.pid, found.uid, found.gid};
+  return names_a_user(sender) ? std::optional(sender) : std::nullopt;
+}
+
 template <class Info>
 void put(msghdr& message, Control& control, int level, int type, const Info& info) noexcept {
   message.msg_control = control.bytes.data();
@@ -95,6 +107,11 @@ void send_from(msghdr& message, Control& control, const Address& from) noexcept 
   }
 }
 
+// Precondition: a Unix address that is not unnamed. An abstract name begins with a zero.
+bool has_path(const Address& address) noexcept {
+  return address.native()[offsetof(sockaddr_un, sun_path)] != std::byte{0};
+}
+
 bool is_internet(Family family) noexcept {
   return family == Family::ipv4 || family == Family::ipv6;
 }
@@ -110,6 +127,8 @@ void DatagramSocket::prepare(Socket& socket, Family family) {
   } else if (family == Family::packet) {
     // Else who answers every frame would answer its own.
     socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, as_bytes(on));
+  } else {
+    pass_credentials(socket);
   }
 }
 
@@ -117,6 +136,7 @@ DatagramSocket::DatagramSocket(Socket socket, std::size_t max_packet_size)
     : socket_(std::move(socket)),
       address_(socket_.getsockname()),
       tells_asked_(address_.is_wildcard()),
+      tells_sender_(address_.family() == Family::unix_domain),
       room_(max_packet_size) {}
 
 std::optional<DatagramSocket::Arrival> DatagramSocket::receive(int& error) {
@@ -128,14 +148,15 @@ std::optional<DatagramSocket::Arrival> DatagramSocket::receive(int& error) {
   message.msg_namelen = sizeof name;
   message.msg_iov = &into;
   message.msg_iovlen = 1;
-  if (tells_asked_) {
+  const bool with_control = tells_asked_ || tells_sender_;
+  if (with_control) {
     message.msg_control = control.bytes.data();
     message.msg_controllen = control.bytes.size();
   }
   // MSG_TRUNC: the whole size is told, however much fits. Not MSG_CMSG_CLOEXEC, which packet
   // sockets refuse: descriptors have no room here.
   constexpr int flags = MSG_DONTWAIT | MSG_TRUNC;
-  const auto size = tells_asked_
+  const auto size = with_control
                         ? ::recvmsg(fileno(), &message, flags)
                         : ::recvfrom(fileno(), room_.data(), room_.size(), flags,
                                      reinterpret_cast<sockaddr*>(&name), &message.msg_namelen);
@@ -155,8 +176,22 @@ std::optional<DatagramSocket::Arrival> DatagramSocket::receive(int& error) {
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(&message, header)) {
     if (const auto asked = asked_in(*header, address_.port())) arrival.asked = *asked;
+    if (const auto sender = credentials_in(*header)) arrival.credentials = sender;
   }
   return arrival;
+}
+
+int DatagramSocket::reply(const Datagram& datagram, const Address& sender,
+                          std::span<const std::byte> bytes) noexcept {
+  if (is_internet(sender.family())) {
+    if (sender.port() == 0) return EDESTADDRREQ;
+  } else if (sender.family() == Family::unix_domain) {
+    if (sender.unnamed()) return EDESTADDRREQ;
+    if (has_path(sender)) {
+      return reply_to_path(fileno(), bytes, sender, datagram.sender_credentials());
+    }
+  }
+  return send(bytes, sender, datagram.local_address());
 }
 
 int DatagramSocket::send(std::span<const std::byte> bytes, const Address& to,
@@ -208,22 +243,26 @@ std::uint64_t DatagramSocket::lost() const noexcept {
 ReceivedDatagram::ReceivedDatagram(std::shared_ptr<DatagramSocket> socket, Counters& counters,
                                    std::span<const std::byte> packet,
                                    const DatagramSocket::Arrival& arrival)
-    : Datagram(packet, arrival.whole_size, arrival.asked),
+    : Datagram(packet, arrival.whole_size, arrival.asked, arrival.credentials),
       socket_(std::move(socket)),
       counters_(counters),
       sender_(arrival.sender) {}
 
 bool ReceivedDatagram::reply(std::span<const std::byte> bytes) {
-  // Who has no name, or the port 0, cannot be told anything.
-  const bool reachable = is_internet(sender_.family()) ? sender_.port() != 0 : !sender_.unnamed();
-  const int error = reachable ? socket_->send(bytes, sender_, local_address()) : EDESTADDRREQ;
+  const int error = socket_->reply(*this, sender_, bytes);
   if (error == 0) {
     counters_.replies.fetch_add(1, std::memory_order_relaxed);
     return true;
   }
   counters_.replies_dropped.fetch_add(1, std::memory_order_relaxed);
   switch (error) {
-    case EDESTADDRREQ:
+    case EDESTADDRREQ:  // it has no name, a relative one, or the port 0
+    case EACCES:        // its file is another user's, or does not let us write
+    case EPERM:
+    case ELOOP:  // a link is in its path
+    case ENOTDIR:
+    case EMFILE:  // no descriptor to look at its file with
+    case ENFILE:
     case ECONNREFUSED:
     case ECONNRESET:
     case ENOENT:

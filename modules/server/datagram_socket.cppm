@@ -19,17 +19,20 @@ class DatagramSocket {
     std::size_t whole_size = 0;
     Address sender;
     Address asked;
+    std::optional<PeerCredentials> credentials;  // of a Unix sender, if they name a user
   };
 
-  // Has each datagram tell where it was sent to; before the bind, so that none comes without.
+  // Has each datagram tell where it was sent to, or who sent it; before the bind, so that none
+  // comes without.
   static void prepare(Socket& socket, Family family);
   // Precondition: prepared and bound.
   DatagramSocket(Socket socket, std::size_t max_packet_size);
 
   // Takes a datagram without waiting; else the error is what recvmsg(2) said.
   std::optional<Arrival> receive(int& error);
-  // Sends one, hardly waiting; returns what sendmsg(2) said, 0 if it is sent.
-  int send(std::span<const std::byte> bytes, const Address& to, const Address& from) noexcept;
+  // Sends one to who sent `datagram`, hardly waiting; returns 0, or an error of errno.
+  int reply(const Datagram& datagram, const Address& sender,
+            std::span<const std::byte> bytes) noexcept;
   // Forgets errors that wait to be asked for, of whoever set IP_RECVERR: epoll tells of them again
   // and again.
   void drop_errors() noexcept;
@@ -44,7 +47,10 @@ class DatagramSocket {
  private:
   Socket socket_;
   Address address_;
-  bool tells_asked_;  // bound to a wildcard
+  int send(std::span<const std::byte> bytes, const Address& to, const Address& from) noexcept;
+
+  bool tells_asked_;   // bound to a wildcard
+  bool tells_sender_;  // a Unix socket
   std::vector<std::byte> room_;
 };
 
