@@ -33,10 +33,11 @@ class UnixStreamServer : public ServerOf<Handler, Policy, ServerKind::unix_strea
 };
 
 /// Serves a Unix datagram socket. Python: `UnixDatagramServer`. As `UdpServer`, with the file of a
-/// `UnixStreamServer`. A client that has no name can ask, but gets no reply, nor does one whose name
-/// is a path that is relative, leads through a symbolic link, or is another user's file
-/// (`Datagram::reply`). One that does not read its replies loses them. The kernel keeps what is unread in the server's send buffer: a few such
-/// clients leave others without replies too (`Stats::replies_dropped`), until they read or go.
+/// `UnixStreamServer`. A client that has no name can ask, but gets no reply, nor does one whose
+/// name is a path that is relative, leads through a symbolic link, or is another user's file
+/// (`Datagram::reply`). One that does not read its replies loses them. The kernel keeps what is
+/// unread in the server's send buffer: a few such clients leave others without replies too
+/// (`Stats::replies_dropped`), until they read or go.
 template <class Handler, class Policy = ThreadPool>
 class UnixDatagramServer : public ServerOf<Handler, Policy, ServerKind::unix_datagram> {
   static_assert(
