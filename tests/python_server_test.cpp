@@ -239,7 +239,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(who_is_refused_is_closed_once, R, All) {
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(threads_end_with_their_requests, R, Threading) {
   const ScratchDirectory scratch;
-  typename R::template Server<LineBack<typename R::Base>> server{R::address(scratch), quick()};
+  typename R::template Server<LineBack<typename R::Base>> server{R::address(scratch), quick(),
+                                                                 Threads::Options{.keep = 0ms}};
   const std::size_t before = threads();
   Running running(server);
   for (int i = 0; i < 10; ++i) BOOST_TEST(R::ask(server, hello) == hello);

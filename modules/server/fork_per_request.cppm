@@ -16,6 +16,9 @@ export namespace net {
 /// At `max_children`, or if the system has no process, `overload` decides: connections wait in
 /// order for a child to end (the serving thread never does), are rejected, or the child that waits
 /// for its client for longest is asked to end.
+///
+/// A child serves its connection until the connection ends, so clients that stay connected can
+/// occupy all children; with `Overload::evict_idle`, silent ones make room.
 class ForkPerRequest {
  public:
   struct Options {

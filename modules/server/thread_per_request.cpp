@@ -1,10 +1,12 @@
 module;
 
+#include <algorithm>
 #include <condition_variable>
-#include <exception>
+#include <cstddef>
 #include <list>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -15,50 +17,127 @@ import net.handler;
 import :option_checks;
 import :signals;
 
+// How requests get their threads.
+//
+// A request enters the queue, and one thread is called for it: the one that has become idle last,
+// whose caches and stack are warm; else a new one. A thread takes the first request from the queue.
+// If it leaves others behind, it calls the next thread before it serves its own, so a request that
+// takes long holds up nobody. Only one called thread is on its way at any time: it calls the next
+// as soon as it is here. So a burst of short requests is served by the few threads that are awake,
+// with few wake-ups, and a burst of long ones gets a thread for each, one wake-up after another.
+//
+// A thread that finds the queue empty becomes idle, and ends if nobody calls it for `keep`.
+
 namespace net {
+namespace {
+
+// A client that has sent several requests ahead is served some of them without coming back to the
+// queue, but no more than this while other requests wait.
+constexpr int requests_in_a_row = 4;
+
+}  // namespace
 
 struct ThreadPerRequest::State {
+  // A thread, and how it is called. It stays in one of the three lists, so a call that comes late
+  // never meets memory that was freed.
+  struct Worker {
+    std::thread thread;
+    std::condition_variable call;
+    bool called = false;
+  };
+  using Self = std::list<Worker>::iterator;
+
   explicit State(const Options& given) : options(given) {}
 
-  void run(std::list<std::thread>::iterator self) {
+  void work(Self self) {
     std::unique_lock lock(mutex);
-    while (!waiting.empty()) {
-      Request request = waiting.pop();
-      lock.unlock();
-      while (request && request.step() == Next::keep && !request.try_park()) {
-      }
-      lock.lock();
-    }
-    ended.splice(ended.end(), threads, self);
+    do {
+      on_its_way = false;
+      while (!waiting.empty()) serve_next(lock);
+    } while (becomes_idle_and_is_called(self, lock));
+    ended.splice(ended.begin(), idle, self);
     changed.notify_all();
   }
 
-  // Under the lock; the request stays with the caller if there is no thread.
-  void start(Request& request) {
-    const BlockedSignals blocked(BlockedSignals::all());
-    threads.emplace_front();
-    try {
-      threads.front() = std::thread([this, self = threads.begin()] { run(self); });
-    } catch (...) {
-      threads.pop_front();
-      throw;
+  void serve_next(std::unique_lock<std::mutex>& lock) {
+    Request request = waiting.pop();
+    Worker* next = nullptr;
+    if (!waiting.empty() && !on_its_way) {
+      try {
+        next = call_one();
+      } catch (const std::system_error&) {
+        // There is no further thread: those that there are take what waits.
+      }
     }
-    // The thread waits for the lock, and takes the first.
-    waiting.push(std::move(request));
+    lock.unlock();
+    if (next != nullptr) next->call.notify_one();
+    int served = 0;
+    while (request && request.step() == Next::keep && !request.try_park()) {
+      if (++served % requests_in_a_row != 0) continue;
+      lock.lock();
+      if (!waiting.empty()) {
+        waiting.push(std::move(request));
+        return;
+      }
+      lock.unlock();
+    }
+    lock.lock();
   }
 
-  // Under the lock: none of these needs it any more.
-  void join_ended() {
-    for (std::thread& thread : ended) thread.join();
-    ended.clear();
+  bool becomes_idle_and_is_called(Self self, std::unique_lock<std::mutex>& lock) {
+    self->called = false;
+    idle.splice(idle.begin(), busy, self);
+    const Deadline end(options.keep);
+    while (!self->called && !stopping && !end.passed()) {
+      if (end.is_never()) {
+        self->call.wait(lock);
+      } else {
+        self->call.wait_until(lock, end.point());
+      }
+    }
+    return self->called;
   }
+
+  // Has one more thread come to the queue; returns whom to notify, once the lock is given back.
+  // Precondition: nobody is on its way. Throws if it takes a new thread and there is none.
+  Worker* call_one() {
+    if (!idle.empty()) {
+      Worker& called = idle.front();
+      busy.splice(busy.begin(), idle, idle.begin());
+      called.called = on_its_way = true;
+      return &called;
+    }
+    if (busy.size() < options.max_threads) start();
+    return nullptr;
+  }
+
+  void start() {
+    if (ended.empty()) ended.emplace_front();
+    const Self started = ended.begin();
+    if (started->thread.joinable()) started->thread.join();
+    const BlockedSignals blocked(BlockedSignals::all());
+    started->thread = std::thread([this, started] { work(started); });
+    busy.splice(busy.begin(), ended, started);
+    on_its_way = true;
+  }
+
+  // How many requests may wait so that each finds a thread.
+  std::size_t free_threads() const {
+    return options.max_threads - busy.size() + (on_its_way ? 1 : 0);
+  }
+
+  bool all_ended() const { return busy.empty() && idle.empty(); }
 
   const Options options;
   std::mutex mutex;
-  std::condition_variable changed;
+  std::condition_variable changed;  // a thread ended
   RequestQueue waiting;
-  std::list<std::thread> threads;
-  std::list<std::thread> ended;
+  // The workers: serving, or called; waiting to be called, the last one first; without a thread.
+  std::list<Worker> busy;
+  std::list<Worker> idle;
+  std::list<Worker> ended;
+  bool on_its_way = false;  // a thread that was called, or made, has not looked at the queue yet
+  bool stopping = false;
 };
 
 ThreadPerRequest::ThreadPerRequest(Options options, PolicyContext& context) {
@@ -70,37 +149,46 @@ ThreadPerRequest::ThreadPerRequest(Options options, PolicyContext& context) {
 ThreadPerRequest::~ThreadPerRequest() { drain(Deadline::never()); }
 
 void ThreadPerRequest::process(Request request) {
-  std::unique_lock lock(state_->mutex);
-  state_->join_ended();
-  state_->waiting.forget_shed();
-  if (state_->threads.size() < state_->options.max_threads) {
+  State& state = *state_;
+  std::unique_lock lock(state.mutex);
+  state.waiting.forget_shed();
+  bool full = state.waiting.size() >= state.free_threads();
+  State::Worker* called = nullptr;
+  if (!full && !state.on_its_way) {
     try {
-      state_->start(request);
-      return;
-    } catch (const std::exception&) {
+      called = state.call_one();
+    } catch (const std::system_error&) {
       // A thread that is running takes it when it is done with its own, if there is one.
-      if (state_->threads.empty()) throw;
+      if (state.all_ended()) throw;
+      full = true;
     }
   }
-  if (state_->options.overload == Overload::evict_idle) request.evict_idle();
-  if (state_->options.overload != Overload::reject) {
-    state_->waiting.push(std::move(request));
+  if (full && state.options.overload == Overload::evict_idle) request.evict_idle();
+  if (full && state.options.overload == Overload::reject) {
+    lock.unlock();
+    request.reject();
     return;
   }
+  state.waiting.push(std::move(request));
   lock.unlock();
-  request.reject();
+  if (called != nullptr) called->call.notify_one();
 }
 
 DrainReport ThreadPerRequest::drain(Deadline deadline) {
-  std::unique_lock lock(state_->mutex);
-  const auto all_ended = [this] { return state_->threads.empty(); };
+  State& state = *state_;
+  std::unique_lock lock(state.mutex);
+  state.stopping = true;
+  for (State::Worker& worker : state.idle) worker.call.notify_one();
+  const auto all_ended = [&state] { return state.all_ended(); };
   if (deadline.is_never()) {
-    state_->changed.wait(lock, all_ended);
+    state.changed.wait(lock, all_ended);
   } else {
-    state_->changed.wait_until(lock, deadline.point(), all_ended);
+    state.changed.wait_until(lock, deadline.point(), all_ended);
   }
-  state_->join_ended();
-  return {.stuck = state_->threads.size()};
+  for (State::Worker& worker : state.ended) {
+    if (worker.thread.joinable()) worker.thread.join();
+  }
+  return {.stuck = state.busy.size()};
 }
 
 }  // namespace net

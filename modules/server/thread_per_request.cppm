@@ -10,18 +10,24 @@ import :request;
 
 export namespace net {
 
-/// Runs each request in a thread made for it; a conversation keeps its thread to its end. Between
-/// requests a connection is parked and has none. Python: `ThreadingMixIn`, whose threads are as
-/// many as there are clients.
+/// Runs each request in a thread of its own, for as long as the request takes; a conversation keeps
+/// its thread to its end. Between requests a connection is parked and has none. Python:
+/// `ThreadingMixIn`, whose threads are as many as there are clients.
+///
+/// A thread that has finished is kept for a while and runs the next request, so what a handler
+/// stores in `thread_local` variables may outlive the request. Of a client that has sent several
+/// requests ahead, a thread serves at most four in a row while other requests wait.
 ///
 /// At `max_threads`, or if the system has no more, `overload` decides: requests wait in order for a
-/// thread to end, are rejected, or the conversation that is silent for longest is asked to end. The
-/// threads block all signals.
+/// thread to be free, are rejected, or the conversation that is silent for longest is asked to end.
+/// The threads block all signals.
 class ThreadPerRequest {
  public:
   struct Options {
     std::size_t max_threads = 256;  ///< 1 or more
     Overload overload = Overload::wait;
+    /// How long a thread is kept that has nothing to run; with zero, it ends. Not negative.
+    std::chrono::milliseconds keep{5'000};
   };
 
   /// Throws `invalid_argument` for options out of bounds.
@@ -31,7 +37,7 @@ class ThreadPerRequest {
   /// Waits for what is running.
   ~ThreadPerRequest();
 
-  /// Throws `resource_unavailable_try_again` if the system has no thread and none is running that
+  /// Throws `resource_unavailable_try_again` if the system has no thread and there is none that
   /// could take the request later.
   void process(Request request);
   DrainReport drain(Deadline deadline);
