@@ -101,10 +101,6 @@ std::size_t ServerCore::make_room() noexcept {
   return rejected < most_rejected_ ? most_rejected_ - rejected : 0;
 }
 
-bool ServerCore::evicts() const noexcept {
-  return options.overload == Overload::evict_idle || policy->context().evicts_idle();
-}
-
 bool ServerCore::evict_silent(bool for_newcomer) noexcept {
   const CoarseTime now = coarse_now();
   std::size_t wanted = for_newcomer ? 1 : 0;
@@ -144,6 +140,7 @@ bool ServerCore::evict_longest(CoarseTime now, bool parked_too) noexcept {
     if (longest == nullptr) return false;
     if (parked && !longest->claim()) return false;
     longest->evict(now);
+    if (!parked) longest->end_input();
   }
   if (parked) {
     longest->expire(Outcome::evicted);

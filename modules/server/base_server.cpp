@@ -132,12 +132,14 @@ DrainReport BaseServer::server_close(Deadline deadline) {
   });
   const Stats before = core.begin_drain();
   const auto free = [&core] { return !core.serving; };
+  // The serving thread itself may be held by a conversation: then nobody else tells that it ends.
   const auto wait_until_free = [&](Deadline until) {
-    if (until.is_never()) {
-      core.serving_changed.wait(lock, free);
-      return true;
+    for (;;) {
+      const Deadline step(10ms);
+      if (core.serving_changed.wait_until(lock, std::min(step, until).point(), free)) return true;
+      if (until.passed()) return false;
+      core.end_silent();
     }
-    return core.serving_changed.wait_until(lock, until.point(), free);
   };
   if (!wait_until_free(deadline)) {
     // The serving thread itself is held up by a handler.

@@ -72,17 +72,18 @@ Child::Child(Request& request) {
     }
     if (waited) connection.rejoin_queue();
   });
-  connection.prepare_eviction_if(core.evicts());
   // Kept for the pidfd: a child that ran and cannot be waited for may have answered already.
   Descriptor reserved(above_standard_streams(::eventfd(0, EFD_CLOEXEC)));
   if (reserved.get() < 0) throw_system_error(errno, "fork");
   slot_ = core.take_child_slot();
   auto& slot = core.page.children.at(slot_);
-  slot.silent_since.store(0);
+  slot.silence.between.store(0);
+  slot.silence.reading.store(0);
+  slot.silence.ended.store(false);
   {
     const BlockedSignals blocked(BlockedSignals::stopping());
     Servers::lock();
-    connection.note_silence_in(slot.silent_since);
+    connection.note_silence_in(slot.silence);
     process_ = ::fork();
     if (process_ == 0) serve_in_child(core, *request.release(), slot_);
     Servers::unlock();

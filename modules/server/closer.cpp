@@ -8,6 +8,7 @@ module;
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <list>
 #include <mutex>
@@ -21,6 +22,11 @@ import :due_timer;
 import :poller;
 
 namespace net {
+namespace {
+
+constexpr std::int64_t next_look = 10;  // milliseconds
+
+}  // namespace
 
 Closer::Lingering::Lingering(Closer& closer, Socket lingering_socket, CoarseTime now) noexcept
     : socket(std::move(lingering_socket)),
@@ -31,17 +37,24 @@ Closer::Lingering::Lingering(Closer& closer, Socket lingering_socket, CoarseTime
 
 void Closer::Lingering::ready(std::uint32_t) {
   heard = coarse_now();
+  if (!discard()) closer_.done(*this);
+}
+
+bool Closer::Lingering::discard() noexcept {
   std::array<std::byte, 16384> discarded;  // recv fills it
   for (int turn = 0; turn < 16; ++turn) {
     const auto count = ::recv(socket.fileno(), discarded.data(), discarded.size(), MSG_DONTWAIT);
-    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return true;
     const auto size = static_cast<std::size_t>(std::max<ssize_t>(count, 0));
-    if (count <= 0 || size >= left_) {
-      closer_.done(*this);
-      return;
-    }
+    if (count <= 0 || size >= left_) return false;
     left_ -= size;
   }
+  return true;
+}
+
+bool Closer::Lingering::all_taken() const noexcept {
+  int untaken = 0;
+  return ::ioctl(socket.fileno(), TIOCOUTQ, &untaken) == 0 && untaken == 0;
 }
 
 Closer::Closer(Poller& poller, DueTimer& timer, std::int64_t milliseconds,
@@ -65,6 +78,16 @@ void Closer::add(Socket socket) noexcept {
   }
 }
 
+void Closer::add_until_taken(Socket socket) noexcept {
+  const std::lock_guard lock(mutex_);
+  try {
+    sending_.emplace_back(*this, std::move(socket), coarse_now());
+    timer_.due_by(coarse_after(coarse_now(), next_look));
+  } catch (const std::exception&) {
+    // No memory to be polite with: the socket is closed.
+  }
+}
+
 void Closer::done(Lingering& lingering) noexcept {
   const std::lock_guard lock(mutex_);
   poller_.remove(lingering.socket.fileno(), lingering);
@@ -78,17 +101,20 @@ void Closer::sweep(CoarseTime now) noexcept {
     poller_.remove(lingering_.front().socket.fileno(), lingering_.front());
     lingering_.pop_front();
   }
+  sending_.remove_if([now](Lingering& sending) {
+    // What is left unread would reset the connection.
+    sending.discard();
+    return sending.limit <= now || sending.all_taken();
+  });
   if (!lingering_.empty()) timer_.due_by(lingering_.front().limit);
+  // Nothing tells when a peer has taken what was sent.
+  if (!sending_.empty()) timer_.due_by(coarse_after(now, next_look));
 }
 
 void Closer::hurry(CoarseTime now, std::int64_t milliseconds) noexcept {
   const std::lock_guard lock(mutex_);
   lingering_.remove_if([&](const Lingering& lingering) {
-    int untaken = 0;
-    if (coarse_after(lingering.heard, milliseconds) > now ||
-        ::ioctl(lingering.socket.fileno(), TIOCOUTQ, &untaken) != 0 || untaken > 0) {
-      return false;
-    }
+    if (coarse_after(lingering.heard, milliseconds) > now || !lingering.all_taken()) return false;
     poller_.remove(lingering.socket.fileno(), lingering);
     return true;
   });
@@ -96,21 +122,23 @@ void Closer::hurry(CoarseTime now, std::int64_t milliseconds) noexcept {
 
 bool Closer::close_all() noexcept {
   const std::lock_guard lock(mutex_);
-  const bool any = !lingering_.empty();
+  const bool any = !lingering_.empty() || !sending_.empty();
   for (Lingering& lingering : lingering_) {
     poller_.remove(lingering.socket.fileno(), lingering);
   }
   lingering_.clear();
+  sending_.clear();
   return any;
 }
 
 std::size_t Closer::size() const {
   const std::lock_guard lock(mutex_);
-  return lingering_.size();
+  return lingering_.size() + sending_.size();
 }
 
 void Closer::close_in_child() noexcept {
   for (Lingering& lingering : lingering_) lingering.socket.close();
+  for (Lingering& sending : sending_) sending.socket.close();
 }
 
 }  // namespace net

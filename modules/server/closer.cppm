@@ -22,6 +22,10 @@ class Closer {
   ~Closer();
 
   void add(Socket socket) noexcept;
+  // For a socket whose input we have ended. Once its output is shut down as well, the kernel resets
+  // the connection if the peer sends anything, and nothing tells any more that the peer has closed.
+  // So it is closed when the peer has taken everything.
+  void add_until_taken(Socket socket) noexcept;
   // Closes those whose time is over, and sets the timer for the next one.
   void sweep(CoarseTime now) noexcept;
   // While the server drains: closes those, too, that have got all, and said nothing for that long.
@@ -43,12 +47,16 @@ class Closer {
   const std::size_t bytes_;
   mutable std::mutex mutex_;
   std::list<Lingering> lingering_;
+  std::list<Lingering> sending_;  // these are not polled
 };
 
 class Closer::Lingering final : public Watch {
  public:
   Lingering(Closer& closer, Socket lingering_socket, CoarseTime now) noexcept;
   void ready(std::uint32_t events) override;
+  // Reads what there is; false if it ended, or was too much.
+  bool discard() noexcept;
+  bool all_taken() const noexcept;
 
   Socket socket;
   const CoarseTime limit;

@@ -5,6 +5,7 @@ module;
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -63,8 +64,7 @@ Connection::Connection(ServerCore& core, Socket socket, const Address& peer,
       conversation_(core.maker->conversation()) {
   Connection::limits_changed();
   stream().set_write_buffer(conversation() ? 0 : core.options.write_buffer);
-  this->socket().end_input_on(core.drain_signal.fileno(),
-                              timeout(core.options.quiet_grace).value_or(Socket::Duration::max()));
+  this->socket().wait_in_receive(conversation());
   note_silence_in(own_silence_);
   this->socket().set_watch(this);
 }
@@ -137,6 +137,8 @@ int Connection::before_release(int descriptor) noexcept {
   Socket& bare = socket();
   bare.set_watch(nullptr);
   // The server's limits do not go with it.
+  bare.wait_in_receive(false);
+  bare.end_input_after(std::nullopt);
   bare.settimeout(std::nullopt);
   bare.set_deadline(Deadline::never());
   bare.set_receive_deadline(Deadline::never());
@@ -277,7 +279,6 @@ bool Connection::claim_waiting() noexcept {
 void Connection::shed() noexcept {
   ServerCore& core = *core_;
   core.unlink(*this);
-  eviction_.reset();
   close(Outcome::shed);
   core.count(Outcome::shed);
   if (state_.exchange(State::gone, std::memory_order_acq_rel) == State::abandoned) delete this;
@@ -287,32 +288,32 @@ void Connection::shed() noexcept {
 CoarseTime Connection::silent_since(State state) const noexcept {
   if (state == State::parked) return parked_idle() ? parked_since() : 0;
   const bool running = state == State::running || state == State::running_more;
-  if (!running || !eviction_ || evicted_since_.load(std::memory_order_relaxed) != 0) return 0;
-  return silence_->load(std::memory_order_relaxed);
+  if (!running || input_ended_.load(std::memory_order_relaxed)) return 0;
+  return (conversation() ? silence_->reading : silence_->between).load(std::memory_order_relaxed);
 }
 
-void Connection::note_silence_in(std::atomic<CoarseTime>& since) noexcept {
-  silence_ = &since;
-  // Between the requests of a child it is noted where that waits; inside of one, nobody is silent.
-  if (conversation()) socket().note_silence_in(silence_);
+CoarseTime Connection::waits_since() const noexcept {
+  const State seen = state();
+  if (seen != State::running && seen != State::running_more) return 0;
+  if (input_ended_.load(std::memory_order_relaxed)) return 0;
+  return std::max(silence_->between.load(std::memory_order_relaxed),
+                  silence_->reading.load(std::memory_order_relaxed));
 }
 
-void Connection::prepare_eviction_if(bool evicts) noexcept {
-  if (!evicts || eviction_) return;
-  try {
-    Wakeup wakeup;
-    // Who looks for the most silent one may be another thread.
-    const std::lock_guard lock(core_->registry.mutex);
-    eviction_ = std::move(wakeup);
-    socket().end_input_at_once_on(eviction_->fileno());
-  } catch (const std::exception&) {
-    // Then it is nobody whom another could ask to leave.
-  }
+void Connection::note_silence_in(Silence& silence) noexcept {
+  silence_ = &silence;
+  socket().note_silence_in(&silence.reading);
 }
 
-void Connection::evict(CoarseTime now) noexcept {
-  evicted_since_.store(now, std::memory_order_relaxed);
-  if (eviction_) eviction_->signal();
+void Connection::end_input() noexcept {
+  if (given_away_ || input_ended_.exchange(true)) return;
+  silence_->ended.store(true);
+  ::shutdown(stream().socket().fileno(), SHUT_RD);
+}
+
+void Connection::end_input_after(std::chrono::milliseconds quiet) {
+  ends_itself_ = true;
+  socket().end_input_after(quiet);
 }
 
 bool Connection::is_leaving(CoarseTime now) const noexcept {
@@ -412,7 +413,9 @@ void Connection::close(Outcome outcome) noexcept {
   Socket& bare = socket();
   bare.set_watch(nullptr);
   if (datagram() != nullptr || bare.fileno() < 0) return;
-  const bool peer_ended = stream().ended() && !bare.input_was_ended() && !given_away_;
+  // An end of the stream may have been ours. A socket that the handler put there is another one.
+  const bool input_ended = input_ended_.load() && !given_away_;
+  const bool peer_ended = stream().ended() && !input_ended && !ends_itself_ && !given_away_;
   const bool impolite = outcome == Outcome::timed_out || outcome == Outcome::cut ||
                         (outcome == Outcome::rejected && core_->lingers_enough());
   if (peer_ended || impolite) {
@@ -423,7 +426,12 @@ void Connection::close(Outcome outcome) noexcept {
   // yet. After a silence in which it got everything, there is nothing to destroy.
   int untaken = 0;
   const bool idle = outcome == Outcome::closed_idle || outcome == Outcome::evicted;
-  const bool all_taken = idle && ::ioctl(bare.fileno(), TIOCOUTQ, &untaken) == 0 && untaken == 0;
+  const bool all_taken =
+      (idle || input_ended) && ::ioctl(bare.fileno(), TIOCOUTQ, &untaken) == 0 && untaken == 0;
+  if (input_ended && !all_taken) {
+    core_->linger_until_taken(std::move(bare));
+    return;
+  }
   ::shutdown(bare.fileno(), SHUT_WR);
   std::byte one{};
   const auto left = ::recv(bare.fileno(), &one, 1, MSG_DONTWAIT);
@@ -467,7 +475,6 @@ void Connection::end(Outcome outcome) noexcept {
   }
   ParkingLot& lot = core.lot;
   core.unlink(*this);
-  eviction_.reset();
   if (registered) lot.leave(*this);
   if (was_cut()) outcome = Outcome::cut;  // whatever its handler, or its child, made of that
   if (evicted_since_.load(std::memory_order_relaxed) != 0 &&

@@ -42,6 +42,14 @@ enum class Outcome : std::uint8_t {
 };
 inline constexpr std::size_t outcomes = static_cast<std::size_t>(Outcome::refused) + 1;
 
+// Since when a connection waits for its client, 0 if it does not; in a child, on the page that it
+// shares with its parent.
+struct Silence {
+  std::atomic<CoarseTime> between{0};  // between two requests, in `run`
+  std::atomic<CoarseTime> reading{0};  // in a read of the handler
+  std::atomic<bool> ended{false};      // the server has ended the input meanwhile
+};
+
 class Connection final : public RequestContext, private SocketWatch {
  public:
   enum class State : std::uint8_t {
@@ -112,17 +120,21 @@ class Connection final : public RequestContext, private SocketWatch {
   // Takes a waiting conversation away from its policy, and ends it.
   bool claim_waiting() noexcept;
   void shed() noexcept;
-  // Since when it waits for its client in that state; 0 if it does not.
+  // Since when it waits for its client in that state, and could be evicted; 0 if it does not. In
+  // the middle of a request, nobody is silent.
   CoarseTime silent_since(State state) const noexcept;
+  // Since when what runs it waits for its client, wherever; 0 if it does not.
+  CoarseTime waits_since() const noexcept;
   // Where that is noted: in a child, where its parent sees it. Before the fork.
-  void note_silence_in(std::atomic<CoarseTime>& since) noexcept;
+  void note_silence_in(Silence& silence) noexcept;
   inline void note_silence_in_own() noexcept { note_silence_in(own_silence_); }
-  // Makes it one that `evict` can reach, if there is a descriptor for that: before it runs, and
-  // before a fork.
-  void prepare_eviction_if(bool evicts) noexcept;
-  inline void close_eviction() noexcept { eviction_.reset(); }
-  // Ends the input of one that is silent, so that it ends by itself.
-  void evict(CoarseTime now) noexcept;
+  // Marks it as evicted; the caller ends its input, or the connection.
+  void evict(CoarseTime now) noexcept { evicted_since_.store(now, std::memory_order_relaxed); }
+  // Ends its input, in whichever thread or process it is read: what has arrived is still read. As
+  // `cut`, under the lock of the core's list.
+  void end_input() noexcept;
+  // Has its input end by itself in a silence of that length. For the owner.
+  void end_input_after(std::chrono::milliseconds quiet);
   // Whether it was told so a short while ago.
   bool is_leaving(CoarseTime now) const noexcept;
   // That its policy has no place for it, and asked for somebody else's.
@@ -205,13 +217,14 @@ class Connection final : public RequestContext, private SocketWatch {
   std::atomic<CoarseTime> parked_since_{0};
   std::atomic<CoarseTime> evicted_since_{0};
   std::atomic<bool> wants_place_{false};
-  std::optional<Wakeup> eviction_;
   const bool conversation_;
   // Whether its socket was closed or moved by the handler, which may have put another one in its
   // place. Written under the lock of the core's list.
   bool given_away_ = false;
-  std::atomic<CoarseTime> own_silence_{0};
-  std::atomic<CoarseTime>* silence_ = &own_silence_;
+  std::atomic<bool> input_ended_{false};  // by `end_input`
+  bool ends_itself_ = false;              // by `end_input_after`
+  Silence own_silence_;
+  Silence* silence_ = &own_silence_;
   CoarseTime request_since_ = 0;  // when the first byte of the request in hand came; 0: none
   CoarseTime row_since_ = 0;   // when the requests that this step serves in a row began; 0: unknown
   std::size_t front_ = 0;      // size of the whole request at the front of the input; 0: unknown

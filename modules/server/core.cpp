@@ -151,6 +151,7 @@ void ServerCore::do_what_is_due(CoarseTime now) noexcept {
   if (places_wanted_) evict_for_waiting();
   if (!page.draining.load(std::memory_order_relaxed)) return;
   closer_.hurry(now, options.quiet_grace.count());
+  end_silent();
   sweep(now);
   timer.due_by(coarse_after(now, drain_interval));
 }
@@ -190,8 +191,11 @@ void ServerCore::hand_over(Connection& connection) noexcept {
     return;
   }
   const Address peer = connection.client_address();
+  // Nobody else would end the input of one that holds the thread that drains.
+  if (closing_ && connection.datagram() == nullptr) {
+    connection.end_input_after(options.quiet_grace);
+  }
   if (connection.conversation()) {
-    connection.prepare_eviction_if(evicts());
     connection.enter_queue();
   } else if (connection.datagram() != nullptr && own_lot_) {
     connection.enter_queue();

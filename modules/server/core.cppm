@@ -33,7 +33,7 @@ struct SharedPage {
     std::atomic<int> process{0};  // 0: free; -1: being taken, or being given back
     std::atomic<Outcome> outcome{Outcome::none};
     std::atomic<bool> detached{false};  // by the handler, which left it to somebody else
-    std::atomic<CoarseTime> silent_since{0};
+    Silence silence;
   };
   static constexpr std::size_t most_children = 1024;
 
@@ -104,17 +104,19 @@ class ServerCore {
   // place of their policy. Those that are leaving count. On the serving thread.
   bool evict_for_newcomer() noexcept { return evict_silent(true); }
   bool evict_for_waiting() noexcept { return evict_silent(false); }
-  bool evicts() const noexcept;
   bool lingers_enough() const noexcept { return closer_.size() >= most_rejected_; }
   // Whether a listener that has accepted somebody should look for more.
   bool goes_on_accepting() const noexcept;
   void linger(Socket socket) noexcept { closer_.add(std::move(socket)); }
+  void linger_until_taken(Socket socket) noexcept { closer_.add_until_taken(std::move(socket)); }
   // Takes a connection out of the list: no sweep and no cut meets it any more.
   void unlink(Connection& connection) noexcept;
   // Counts a connection out; the last that its end touches of the core.
   void gone() noexcept;
   Stats stats();
   void cut_all() noexcept;
+  // While the server drains: ends the input of those that have been silent for the quiet grace.
+  void end_silent() noexcept;
 
   // --- children ---
   std::size_t take_child_slot();
@@ -130,7 +132,6 @@ class ServerCore {
   const std::shared_ptr<AnyPolicy> policy;
   SharedPage& page;
   Wakeup wakeup;
-  Wakeup drain_signal;  // readable from the drain's begin: ends the input of silent conversations
   Poller poller;
   DueTimer timer;  // whatever has a time at which the serving thread must act asks it for that
 
@@ -227,6 +228,7 @@ class ServerCore {
   bool policy_drained_ = false;
   bool active_ = false;
   Deadline drain_deadline_ = Deadline::never();
+  std::atomic<CoarseTime> drain_since_{0};
   std::atomic<bool> room_made_{false};  // a connection ended since
   std::atomic<bool> paused_{false};     // some listener waits for room
   std::exception_ptr last_listener_error_;

@@ -40,9 +40,20 @@ void ServerCore::shutdown() noexcept {
 
 Stats ServerCore::begin_drain() {
   const Stats before = stats();
+  drain_since_.store(coarse_now());
   page.draining.store(true);
-  drain_signal.signal();
   return before;
+}
+
+void ServerCore::end_silent() noexcept {
+  const CoarseTime now = coarse_now();
+  const std::lock_guard lock(registry.mutex);
+  registry.for_each([&](Connection& connection) {
+    const CoarseTime since = connection.waits_since();
+    if (since == 0) return;
+    const CoarseTime quiet_since = std::max(since, drain_since_.load());
+    if (now >= coarse_after(quiet_since, options.quiet_grace.count())) connection.end_input();
+  });
 }
 
 DrainReport ServerCore::drain(Deadline deadline, const Stats& before) {

@@ -21,7 +21,6 @@ struct ForkPerRequest::State {
   State(const Options& given, PolicyContext& policy_context)
       : options(given), context(policy_context) {
     context.each_opens(1);  // the child's pidfd
-    if (options.overload == Overload::evict_idle) context.evict_idle();
   }
 
   void start(Request& request) {

@@ -31,7 +31,6 @@ struct PolicyContext::State {
   Poller poller;
   std::unique_ptr<ParkingLot> lot;
   std::size_t descriptors_each = 1;
-  bool evicts_idle = false;
   // Servers that share the policy dispatch one at a time.
   std::mutex mutex;
   std::mutex watches_mutex;
@@ -68,13 +67,6 @@ ParkingLot& PolicyContext::take_parking_lot() {
 void PolicyContext::each_opens(std::size_t descriptors) noexcept {
   state_->descriptors_each += descriptors;
 }
-
-void PolicyContext::evict_idle() noexcept {
-  state_->evicts_idle = true;
-  each_opens(1);
-}
-
-bool PolicyContext::evicts_idle() const noexcept { return state_->evicts_idle; }
 
 std::size_t PolicyContext::descriptors_each() const noexcept { return state_->descriptors_each; }
 

@@ -48,12 +48,7 @@ class PolicyContext {
   /// of `ServerOptions::max_connections` leaves room for them. In the policy's constructor.
   void each_opens(std::size_t descriptors) noexcept;
 
-  /// Says that the policy calls `Request::evict_idle`: each conversation and child gets a
-  /// descriptor by which it can be asked to end. In the policy's constructor.
-  void evict_idle() noexcept;
-
   // For the library's own parts.
-  bool evicts_idle() const noexcept;
   std::size_t descriptors_each() const noexcept;
   // Null if it was not taken.
   ParkingLot* parking_lot() const noexcept;

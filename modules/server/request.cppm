@@ -58,8 +58,8 @@ class Request {
 
   /// Says that there is no place for it: the conversation, or the child, of its server that has
   /// been silent for longest is asked to end, now or as soon as one is silent, until this request
-  /// is served. False if none is silent now. `Overload::evict_idle`; see
-  /// `PolicyContext::evict_idle`. On the serving thread.
+  /// is served. False if none is silent now. `Overload::evict_idle`. On the
+  /// serving thread.
   bool evict_idle() noexcept;
 
   /// Tells whether the server has ended it while it waited: `step` would only free it.

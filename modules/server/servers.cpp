@@ -41,7 +41,6 @@ void ServerCore::close_in_child(const Connection& own) noexcept {
     if (&connection == &own) return;
     // Datagrams of a listener that is closed hold its descriptor still.
     if (connection.socket().fileno() != own.stream().socket().fileno()) connection.close_in_child();
-    connection.close_eviction();
   });
   closer_.close_in_child();
   ::close(poller.fileno());

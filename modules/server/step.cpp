@@ -364,11 +364,12 @@ bool Connection::wait_for_more() noexcept {
       const bool partial = request_since_ != 0;
       const CoarseTime limit = partial ? coarse_after(request_since_, limits().request.count())
                                        : coarse_after(coarse_now(), limits().idle.count());
-      if (!partial) silence_->store(coarse_now(), std::memory_order_relaxed);
+      if (!partial) silence_->between.store(coarse_now(), std::memory_order_relaxed);
       const bool came = stalled_ && !core_->maker->reads_ahead()
                             ? wait_for_new_input(deadline_at(limit))
-                            : socket().wait_to_receive(deadline_at(limit));
-      silence_->store(0, std::memory_order_relaxed);
+                            : socket().wait_to_receive(deadline_at(limit)) &&
+                                  (!silence_->ended.load() || something_arrived());
+      silence_->between.store(0, std::memory_order_relaxed);
       if (!came) {
         expire(partial ? Outcome::timed_out : Outcome::closed_idle);
       }

@@ -140,10 +140,9 @@ struct ThreadPerRequest::State {
   bool stopping = false;
 };
 
-ThreadPerRequest::ThreadPerRequest(Options options, PolicyContext& context) {
+ThreadPerRequest::ThreadPerRequest(Options options, PolicyContext&) {
   check(options);
   state_ = std::make_unique<State>(options);
-  if (options.overload == Overload::evict_idle) context.evict_idle();
 }
 
 ThreadPerRequest::~ThreadPerRequest() { drain(Deadline::never()); }

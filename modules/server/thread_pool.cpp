@@ -379,7 +379,6 @@ ThreadPool::ThreadPool(Options options, PolicyContext& context) {
   check(options);
   state_ = std::make_unique<State>(options.workers == 0 ? default_workers() : options.workers,
                                    options.overload, context.take_parking_lot());
-  if (options.overload == Overload::evict_idle) context.evict_idle();
 }
 
 ThreadPool::~ThreadPool() = default;

@@ -72,6 +72,11 @@ void Socket::setsockopt(int level, int option, std::span<const std::byte> value)
                    gsl::narrow_cast<socklen_t>(value.size())) != 0) {
     throw_system_error(errno, "setsockopt");
   }
+  // From now on that timeout is the caller's.
+  if (level == SOL_SOCKET && option == SO_RCVTIMEO) {
+    waits_in_receive_ = false;
+    kernel_timeout_ = no_timeout;
+  }
 }
 
 std::size_t Socket::getsockopt(int level, int option, std::span<std::byte> value) const {

@@ -85,6 +85,9 @@ Socket& Socket::operator=(Socket&& other) noexcept {
   last_receive_ = other.last_receive_;
   receive_timeout_ = other.receive_timeout_;
   send_timeout_ = other.send_timeout_;
+  waits_in_receive_ = other.waits_in_receive_;
+  kernel_timeout_ = other.kernel_timeout_;
+  end_quiet_ = other.end_quiet_;
   deadline_ = other.deadline_;
   receive_deadline_ = other.receive_deadline_;
   return *this;
@@ -193,9 +196,7 @@ std::optional<std::size_t> Socket::try_recv(std::span<std::byte> into) {
     const auto count = ::recv(descriptor_, into.data(), into.size(), MSG_DONTWAIT);
     if (count >= 0) {
       const auto size = gsl::narrow_cast<std::size_t>(count);
-      last_receive_ = size == 0            ? Received::end
-                      : size < into.size() ? Received::all
-                                           : Received::perhaps_more;
+      note_received(size, into.size());
       return size;
     }
     if (errno == EAGAIN) {
@@ -208,11 +209,15 @@ std::optional<std::size_t> Socket::try_recv(std::span<std::byte> into) {
 
 std::size_t Socket::recv(std::span<std::byte> into) {
   Deadline limit;
-  for (bool first = true;; first = false) {
+  bool limited = false;
+  if (may_wait_in_receive()) {
+    if (const auto count = receive_or_wait(into, limit)) return *count;
+    limited = true;
+  }
+  for (;; limited = true) {
     if (const auto count = try_recv(into)) return *count;
-    if (first) limit = receive_limit();
+    if (!limited) limit = receive_limit();
     if (wait(POLLIN, limit, "receive") == Wait::ended) {
-      input_was_ended_ = true;
       last_receive_ = Received::end;
       return 0;
     }
@@ -284,7 +289,10 @@ void Socket::close() noexcept {
   if (const int released = release(); released >= 0) ::close(released);
 }
 
-int Socket::detach() noexcept { return release(); }
+int Socket::detach() noexcept {
+  wait_in_receive(false);
+  return release();
+}
 
 int Socket::release() noexcept {
   if (descriptor_ < 0) return -1;
@@ -297,6 +305,9 @@ Socket Socket::dup() const {
   const int copy = ::fcntl(descriptor_, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
   // EINVAL: the limit allows none of these numbers.
   if (copy < 0) throw_system_error(errno == EINVAL ? EMFILE : errno, "dup");
+  // The copy is of the same socket, and would have its timeout.
+  waits_in_receive_ = false;
+  set_kernel_timeout(no_timeout);
   Socket socket;
   socket.descriptor_ = copy;
   socket.receive_timeout_ = receive_timeout_;

@@ -106,7 +106,7 @@ class Socket {
   std::optional<std::size_t> try_recv(std::span<std::byte> into);
 
   /// Waits until a receive would not wait; false if that is not so at `deadline` (which alone
-  /// bounds this wait), or if the input was ended meanwhile (`end_input_on`). poll(2).
+  /// bounds this wait), or if the input ended meanwhile (`end_input_after`). poll(2).
   bool wait_to_receive(Deadline deadline);
 
   /// Sends some of the bytes, at least one, waiting for room if need be; returns how many. send(2).
@@ -134,7 +134,8 @@ class Socket {
   /// Closes; closing twice is harmless. close(2).
   void close() noexcept;
 
-  /// Gives up ownership: returns the descriptor, and the socket is closed from then on.
+  /// Gives up ownership: returns the descriptor, and the socket is closed from then on. The
+  /// descriptor has no timeout of its own (`wait_in_receive`).
   int detach() noexcept;
 
   /// Calls `watch` before the descriptor leaves this object, so that whoever registered it
@@ -207,16 +208,21 @@ class Socket {
   /// Bounds the receives together by a point in time, beside `set_deadline`.
   inline void set_receive_deadline(Deadline deadline) noexcept { receive_deadline_ = deadline; }
 
-  /// Ends the input when a server drains: once `signal` (any descriptor; not owned) is readable, a
-  /// receive that finds nothing for `quiet` returns 0, the end of the stream.
-  void end_input_on(int signal, Duration quiet) noexcept;
-  /// Does so at once, for another signal.
-  inline void end_input_at_once_on(int signal) noexcept { end_at_once_ = signal; }
-  /// Tells whether a receive returned the end for such a signal, and not for the peer's.
-  inline bool input_was_ended() const noexcept { return input_was_ended_; }
+  /// Has `recv` wait in recv(2) itself, under SO_RCVTIMEO, instead of polling first: one system
+  /// call for each. Where that is not possible, because of a deadline or because the descriptor was
+  /// made non-blocking, it polls. Off by default, since whoever else uses the descriptor meets that
+  /// timeout too; `detach`, `dup` and setting SO_RCVTIMEO turn it off, and the first two take the
+  /// timeout off the descriptor.
+  void wait_in_receive(bool on) noexcept;
 
-  /// Notes in `since` when a receive began to wait (on the steady clock, in nanoseconds), and 0
-  /// when it is over, so that a server finds who has been silent for longest. Null notes nothing.
+  /// Ends the input once it is quiet: a receive that finds nothing for so long returns 0, the end
+  /// of the stream, though the peer has not ended it. Nothing, the default, goes on. Precondition:
+  /// not negative.
+  void end_input_after(std::optional<Duration> quiet);
+
+  /// Notes in `since` when a receive began to wait (on the steady clock to a few milliseconds, in
+  /// nanoseconds), and 0 when it is over, so that a server finds the client that has been silent
+  /// for longest. Null notes nothing.
   inline void note_silence_in(std::atomic<std::int64_t>* since) noexcept { silent_since_ = since; }
 
   /// Tells what the last receive left behind, for those who wait by edges: `all` was taken, or
@@ -230,6 +236,10 @@ class Socket {
   enum class Wait : std::uint8_t { ready, ended, late };
   Wait poll(short events, Deadline deadline) const;
   Wait wait(short events, Deadline deadline, std::string_view call) const;
+  bool may_wait_in_receive() const noexcept;
+  std::optional<std::size_t> receive_or_wait(std::span<std::byte> into, Deadline& limit);
+  bool set_kernel_timeout(Duration timeout) const noexcept;
+  void note_received(std::size_t size, std::size_t room) noexcept;
   void note_silence(std::int64_t since) const noexcept;
   Deadline receive_limit() const;
   Deadline send_limit() const;
@@ -239,14 +249,14 @@ class Socket {
   static constexpr Duration no_timeout{-1};
 
   int descriptor_ = -1;
-  int end_signal_ = -1;
-  int end_at_once_ = -1;
-  bool input_was_ended_ = false;
   std::optional<SocketType> type_;
   Received last_receive_ = Received::nothing_asked;
+  // Whether `recv` waits in recv(2); `dup` turns it off.
+  mutable bool waits_in_receive_ = false;
   Duration receive_timeout_ = no_timeout;
   Duration send_timeout_ = no_timeout;
-  Duration end_quiet_{};
+  mutable Duration kernel_timeout_ = no_timeout;  // SO_RCVTIMEO, as far as it is ours
+  Duration end_quiet_ = no_timeout;               // after which the input ends
   Deadline deadline_;
   Deadline receive_deadline_;
   std::atomic<std::int64_t>* silent_since_ = nullptr;

@@ -2,15 +2,19 @@ module;
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <ctime>
+#include <gsl/narrow>
 #include <gsl/util>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -20,6 +24,29 @@ import :native;
 import :waiting;
 
 namespace net {
+namespace {
+
+using std::chrono::nanoseconds;
+
+nanoseconds in_nanoseconds(timespec time) noexcept {
+  return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
+}
+
+// The steady clock to the kernel's tick, which costs a fifth to read. It lags behind by up to
+// `coarse_lag`.
+nanoseconds coarse_now() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return in_nanoseconds(now);
+}
+
+nanoseconds coarse_lag() noexcept {
+  timespec lag{};
+  ::clock_getres(CLOCK_MONOTONIC_COARSE, &lag);
+  return in_nanoseconds(lag);
+}
+
+}  // namespace
 
 void Socket::settimeout(std::optional<Duration> timeout) { settimeout(timeout, timeout); }
 
@@ -38,9 +65,9 @@ std::optional<Socket::Duration> Socket::gettimeout() const noexcept {
   return receive_timeout_;
 }
 
-void Socket::end_input_on(int signal, Duration quiet) noexcept {
-  end_signal_ = signal;
-  end_quiet_ = quiet;
+void Socket::end_input_after(std::optional<Duration> quiet) {
+  Expects(quiet.value_or(Duration::zero()) >= Duration::zero());
+  end_quiet_ = quiet.value_or(no_timeout);
 }
 
 void Socket::note_silence(std::int64_t since) const noexcept {
@@ -62,27 +89,21 @@ Socket::Wait Socket::poll(short events, Deadline deadline) const {
   // poll(2) would pass over it, and wait.
   if (descriptor_ < 0) fail(EBADF, "poll");
   const bool receiving = events == POLLIN;
-  std::array<pollfd, 3> polled{
-      {{descriptor_, events, 0}, {end_signal_, POLLIN, 0}, {end_at_once_, POLLIN, 0}}};
-  if (receiving) note_silence(Deadline::Clock::now().time_since_epoch().count());
+  bool quiet_first = false;
+  if (receiving && end_quiet_ != no_timeout) {
+    const Deadline quiet(end_quiet_);
+    quiet_first = quiet <= deadline;
+    deadline = std::min(deadline, quiet);
+  }
+  if (receiving) note_silence(coarse_now().count());
   const auto heard = gsl::finally([&] {
     if (receiving) note_silence(0);
   });
-  bool quiet_first = false;
-  for (;;) {
-    const int ready = ::poll(polled.data(), receiving ? 3 : 1, poll_milliseconds(deadline));
+  for (pollfd polled{descriptor_, events, 0};;) {
+    const int ready = ::poll(&polled, 1, poll_milliseconds(deadline));
     if (ready < 0 && errno != EINTR) fail(errno, "poll");
-    if (ready > 0 && polled[0].revents != 0) return Wait::ready;
-    if (ready > 0 && polled[2].revents != 0) return Wait::ended;
-    if (ready > 0) {
-      // The server drains: from here on, silence ends the input.
-      polled[1].fd = -1;
-      const Deadline quiet(end_quiet_);
-      quiet_first = quiet <= deadline;
-      deadline = std::min(deadline, quiet);
-    } else if (deadline.passed()) {
-      return quiet_first ? Wait::ended : Wait::late;
-    }
+    if (ready > 0) return Wait::ready;
+    if (deadline.passed()) return quiet_first ? Wait::ended : Wait::late;
   }
 }
 
@@ -93,6 +114,61 @@ Socket::Wait Socket::wait(short events, Deadline deadline, std::string_view call
   const Wait outcome = poll(events, deadline);
   if (outcome == Wait::late) fail(ETIMEDOUT, call);
   return outcome;
+}
+
+// --- waiting in recv(2) ------------------------------------------------------------------------
+
+void Socket::wait_in_receive(bool on) noexcept {
+  waits_in_receive_ = on;
+  if (!on) set_kernel_timeout(no_timeout);
+}
+
+// The kernel knows of a timeout, and of nothing else.
+bool Socket::may_wait_in_receive() const noexcept {
+  return waits_in_receive_ && receive_timeout_ != Duration::zero() && end_quiet_ == no_timeout &&
+         deadline_.is_never() && receive_deadline_.is_never();
+}
+
+bool Socket::set_kernel_timeout(Duration timeout) const noexcept {
+  if (kernel_timeout_ == timeout) return true;
+  timeval time{};  // none
+  if (timeout != no_timeout) {
+    // Rounded up, as zero would be none.
+    const auto whole = std::chrono::ceil<std::chrono::microseconds>(timeout);
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(whole);
+    time = {.tv_sec = seconds.count(), .tv_usec = (whole - seconds).count()};
+  }
+  if (::setsockopt(descriptor_, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time) != 0) return false;
+  kernel_timeout_ = timeout;
+  return true;
+}
+
+// Nothing if the rest of the wait, until `limit`, is to be polled for: the time is over, a signal
+// came, the descriptor was made non-blocking, or the kernel did not wait for as long as it should.
+std::optional<std::size_t> Socket::receive_or_wait(std::span<std::byte> into, Deadline& limit) {
+  if (into.empty()) return 0;
+  const bool endless = receive_timeout_ == no_timeout || receive_timeout_ > std::chrono::years(100);
+  if (!set_kernel_timeout(endless ? no_timeout : receive_timeout_)) {
+    limit = receive_limit();
+    return std::nullopt;
+  }
+  const nanoseconds begin = coarse_now();
+  note_silence(begin.count());
+  const auto count = ::recv(descriptor_, into.data(), into.size(), 0);
+  const int error = errno;
+  note_silence(0);
+  if (count >= 0) {
+    const auto size = gsl::narrow_cast<std::size_t>(count);
+    note_received(size, into.size());
+    return size;
+  }
+  if (error != EAGAIN && error != EINTR) fail(error, "receive");
+  if (!endless) limit = Deadline::Clock::time_point(begin + coarse_lag() + receive_timeout_);
+  return std::nullopt;
+}
+
+void Socket::note_received(std::size_t size, std::size_t room) noexcept {
+  last_receive_ = size == 0 ? Received::end : size < room ? Received::all : Received::perhaps_more;
 }
 
 bool Socket::wait_to_receive(Deadline deadline) { return poll(POLLIN, deadline) == Wait::ready; }
@@ -116,7 +192,6 @@ bool Operation::goes_on_receiving(int error) {
   note(Socket::Received::all);
   if (!limit_) limit_ = socket_.receive_limit();
   if (socket_.wait(POLLIN, *limit_, call_) == Socket::Wait::ready) return true;
-  socket_.input_was_ended_ = true;
   note(Socket::Received::end);
   return false;
 }
