@@ -279,7 +279,8 @@ template <class Handler>
 int serve(const EchoOptions& options) {
   const net::Overload full = overload(options);
   if (options.policy == "thread") {
-    return serve<Handler, net::ThreadPerRequest>(options, {.overload = full});
+    return serve<Handler, net::ThreadPerRequest>(options,
+                                                 {.overload = full, .keep = options.keep_threads});
   }
   if (options.policy == "fork") {
     return serve<Handler, net::ForkPerRequest>(options, {.overload = full});

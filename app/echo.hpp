@@ -21,6 +21,7 @@ struct EchoOptions {
   std::chrono::milliseconds idle{60'000};
   std::chrono::milliseconds send{30'000};
   std::chrono::milliseconds drain{10'000};
+  std::chrono::milliseconds keep_threads{5'000};
   std::optional<std::chrono::milliseconds> stats;  // printed that often
 };
 

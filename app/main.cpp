@@ -98,6 +98,8 @@ void add_echo_options(CLI::App& echo, std::vector<std::string>& listen, EchoOpti
   seconds("--send-timeout", options.send, "For a client that takes no byte of its answer");
   seconds("--drain-timeout", options.drain,
           "How long requests in hand may take after SIGTERM or SIGINT", 0);
+  seconds("--keep-threads", options.keep_threads,
+          "How long a thread of --policy thread is kept when it has nothing to run", 0);
   add_seconds(echo, "--stats", options.stats.emplace(),
               "Print what was counted that often, and at the end; SIGUSR1 prints it at once");
 }
@@ -125,6 +127,9 @@ int parse_and_run(int argc, char** argv) {
   }
   if (echo->count("--workers") > 0 && options.policy != "pool") {
     return usage(app, "--workers is for --policy pool");
+  }
+  if (echo->count("--keep-threads") > 0 && options.policy != "thread") {
+    return usage(app, "--keep-threads is for --policy thread");
   }
   if (echo->count("--stats") == 0) options.stats.reset();
   return run_echo(options);

@@ -50,6 +50,8 @@ std::vector<Refused> mistakes() {
       {{"echo", "--policy", "thread", "--workers", "2"}},
       {{"echo", "--policy", "fork", "--workers", "2"}},
       {{"echo", "--policy", "inline", "--workers", "2"}},
+      {{"echo", "--policy", "pool", "--keep-threads", "2"}},
+      {{"echo", "--policy", "thread", "--keep-threads", "-1"}},
   };
   for (const std::string endpoint : {"",
                                      "127.0.0.1:80",

@@ -31,8 +31,14 @@ struct Creation {
   std::string call;
   std::string first;  // of these calls that is made for a client
   std::string second;
-  int before;  // clients that are served first
+  int before;     // clients that are served first
+  Words options;  // so that each client takes one
 
+  Words arguments() const {
+    Words words{"--policy", policy, "--handler", "conversation"};
+    words.insert(words.end(), options.begin(), options.end());
+    return words;
+  }
   Words failing(const std::string& which) const {
     return injecting(call + ":error=EAGAIN:when=" + which);
   }
@@ -43,8 +49,8 @@ struct Creation {
 
 // The calls of each thread are counted by themselves, and the main thread must make two others. So
 // the one that serves makes two that count for nothing.
-const std::array creations{Creation{"thread", "clone3", "3", "4", 2},
-                           Creation{"fork", "clone", "1", "2", 0}};
+const std::array creations{Creation{"thread", "clone3", "3", "4", 2, {"--keep-threads", "0"}},
+                           Creation{"fork", "clone", "1", "2", 0, {}}};
 
 // Whether the calls that make threads cannot be counted here.
 bool miscounted(const std::string& call) {
@@ -94,8 +100,7 @@ BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(who_gets_no_thread_is_dropped_and_counted, data::make(creations), creation) {
   if (cannot_inject()) return;
   if (miscounted(creation.call)) return;
-  Survivor server({"--policy", creation.policy, "--handler", "conversation"},
-                  creation.failing(creation.first + ".." + creation.second));
+  Survivor server(creation.arguments(), creation.failing(creation.first + ".." + creation.second));
   serve_first(server, creation);
   for (int i = 0; i < 2; ++i) {
     const Client unlucky = server.client();
@@ -118,8 +123,7 @@ BOOST_DATA_TEST_CASE(who_gets_no_thread_waits_for_another_ones_end, data::make(c
                      creation) {
   if (cannot_inject()) return;
   if (miscounted(creation.call)) return;
-  Survivor server({"--policy", creation.policy, "--handler", "conversation"},
-                  creation.failing(creation.second));
+  Survivor server(creation.arguments(), creation.failing(creation.second));
   serve_first(server, creation);
   {
     std::optional<Client> first(server.client());
@@ -141,9 +145,9 @@ BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(who_waits_too_long_for_a_thread_is_shed, data::make(creations), creation) {
   if (cannot_inject()) return;
   if (miscounted(creation.call)) return;
-  Survivor server(
-      {"--policy", creation.policy, "--handler", "conversation", "--request-timeout", "0.2"},
-      creation.failing(creation.second));
+  Words arguments = creation.arguments();
+  arguments.insert(arguments.end(), {"--request-timeout", "0.2"});
+  Survivor server(arguments, creation.failing(creation.second));
   serve_first(server, creation);
   {
     const Client first = server.client();

@@ -67,17 +67,22 @@ std::uint64_t cpu_of(pid_t process) {
   return sum;
 }
 
-Words with_stats(Words arguments) {
+// With stats; and threads that are kept for a moment, so that a test sees them go.
+Words told(Words arguments) {
   arguments.insert(arguments.end(), {"--stats", "3600"});
+  const auto has = [&](const char* word) {
+    return std::ranges::find(arguments, word) != arguments.end();
+  };
+  if (has("thread") && !has("--keep-threads")) {
+    arguments.insert(arguments.end(), {"--keep-threads", "0.1"});
+  }
   return arguments;
 }
 
 }  // namespace
 
 Survivor::Survivor(const Words& arguments, const Words& starter, const std::string& kind)
-    : echo(with_stats(arguments), {}, starter, kind),
-      descriptors_(descriptors()),
-      threads_(threads()) {}
+    : echo(told(arguments), {}, starter, kind), descriptors_(descriptors()), threads_(threads()) {}
 
 void Survivor::sort_line(const std::string& line) {
   const auto begin = line.find("info: stats: ");
