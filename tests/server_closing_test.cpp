@@ -29,7 +29,7 @@ struct Counting : net::ServerHooks {
   const Gate* hold = nullptr;
 };
 
-net::ServerOptions waiting(std::optional<std::chrono::nanoseconds> timeout) {
+net::ServerOptions waiting(std::optional<std::chrono::milliseconds> timeout) {
   net::ServerOptions options = quick();
   options.timeout = timeout;
   return options;
@@ -93,7 +93,7 @@ BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(closing_ends_a_waiting_handle_request, Policy, Policies) {
   for (const bool forever : {true, false}) {
     Counting hooks;
-    const std::optional<std::chrono::nanoseconds> timeout(8s);
+    const std::optional<std::chrono::milliseconds> timeout(8s);
     net::TcpServer<Echo, Policy> server{loopback(), waiting(forever ? std::nullopt : timeout),
                                         hooks};
     std::thread serving([&] { server.handle_request(); });

@@ -11,6 +11,7 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <gsl/assert>
 #include <gsl/narrow>
 #include <gsl/util>
 #include <optional>
