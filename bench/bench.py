@@ -14,9 +14,10 @@ import time
 import compiling
 import machine
 import report
-from measuring import Failure, measure_load, measure_start_and_stop
+from measuring import Failure, calibrate, measure_load, measure_start_and_stop
 from results import ENOUGH, Results
-from scenarios import SCENARIOS, SERVERS, server_command
+from scenarios import SCENARIOS
+from serving import SERVERS, Setup, server_command
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ROUNDS, SECONDS, WARM_UP = 7, 2.0, 0.5
@@ -37,6 +38,7 @@ def parse_arguments():
     parser.add_argument("--only", metavar="PATTERN", help="servers whose name matches, such as 'asio*'; of: " + ", ".join(SERVERS))
     parser.add_argument("--scenario", metavar="NAME", help="scenarios whose name begins so; of: " + ", ".join(SCENARIOS))
     parser.add_argument("--programs", type=pathlib.Path, metavar="DIRECTORY", default=ROOT / "build/release/bench", help="where they were built")
+    parser.add_argument("--beside", type=pathlib.Path, metavar="DIRECTORY", help="a build of another commit, which is measured as netserve_before")
     parser.add_argument("--output", type=pathlib.Path, metavar="DIRECTORY", help="where to write benchmarks.md")
     parser.add_argument("--again", action="store_true", help="write the page again from the figures of the last run")
     return parser.parse_args()
@@ -49,7 +51,7 @@ def chosen_scenarios(arguments):
     return chosen
 
 
-def chosen_servers(scenario, arguments, skipped):
+def chosen_servers(scenario, arguments, setup, skipped):
     names = scenario.servers
     if arguments.quick:
         names = [name for name in names if SERVERS[name].quick or name in scenario.quick_too]
@@ -58,7 +60,7 @@ def chosen_servers(scenario, arguments, skipped):
     present = []
     for name in names:
         try:
-            server_command(SERVERS[name], scenario, arguments.programs)
+            server_command(SERVERS[name], scenario, setup)
             present.append(name)
         except FileNotFoundError as missing:
             skipped[name] = f"{missing} is not there"
@@ -67,11 +69,11 @@ def chosen_servers(scenario, arguments, skipped):
     return present
 
 
-def plan(scenarios, arguments, rounds):
+def plan(scenarios, arguments, setup, rounds):
     """Every measurement in order: (round, scenario, server). The servers are shuffled in each round, the
     same way in each run, so that none always runs after the same neighbour."""
     skipped = {}
-    servers = {s.name: chosen_servers(s, arguments, skipped) for s in scenarios}
+    servers = {s.name: chosen_servers(s, arguments, setup, skipped) for s in scenarios}
     if not any(servers.values()):
         sys.exit(f"bench: nothing to measure; is {arguments.programs} built? Missing: {', '.join(skipped) or 'nothing'}")
     steps = []
@@ -83,18 +85,18 @@ def plan(scenarios, arguments, rounds):
     return steps, skipped
 
 
-def measure(step, arguments, seconds, warm_up):
+def measure(step, setup, seconds, warm_up):
     _, scenario, name = step
     if scenario.kind == "compile":
-        return compiling.measure(name, arguments.programs, ROOT)
+        return compiling.measure(name, setup.programs, ROOT)
     with tempfile.TemporaryDirectory(prefix="netserve-bench-") as directory:
-        command = server_command(SERVERS[name], scenario, arguments.programs, f"{directory}/socket")
+        command = server_command(SERVERS[name], scenario, setup, f"{directory}/socket")
         if scenario.kind == "start":
             return measure_start_and_stop(command)
-        return measure_load(command, SERVERS[name], scenario, arguments.programs / "load", seconds, warm_up)
+        return measure_load(command, SERVERS[name], scenario, setup.programs / "load", seconds, warm_up)
 
 
-def run(steps, arguments, rounds, seconds, warm_up, results):
+def run(steps, setup, rounds, seconds, warm_up, results):
     began = time.monotonic()
     for done, step in enumerate(steps):
         round_number, scenario, name = step
@@ -106,7 +108,7 @@ def run(steps, arguments, rounds, seconds, warm_up, results):
             end="", file=sys.stderr, flush=True,
         )
         try:
-            sample = measure(step, arguments, seconds, warm_up)
+            sample = measure(step, setup, seconds, warm_up)
             results.add(scenario.name, name, round_number, sample)
             print(scenario.in_short(sample), file=sys.stderr)
         except (Failure, OSError, ValueError) as failure:
@@ -132,17 +134,19 @@ def main():
         results, facts, complete = Results.of(kept["results"]), kept["facts"], kept["complete"]
     else:
         scenarios = chosen_scenarios(arguments)
-        steps, skipped = plan(scenarios, arguments, rounds)
+        loops = calibrate(arguments.programs) if any(s.compute for s in scenarios) else {}
+        setup = Setup(arguments.programs, arguments.beside, loops)
+        steps, skipped = plan(scenarios, arguments, setup, rounds)
         for server, why in skipped.items():
             print(f"bench: {server} is left out: {why}", file=sys.stderr)
         results = Results()
         facts = machine.describe(ROOT) | {
             "command": " ".join(["./run bench", *sys.argv[1:]]),
             "rounds": rounds, "seconds": seconds, "warm_up": warm_up, "skipped": skipped,
-            "demo": demo,
-            "commands": machine.commands(scenarios, arguments.programs, ROOT),
+            "demo": demo, "loops": loops,
+            "commands": machine.commands(scenarios, setup, ROOT),
         }
-        run(steps, arguments, rounds, seconds, warm_up, results)
+        run(steps, setup, rounds, seconds, warm_up, results)
         record.write_text(json.dumps({"results": results.kept(), "facts": facts, "complete": complete}))
     output = arguments.output or (ROOT / "docs" if complete else arguments.programs)
     page = report.write(results, facts, output)

@@ -45,6 +45,7 @@ struct Connection {
   std::size_t number = 0;
   int descriptor = -1;
   bool busy = false;
+  bool slept = false;  // says the server of its handler
   std::uint64_t request = 0;
   const char* message = nullptr;
   std::size_t sent = 0;

@@ -19,7 +19,7 @@ class Datagrams {
         epoll_(epoll),
         size_(options.size),
         buffer_(options.size),
-        clients_(options.connections + options.idle) {}
+        clients_(options.clients()) {}
 
   void ask(Connection& connection) {
     if (connection.descriptor < 0) connect(connection);

@@ -19,12 +19,20 @@ inline constexpr std::string_view load_usage =
 --connections N   connections that ask, each for one answer at a time [64]
 --idle N          connections beside them that ask once, then again at the end [0]
 --size BYTES      of a message [64]
+--pipeline N      messages that a connection sends at once, and whose answers it awaits before it
+                  asks again; latencies are those of all N [1]
 --seconds S       time that is measured [2]
 --warm-up S       time before it that is not [0.5]
 --short           a connection for each request: connect, ask, read the answer, close
 --rate R          requests a second in all, on a schedule; latencies count from the time a request
                   is due, so a server that is late does not have its lateness forgiven.
                   By default each connection asks again as soon as it is answered.
+--requests N      ends after so many messages, in place of --seconds
+--holders N       connections beside them that ask with "hold me!" again and again, and do not count
+--regime MS       the server's handlers change in each such period (see servers/work.h); begins with
+                  a period of the first kind. A first byte that is inverted is right, and says that
+                  the request slept. Prints the p99 of the others by the time that they were sent
+--changes N       periods after the first [5]
 --marks           prints {"mark": NAME} when it is quiet, and goes on after a line on stdin:
                   "active" when the connections have asked once, "idle" when the idle ones have,
                   "begin" before what is measured, "end" after it
@@ -37,13 +45,22 @@ struct LoadOptions {
   std::size_t connections = 64;
   std::size_t idle = 0;
   std::size_t size = 64;
+  std::size_t pipeline = 1;
+  std::size_t holders = 0;
   double seconds = 2;
   double warm_up = 0.5;
+  std::uint64_t requests = 0;  // 0: for a time
+  std::int64_t regime = 0;     // milliseconds
+  int changes = 5;
   double rate = 0;  // 0: a closed loop
   bool brief = false;
   bool udp = false;
   std::string unix_path;
   bool marks = false;
+
+  std::size_t clients() const { return connections + idle + holders; }
+  // Bytes that a connection sends before it awaits an answer.
+  std::size_t message_size() const { return size * pipeline; }
 
   // Ends the program with the usage if an argument is wrong.
   static LoadOptions parse(int count, char** arguments) {
@@ -69,6 +86,10 @@ struct LoadOptions {
     if (options.udp && !options.unix_path.empty()) refuse("--udp", "--unix");
     if (options.port == 0 && options.unix_path.empty()) refuse("--port", "0");
     if (options.port != 0 && !options.unix_path.empty()) refuse("--port", "--unix");
+    if (options.udp && (options.pipeline > 1 || options.holders > 0)) refuse("--udp", "--pipeline");
+    if (options.regime > 0) {
+      options.seconds = static_cast<double>(options.regime * (options.changes + 1)) / 1e3;
+    }
     return options;
   }
 
@@ -79,6 +100,11 @@ struct LoadOptions {
     if (name == "--connections") return number(value, connections, 1);
     if (name == "--idle") return number(value, idle, 0);
     if (name == "--size") return number(value, size, 1);
+    if (name == "--pipeline") return number(value, pipeline, 1);
+    if (name == "--holders") return number(value, holders, 0);
+    if (name == "--requests") return number(value, requests, 1);
+    if (name == "--regime") return number(value, regime, 1);
+    if (name == "--changes") return number(value, changes, 1);
     if (name == "--seconds") return number(value, seconds, 0.01);
     if (name == "--warm-up") return number(value, warm_up, 0);
     if (name == "--rate") return number(value, rate, 1);

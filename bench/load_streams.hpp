@@ -14,7 +14,11 @@ class Streams {
   static constexpr bool may_lose = false;
 
   Streams(const LoadOptions& options, const Pattern&, int epoll)
-      : loopback_(options.port), epoll_(epoll), size_(options.size), buffer_(options.size + 1) {
+      : loopback_(options.port),
+        epoll_(epoll),
+        size_(options.message_size()),
+        may_be_marked_(options.regime > 0),
+        buffer_(size_ + 1) {
     if (options.unix_path.empty()) return;
     unix_ = true;
     unix_address_.sun_family = AF_UNIX;
@@ -41,6 +45,10 @@ class Streams {
     const auto size = static_cast<std::size_t>(count);
     if (size > wanted) fail(connection, "more bytes came than were asked for");
     const char* const expected = connection.message + connection.received;
+    if (may_be_marked_ && connection.received == 0 && size > 0) {
+      connection.slept = buffer_[0] == static_cast<char>(~expected[0]);
+      if (connection.slept) buffer_[0] = expected[0];
+    }
     if (std::memcmp(buffer_.data(), expected, size) != 0) {
       fail_wrong_byte(connection, expected, buffer_.data(), size);
     }
@@ -91,5 +99,6 @@ class Streams {
   sockaddr_un unix_address_{};
   const int epoll_;
   const std::size_t size_;
+  const bool may_be_marked_;
   std::vector<char> buffer_;
 };

@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 
-from scenarios import PYTHON, SERVERS, server_command
+from serving import PYTHON, SERVERS, server_command
 
 
 def _first_line(*command):
@@ -54,7 +54,7 @@ def describe(root):
     }
 
 
-def commands(scenarios, programs, root):
+def commands(scenarios, setup, root):
     """Of each scenario, the command lines, as typed in the directory of the repository."""
 
     def typed(words):
@@ -68,9 +68,9 @@ def commands(scenarios, programs, root):
         lines = {}
         for name in scenario.servers:
             try:
-                lines[name] = typed(server_command(SERVERS[name], scenario, programs))
+                lines[name] = typed(server_command(SERVERS[name], scenario, setup))
             except (FileNotFoundError, NotImplementedError):
                 continue
-        load = typed([str(programs / "load"), *scenario.load_arguments("", "PATH" if scenario.network == "unix" else "PORT")]) if scenario.kind == "load" else ""
+        load = typed([str(setup.programs / "load"), *scenario.load_arguments("", "PATH" if scenario.network == "unix" else "PORT")]) if scenario.kind == "load" else ""
         listed[scenario.name] = {"load": load, "servers": lines}
     return listed

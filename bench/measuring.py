@@ -173,6 +173,16 @@ def measure_load(command, server, scenario, load_program, seconds, warm_up):
     return result
 
 
+def calibrate(programs):
+    """For each language, iterations of the arithmetic of work.h in a microsecond."""
+    loops = {}
+    for language, program in (("c", programs / "threads"), ("go", programs / "go")):
+        if program.exists():
+            done = subprocess.run([program, "--calibrate"], capture_output=True, text=True, check=True)
+            loops[language] = int(done.stdout)
+    return loops
+
+
 def measure_start_and_stop(command, times=5):
     starts, stops = [], []
     for _ in range(times):

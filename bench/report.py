@@ -2,54 +2,13 @@
 
 import charts
 from results import ENOUGH
-from scenarios import ASIO, SCENARIOS, SERVERS
+from scenarios import SCENARIOS, WORK_PEERS
+from serving import ASIO, SERVERS
+from tables import columns, interval, table, written
 from targets import claims
+from working import METRICS, comparisons
 
 IDLE = {"idle-0": 0, "idle-5000": 5000, "idle-10000": 10000}
-
-# A column is a heading, a metric, and how its median is written.
-LOAD_COLUMNS = (
-    ("requests/s", "requests_per_second", "{:,.0f}"),
-    ("p50, µs", "p50", "{:,.0f}"),
-    ("p99, µs", "p99", "{:,.0f}"),
-    ("p99.9, µs", "p999", "{:,.0f}"),
-    ("CPU per request, µs", "cpu", "{:.2f}"),
-    ("memory per connection, KiB", "memory", "kibibytes"),
-    ("load program, cores", "load", "{:.2f}"),
-    ("resent", "resent", "{:,.0f}"),
-)
-START_COLUMNS = (("start, ms", "start_ms", "{:.1f}"), ("stop, ms", "stop_ms", "{:.1f}"))
-COMPILE_COLUMNS = (
-    ("check only, s", "check", "{:.2f}"),
-    ("compile -O0, s", "compile", "{:.2f}"),
-    ("compile as released, s", "optimized", "{:.2f}"),
-    ("scan, s", "scan", "{:.2f}"),
-    ("interfaces, once, s", "interfaces", "{:.1f}"),
-)
-
-
-def _written(value, form):
-    if value is None:
-        return "–"
-    return f"{value / 1024:.1f}" if form == "kibibytes" else form.format(value)
-
-
-def _interval(estimate):
-    return f"{estimate.median:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]" if estimate else "–"
-
-
-def _table(heading, rows, texts=1):
-    """With that many columns of text before those of figures."""
-    alignment = ["---"] * texts + ["---:"] * (len(heading) - texts)
-    return ["| " + " | ".join(cells) + " |" for cells in (heading, alignment, *rows)]
-
-
-def _columns(scenario, results):
-    """Those for which there are figures."""
-    columns = {"load": LOAD_COLUMNS, "start": START_COLUMNS, "compile": COMPILE_COLUMNS}[scenario.kind]
-    servers = results.servers(scenario.name)
-    return [c for c in columns if any(results.median(scenario.name, s, c[1]) is not None for s in servers)]
-
 
 def _bases(scenario, results):
     """What the servers are compared with, by its heading."""
@@ -58,28 +17,31 @@ def _bases(scenario, results):
     if scenario.kind == "start":
         return {}
     measured = results.servers(scenario.name)
-    wanted = ["floor", "floor_plain_close", results.best(scenario.name, ASIO, "requests_per_second")]
-    if scenario.sleep:
-        wanted.append("threads")
+    wanted = ["floor", results.best(scenario.name, ASIO, "requests_per_second")]
+    if scenario.works:
+        wanted = [results.best(scenario.name, WORK_PEERS, "requests_per_second")]
+    wanted += scenario.bases
     return {base: base for base in wanted if base in measured}
 
 
 def _scenario(scenario, results):
-    columns, bases = _columns(scenario, results), _bases(scenario, results)
+    shown, bases = columns(scenario, results), _bases(scenario, results)
     compared = {"load": (("requests/s", "requests_per_second"), ("CPU", "cpu")), "compile": (("compile -O0", "compile"),)}.get(scenario.kind, ())
-    heading = ["server", *(c[0] for c in columns)]
+    if scenario.works:
+        compared = (compared[0], ("p50", "p50"), ("p99", "p99"), compared[1])
+    heading = ["server", *(c[0] for c in shown)]
     heading += [f"{label} ÷ {title}" for title in bases.values() for label, _ in compared]
     rows = []
     for server in (name for name in SERVERS if name in results.servers(scenario.name)):
         title = {"netserve": "netserve", "asio_pool": "Asio"}[server] if scenario.kind == "compile" else server
-        row = [title, *(_written(results.median(scenario.name, server, metric), form) for _, metric, form in columns)]
+        row = [title, *(written(results.median(scenario.name, server, metric), form) for _, metric, form in shown)]
         for base in bases:
             for _, metric in compared:
                 ratio = results.ratio(metric, (scenario.name, server), (scenario.name, base))
-                row.append("1" if server == base else _interval(ratio))
+                row.append("1" if server == base else interval(ratio))
         rows.append(row)
     failures = [f"- {server} failed: {why}" for server, why in results.failures.get(scenario.name, {}).items()]
-    return (_table(heading, rows) if rows else []) + ["" for _ in rows[:1] if failures] + failures
+    return (table(heading, rows) if rows else []) + ["" for _ in rows[:1] if failures] + failures
 
 
 def _bars(scenario, results):
@@ -113,7 +75,25 @@ def _targets(results):
         "A target is met if the interval of the ratio reaches it; *at the edge* means that the interval holds both sides of it.",
         summary,
         "",
-        *_table(["target", "what", "wanted", "measured", ""], rows, texts=5),
+        *table(["target", "what", "wanted", "measured", ""], rows, texts=5),
+    ]
+
+
+def _working(results):
+    """A table of all scenarios whose handlers work, or nothing."""
+    compared = comparisons(results)
+    if not compared:
+        return []
+    heading = ["handlers", "ours", "best peer", "its requests/s", *(f"{title} ÷ best peer" for title, _ in METRICS)]
+    rows = [
+        [c.title.removeprefix("Handlers "), c.ours, c.peer, f"{c.peers_requests:,.0f}", *(interval(c.ratios[metric]) for _, metric in METRICS)]
+        for c in compared
+    ]
+    return [
+        "", "## Handlers that work, in short", "",
+        "Of each of the scenarios below: ours, by the peer that had the most requests a second. With 8 workers where handlers compute only, "
+        "with 64 where some sleep.", "",
+        *table(heading, rows, texts=3),
     ]
 
 
@@ -123,7 +103,7 @@ def _about(facts):
     lines = [
         f"`{facts['command']}` on {facts['date']}: {facts['machine']}; {facts['system']}, Linux {facts['kernel']}.",
         "",
-        *_table(["", "version"], versions, texts=2),
+        *table(["", "version"], versions, texts=2),
         "",
         "## How it was measured",
         "",
@@ -171,13 +151,14 @@ def write(results, facts, output):
         "# Benchmarks", "", *_about(facts), "",
         "## Targets", "", *_targets(results), "",
         "## The servers", "",
-        *_table(["server", ""], [[s.name, s.about] for s in SERVERS.values()], texts=2), "",
+        *table(["server", ""], [[s.name, s.about] for s in SERVERS.values()], texts=2), "",
         "Their sources are in `bench/servers/`.",
     ]
+    page += _working(results)
     measured = [s for s in SCENARIOS.values() if results.servers(s.name) or s.name in results.failures]
     for scenario in measured:
         page += ["", f"## {scenario.title}", "", scenario.about, "", *_scenario(scenario, results)]
-        if scenario.kind == "load" and results.servers(scenario.name) and scenario.name not in IDLE:
+        if scenario.kind == "load" and scenario.chart and results.servers(scenario.name) and scenario.name not in IDLE:
             page += chart(scenario.name, scenario.title, _bars(scenario, results))
         if scenario.name == "idle-10000" and (svg := _idle_lines(results)):
             page += chart("idle", "CPU per request against idle connections", svg)
@@ -194,12 +175,17 @@ def in_short(results):
         servers = [name for name in SERVERS if name in results.servers(scenario.name)]
         if not servers:
             continue
-        columns = _columns(scenario, results)
-        headings = "".join(f"{title.replace('memory per connection', 'memory'):>24}" for title, _, _ in columns)
+        shown = columns(scenario, results)
+        headings = "".join(f"{title.replace('memory per connection', 'memory'):>24}" for title, _, _ in shown)
         lines += ["", scenario.title, " " * 18 + headings]
         for server in servers:
-            figures = (_written(results.median(scenario.name, server, metric), form) for _, metric, form in columns)
+            figures = (written(results.median(scenario.name, server, metric), form) for _, metric, form in shown)
             lines.append(f"{server:<18}" + "".join(f"{figure:>24}" for figure in figures))
+    compared = comparisons(results)
+    if compared:
+        lines += ["", "Ours, by the peer with the most requests a second", f"{'':66}{'ours':<14}{'peer':<10}" + "".join(f"{title:>20}" for title, _ in METRICS)]
+    for c in compared:
+        lines.append(f"{c.title:<66}{c.ours:<14}{c.peer:<10}" + "".join(f"{interval(c.ratios[metric]):>20}" for _, metric in METRICS))
     measured = [claim for claim in claims(results) if claim.estimate]
     if measured:
         lines += ["", "Targets (netserve)"]

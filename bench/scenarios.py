@@ -1,23 +1,8 @@
-"""What is measured: the servers, and what is asked of them."""
+"""What is asked of the servers."""
 
 import dataclasses
-import os
-import pathlib
-import sys
 
-HERE = pathlib.Path(__file__).resolve().parent
-PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
-
-
-@dataclasses.dataclass(frozen=True)
-class Server:
-    name: str
-    about: str
-    program: str  # built, or a script of servers/
-    arguments: tuple = ()
-    threads: str = ""  # --threads: "workers" of the scenario if it has any, or one for each of its "connections"
-    forks: bool = False
-    quick: bool = False
+from serving import ASIO, SERVERS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +16,24 @@ class Scenario:
     connections_of: dict = dataclasses.field(default_factory=dict)  # where a server gets others
     idle: int = 0
     size: int = 64
+    pipeline: int = 1
     network: str = "tcp"  # or "udp", or "unix"
     short: bool = False
-    sleep: int = 0  # milliseconds
+    compute: int = 0  # microseconds of arithmetic for each request
+    sleep: int = 0  # microseconds, of one request
+    every: int = 1  # in so many
+    flags: tuple = ()  # for the server
+    load_flags: tuple = ()
     workers: int = 0
     quick_too: tuple = ()
+    most_rounds: int = 0  # 0: as many as the run has
+    ours: str = "netserve"  # which of ours a target is about
+    bases: tuple = ()  # servers that all are compared with, beside the floor and the best of Asio
+    chart: bool = True
+
+    @property
+    def works(self):
+        return self.name.startswith("work-")
 
     def load_arguments(self, server, address):
         """For the server that listens at that port, or path."""
@@ -46,7 +44,9 @@ class Scenario:
         if self.idle:
             arguments += ["--idle", str(self.idle)]
         arguments += ["--size", str(self.size)]
-        return arguments + (["--short"] if self.short else [])
+        if self.pipeline > 1:
+            arguments += ["--pipeline", str(self.pipeline)]
+        return [*arguments, *(["--short"] if self.short else []), *self.load_flags]
 
     def in_short(self, sample):
         if self.kind == "start":
@@ -56,67 +56,57 @@ class Scenario:
         return f"{sample['requests_per_second']:.0f} requests/s, {sample['cpu']:.2f} us of CPU each"
 
 
-def _by_name(*entries):
-    return {entry.name: entry for entry in entries}
-
-
-SERVERS = _by_name(
-    Server("netserve", "`net::TcpServer` (`UdpServer`, `UnixStreamServer`) with `net::ThreadPool`, the default", "netserve", ("--policy", "pool"), "workers",
-           quick=True),
-    Server("netserve_inline", "the same with `net::Inline`", "netserve", ("--policy", "inline")),
-    Server("netserve_thread", "the same with `net::ThreadPerRequest`", "netserve", ("--policy", "thread")),
-    Server("netserve_fork", "the same with `net::ForkPerRequest`", "netserve", ("--policy", "fork"), forks=True),
-    Server("floor", "a loop of epoll in C, one thread: the least it can cost", "floor", quick=True),
-    Server("floor_plain_close", "the same, which does not close politely", "floor", ("--plain-close",)),
-    Server("asio_pool", "Asio, one `io_context` that as many threads as cores run", "asio_pool", (), "workers",
-           quick=True),
-    Server("asio_per_core", "Asio, an `io_context` for each core", "asio_per_core", (), "workers"),
-    Server("asio_one", "Asio, one `io_context` and one thread", "asio_per_core", ("--threads", "1")),
-    Server("poco", "POCO's `TCPServer`, with a thread for each connection", "poco", (), "connections"),
-    Server("libevent", "libevent's `bufferevent`, one thread", "libevent"),
-    Server("go", "Go's `net`, a goroutine for each connection, or one for all datagrams", "go", quick=True),
-    Server("threads", "a thread for each connection, blocking, in C", "threads"),
-    Server("python_threading", "Python's `ThreadingTCPServer` (`UDP`, `UnixStream`)", "python_threading.py"),
-    Server("python_forking", "Python's `ForkingTCPServer`", "python_forking.py", forks=True),
-)
-ASIO = ("asio_pool", "asio_per_core", "asio_one")
-PEERS = (*ASIO, "poco", "go")
-
-_ALL = tuple(name for name in SERVERS if name != "floor_plain_close")
+_EXTRA = ("netserve_before", "netserve_8", "netserve_64", "netserve_loop", "netserve_redis", "netserve_conversation",
+          "floor_plain_close", "asio_2", "asio_8", "asio_64", "redis")
+_ALL = tuple(name for name in SERVERS if name not in _EXTRA)
 _NO_PROCESSES = tuple(name for name in _ALL if not SERVERS[name].forks)
 _EVENTS = ("netserve", "netserve_inline", "floor", *ASIO, "libevent", "go")
 _IDLE = (*_EVENTS, "threads", "python_threading")
+_BEFORE = ("netserve_before",)
+WORK_PEERS = ("asio_2", "asio_64", "go", "threads", "poco")
+_WORK = ("netserve_8", "netserve_64", "netserve_thread", "netserve_conversation", *WORK_PEERS)
 
-SCENARIOS = _by_name(
+
+def _work(name, title, **work):
+    """With 64 and with 1,000 connections."""
+    ours = "netserve_64" if work.get("sleep") else "netserve_8"
+    for connections in (64, 1000):
+        yield Scenario(
+            f"work-{name}-{connections}", f"{title}, {connections:,} connections", "64-byte messages, each connection one at a time.",
+            _WORK, connections=connections, ours=ours, chart=False, quick_too=("threads",), **work,
+        )
+
+
+_LISTED = (
     Scenario(
         "persistent-64", "64 persistent connections",
         "64-byte messages, each connection one at a time.",
-        _ALL,
+        (*_BEFORE, *_ALL, "netserve_conversation"), bases=(*_BEFORE, "threads"),
     ),
     Scenario(
         "persistent-1000", "1,000 persistent connections",
         "64-byte messages, each connection one at a time.",
-        _NO_PROCESSES, connections=1000,
+        (*_BEFORE, *_NO_PROCESSES, "netserve_conversation"), connections=1000, bases=_BEFORE,
     ),
     Scenario(
         "idle-0", "16 active connections beside no idle ones",
         "64-byte messages.",
-        _IDLE, connections=16,
+        (*_BEFORE, *_IDLE), connections=16, bases=_BEFORE,
     ),
     Scenario(
         "idle-5000", "16 active connections beside 5,000 idle ones",
         "The idle ones have asked once before, and are asked again at the end.",
-        _IDLE, connections=16, idle=5000,
+        (*_BEFORE, *_IDLE), connections=16, idle=5000, bases=_BEFORE,
     ),
     Scenario(
         "idle-10000", "16 active connections beside 10,000 idle ones",
         "As before; what has a thread for each connection is left out.",
-        _EVENTS, connections=16, idle=10000,
+        (*_BEFORE, *_EVENTS), connections=16, idle=10000, bases=_BEFORE,
     ),
     Scenario(
         "short", "Short connections",
         "Connect, ask with 64 bytes, read the answer, close; 64 at a time.",
-        (*_ALL, "floor_plain_close"), short=True, quick_too=("floor_plain_close",),
+        (*_BEFORE, *_ALL, "floor_plain_close"), short=True, quick_too=("floor_plain_close",), bases=("floor_plain_close", *_BEFORE),
     ),
     Scenario(
         "large", "Messages of 16 KiB",
@@ -128,7 +118,23 @@ SCENARIOS = _by_name(
         "64 workers and 256 clients; the server with a thread for each connection has 64 clients, so as many "
         "handlers at a time.",
         ("netserve", "threads", "asio_pool"),
-        connections=256, connections_of={"threads": 64}, sleep=10, workers=64, quick_too=("threads",),
+        connections=256, connections_of={"threads": 64}, sleep=10000, workers=64, quick_too=("threads",), bases=("threads",),
+    ),
+    *_work("compute-5", "Handlers that compute 5 µs", compute=5),
+    *_work("compute-20", "Handlers that compute 20 µs", compute=20),
+    *_work("compute-100", "Handlers that compute 100 µs", compute=100),
+    *_work("compute-1000", "Handlers that compute 1 ms", compute=1000),
+    *_work("sleep-1-of-20", "Handlers of which one in 20 sleeps 1 ms", sleep=1000, every=20),
+    *_work("sleep-5-of-10", "Handlers of which one in 10 sleeps 5 ms", sleep=5000, every=10),
+    *_work("sleep-20-of-20", "Handlers of which one in 20 sleeps 20 ms", sleep=20000, every=20),
+    *_work("mixed", "Handlers that compute 20 µs, of which one in 5 sleeps 2 ms", compute=20, sleep=2000, every=5),
+    Scenario(
+        "pipeline", "Pipelines of 16",
+        "50 persistent connections, each with 16 requests of 64 bytes at a time, written at once; latencies are those of all 16. The handler of "
+        "`netserve` answers one request a call; that of `netserve_loop` all that are there, by a loop of its own. The floor "
+        "does not look for the requests in what it echoes.",
+        ("netserve", "netserve_loop", "floor", "asio_pool", "asio_one"),
+        connections=50, pipeline=16, flags=("--framed",), quick_too=("asio_one",), bases=("netserve_loop",),
     ),
     Scenario(
         "udp-64", "Datagrams of 64 clients",
@@ -168,32 +174,4 @@ SCENARIOS = _by_name(
         ("netserve", "asio_pool"), kind="compile",
     ),
 )
-
-
-def server_command(server, scenario, programs, path="PATH"):
-    """The command line that serves the scenario, one of a Unix socket at that path. Raises FileNotFoundError if
-    it is not built."""
-    if scenario.kind == "compile":
-        return []
-    settings = ["--buffer", str(max(4096, scenario.size))]
-    if scenario.network == "udp":
-        settings.append("--udp")
-    elif scenario.network == "unix":
-        settings += ["--unix", path]
-    if scenario.sleep:
-        settings += ["--sleep", str(scenario.sleep)]
-    threads = {"workers": scenario.workers, "connections": scenario.connections + scenario.idle}.get(server.threads, 0)
-    demo = os.environ.get("NETSERVE_BENCH_DEMO")
-    if demo and server.program == "netserve":
-        if scenario.sleep:
-            raise NotImplementedError("the demo's handler does not sleep")
-        address = f"unix:{path}" if scenario.network == "unix" else f"{scenario.network}://127.0.0.1:0"
-        return [demo, "echo", "--listen", address, *server.arguments]
-    if threads:
-        settings += ["--threads", str(threads)]
-    if server.program.endswith(".py"):
-        return [PYTHON, str(HERE / "servers" / server.program), *server.arguments, *settings]
-    program = programs / server.program
-    if not program.exists():
-        raise FileNotFoundError(server.program)
-    return [str(program), *server.arguments, *settings]
+SCENARIOS = {scenario.name: scenario for scenario in _LISTED}

@@ -3,7 +3,7 @@
 import dataclasses
 
 from results import ENOUGH, Estimate
-from scenarios import ASIO, PEERS
+from serving import ASIO, PEERS
 
 OURS = "netserve"
 KIBIBYTE = 1024

@@ -1,11 +1,14 @@
-// The command line of the servers in C and C++: --port N, --threads N, --sleep MS, and words.
+// The command line of the servers in C and C++: --port N, --threads N, and words.
 // They serve TCP; with --udp, datagrams, and with --unix PATH connections to that socket, where
-// they can do that.
+// they can do that; with --framed, requests of a fixed size, of which a client sends several at a
+// time.
 #pragma once
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { frame_size = 64 };  // with --framed, of a request and its answer
 
 // The number after `name`, or `otherwise`.
 static inline int number_argument(int count, char** arguments, const char* name, int otherwise) {

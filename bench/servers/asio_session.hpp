@@ -1,12 +1,12 @@
 // What the two servers with Asio have in common: the session and the acceptor of Asio's own
 // example, examples/cpp11/echo/async_tcp_echo_server.cpp, with TCP_NODELAY and a buffer of
-// --buffer BYTES. --sleep MS stands for a handler that blocks.
+// --buffer BYTES. work.h tells what its handlers can do. With --framed it
+// answers the whole requests among what it has read, all at once.
 #pragma once
 
 #include <sys/resource.h>
 
 #include <asio.hpp>
-#include <chrono>
 #include <memory>
 #include <string>
 #include <thread>
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "arguments.h"
+#include "work.h"
 
 using asio::ip::tcp;
 using asio::ip::udp;
@@ -24,10 +25,11 @@ struct Settings {
   Settings(int count, char** arguments)
       : threads(number_argument(count, arguments, "--threads",
                                 static_cast<int>(std::thread::hardware_concurrency()))),
-        sleep(number_argument(count, arguments, "--sleep", 0)),
         buffer(static_cast<std::size_t>(number_argument(count, arguments, "--buffer", 4096))),
         port(static_cast<asio::ip::port_type>(number_argument(count, arguments, "--port", 0))),
-        datagrams(has_argument(count, arguments, "--udp") != 0) {
+        datagrams(has_argument(count, arguments, "--udp") != 0),
+        framed(has_argument(count, arguments, "--framed") != 0) {
+    take_work(count, arguments);
     if (const char* const path = text_argument(count, arguments, "--unix")) unix_path = path;
   }
 
@@ -42,10 +44,10 @@ struct Settings {
   }
 
   int threads;
-  std::chrono::milliseconds sleep;
   std::size_t buffer;
   asio::ip::port_type port;
   bool datagrams;
+  bool framed;
   std::string unix_path;
 };
 
@@ -56,7 +58,7 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
   using Socket = typename Protocol::socket;
 
   Session(Socket socket, const Settings& settings)
-      : socket_(std::move(socket)), sleep_(settings.sleep), data_(settings.buffer) {
+      : socket_(std::move(socket)), framed_(settings.framed), data_(settings.buffer) {
     std::error_code ignored;
     if constexpr (std::is_same_v<Protocol, tcp>) socket_.set_option(tcp::no_delay(true), ignored);
   }
@@ -68,20 +70,40 @@ class Session : public std::enable_shared_from_this<Session<Protocol>> {
     socket_.async_read_some(asio::buffer(data_), [this, self = this->shared_from_this()](
                                                      std::error_code error, std::size_t size) {
       if (error) return;
-      if (sleep_.count() > 0) std::this_thread::sleep_for(sleep_);
-      write(size);
+      if (work.given) do_work_in_place(data_.data(), size);
+      if (framed_) {
+        answer_frames(size);
+      } else {
+        write(data_, size);
+      }
     });
   }
-  void write(std::size_t size) {
-    asio::async_write(socket_, asio::buffer(data_, size),
+  void answer_frames(std::size_t size) {
+    input_.insert(input_.end(), data_.data(), data_.data() + size);
+    answers_.clear();
+    std::size_t taken = 0;
+    for (; input_.size() - taken >= frame_size; taken += frame_size) {
+      const char* const request = input_.data() + taken;
+      answers_.insert(answers_.end(), request, request + frame_size);
+    }
+    input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(taken));
+    if (answers_.empty()) {
+      read();
+    } else {
+      write(answers_, answers_.size());
+    }
+  }
+  void write(const std::vector<char>& answer, std::size_t size) {
+    asio::async_write(socket_, asio::buffer(answer, size),
                       [this, self = this->shared_from_this()](std::error_code error, std::size_t) {
                         if (!error) read();
                       });
   }
 
   Socket socket_;
-  const std::chrono::milliseconds sleep_;
+  const bool framed_;
   std::vector<char> data_;
+  std::vector<char> input_, answers_;  // of frames
 };
 
 // Datagrams, as in Asio's examples/cpp11/echo/async_udp_echo_server.cpp: one after the other.

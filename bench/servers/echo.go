@@ -8,10 +8,52 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"time"
 )
 
-func serve(connection net.Conn, size int, sleep time.Duration) {
+// What a handler does beside echoing: see work.h.
+type work struct {
+	iterations int64
+	sleep      time.Duration
+	every      uint32
+	turn       uint32
+}
+
+//go:noinline
+func compute(iterations int64) uint64 {
+	x := uint64(88172645463325252)
+	for i := int64(0); i < iterations; i++ {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+	}
+	return x
+}
+
+func calibrate() int64 {
+	const iterations = 60000
+	best := time.Hour
+	for trial := 0; trial < 300; trial++ {
+		begin := time.Now()
+		compute(iterations)
+		if spent := time.Since(begin); spent < best {
+			best = spent
+		}
+	}
+	return iterations * 1000 / best.Nanoseconds()
+}
+
+func (w *work) do() {
+	if w.iterations > 0 {
+		compute(w.iterations)
+	}
+	if w.sleep > 0 && (atomic.AddUint32(&w.turn, 1)-1)%w.every == 0 {
+		time.Sleep(w.sleep)
+	}
+}
+
+func serve(connection net.Conn, size int, w *work) {
 	defer connection.Close()
 	buffer := make([]byte, size)
 	for {
@@ -19,9 +61,7 @@ func serve(connection net.Conn, size int, sleep time.Duration) {
 		if err != nil {
 			return
 		}
-		if sleep > 0 {
-			time.Sleep(sleep)
-		}
+		w.do()
 		if _, err := connection.Write(buffer[:count]); err != nil {
 			return
 		}
@@ -51,8 +91,24 @@ func main() {
 	path := flag.String("unix", "", "a Unix socket in place of the port")
 	threads := flag.Int("threads", 0, "that run Go at a time; 0: as many as there are cores")
 	size := flag.Int("buffer", 4096, "bytes that each connection reads at a time")
-	sleep := flag.Int("sleep", 0, "milliseconds before each answer")
+	microseconds := flag.Int64("compute", 0, "microseconds of arithmetic for each request")
+	sleep := flag.Int("sleep", 0, "microseconds that one request in -every sleeps")
+	every := flag.Uint("every", 1, "see -sleep")
+	loops := flag.Int64("loops", 0, "iterations of the arithmetic in a microsecond")
+	calibrates := flag.Bool("calibrate", false, "print that number for this machine, and end")
 	flag.Parse()
+	if *calibrates {
+		fmt.Println(calibrate())
+		return
+	}
+	if *microseconds > 0 && *loops == 0 {
+		*loops = calibrate()
+	}
+	w := &work{
+		iterations: *microseconds * *loops,
+		sleep:      time.Duration(*sleep) * time.Microsecond,
+		every:      uint32(*every),
+	}
 	runtime.GOMAXPROCS(*threads)
 	address := fmt.Sprintf("127.0.0.1:%d", *port)
 	if *udp {
@@ -77,6 +133,6 @@ func main() {
 		if err != nil {
 			continue
 		}
-		go serve(connection, *size, time.Duration(*sleep)*time.Millisecond)
+		go serve(connection, *size, w)
 	}
 }

@@ -1,19 +1,24 @@
 // netserve: --policy pool (the default), inline, thread or fork; --threads N is the size of the
 // pool. TCP, or --udp, or --unix PATH.
-// --sleep MS stands for a handler that blocks.
+// --conversation: `void handle()`, which keeps its thread, in place of one request a call.
+// --framed: requests are blocks of 64 bytes; with --loop, a call answers all that are there.
+// work.h tells what handlers of TCP can do beside echoing.
 
 #include <pthread.h>
 #include <sys/resource.h>
 
-#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <span>
+#include <string>
 #include <string_view>
 #include <thread>
+#include <type_traits>
 
 #include "arguments.h"
+#include "work.h"
 
 import net.server;
 
@@ -26,19 +31,67 @@ struct Echo : net::StreamRequestHandler {
   }
 };
 
-struct DatagramEcho : net::DatagramRequestHandler {
-  void handle() { reply(packet()); }
+struct Conversation : net::StreamRequestHandler {
+  void handle() {
+    for (auto bytes = rfile.read_some(); !bytes.empty(); bytes = rfile.read_some()) {
+      wfile.write(bytes);
+    }
+  }
 };
 
-std::chrono::milliseconds sleep_time{0};
+void answer_after_work(std::string_view request, net::StreamWriter& wfile) {
+  if (do_work(request.data(), request.size()) && work.mark) {
+    std::string marked(request);
+    do_mark(marked.data());
+    wfile.write(marked);
+  } else {
+    wfile.write(request);
+  }
+}
 
-struct SleepyEcho : net::StreamRequestHandler {
+struct WorkingEcho : net::StreamRequestHandler {
   net::Next handle() {
-    const auto bytes = rfile.read_some();
-    std::this_thread::sleep_for(sleep_time);
-    wfile.write(bytes);
+    answer_after_work(rfile.read_some(), wfile);
     return net::Next::keep;
   }
+};
+
+struct WorkingConversation : net::StreamRequestHandler {
+  void handle() {
+    for (auto bytes = rfile.read_some(); !bytes.empty(); bytes = rfile.read_some()) {
+      answer_after_work(bytes, wfile);
+    }
+  }
+};
+
+struct Framed : net::StreamRequestHandler {
+  static std::size_t request_size(std::span<const std::byte> received) {
+    return received.size() < frame_size ? 0 : frame_size;
+  }
+  net::Next handle() {
+    // Less is there only at the end of the stream.
+    if (rfile.buffered().size() < frame_size) return net::Next::close;
+    wfile.write(rfile.read_exactly(frame_size));
+    return net::Next::keep;
+  }
+};
+
+// What one writes by hand to answer a pipeline at once.
+struct FramedLoop : net::StreamRequestHandler {
+  static std::size_t request_size(std::span<const std::byte> received) {
+    return Framed::request_size(received);
+  }
+  net::Next handle() {
+    if (rfile.buffered().size() < frame_size) return net::Next::close;
+    std::string answers;
+    while (rfile.buffered().size() >= frame_size) answers += rfile.read_exactly(frame_size);
+    wfile.write(answers);
+    return net::Next::keep;
+  }
+};
+
+struct DatagramEcho : net::DatagramRequestHandler {
+  void handle() { reply(packet()); }
 };
 
 // Server: of a policy, which is its only parameter.
@@ -73,10 +126,12 @@ int serve(const net::Address& address, std::string_view policy, std::size_t thre
   return serve<Server, net::ThreadPool>(address, {.workers = threads});
 }
 
-template <class Policy>
-using Tcp = net::TcpServer<Echo, Policy>;
-template <class Policy>
-using SleepyTcp = net::TcpServer<SleepyEcho, Policy>;
+// A server of a handler, of a policy.
+template <class Handler>
+struct Tcp {
+  template <class Policy>
+  using Server = net::TcpServer<Handler, Policy>;
+};
 template <class Policy>
 using Udp = net::UdpServer<DatagramEcho, Policy>;
 template <class Policy>
@@ -90,12 +145,12 @@ std::string_view policy_argument(int count, char** arguments) {
 }  // namespace
 
 int main(int count, char** arguments) {
+  take_work(count, arguments);
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
   const auto threads = static_cast<std::size_t>(number_argument(count, arguments, "--threads", 0));
-  sleep_time = std::chrono::milliseconds(number_argument(count, arguments, "--sleep", 0));
   const auto policy = policy_argument(count, arguments);
   if (const char* const path = text_argument(count, arguments, "--unix")) {
     return serve<UnixStream>(net::Address::unix_path(path), policy, threads);
@@ -103,6 +158,15 @@ int main(int count, char** arguments) {
   const int port = number_argument(count, arguments, "--port", 0);
   const net::Address address{"127.0.0.1", static_cast<std::uint16_t>(port)};
   if (has_argument(count, arguments, "--udp")) return serve<Udp>(address, policy, threads);
-  return sleep_time.count() > 0 ? serve<SleepyTcp>(address, policy, threads)
-                                : serve<Tcp>(address, policy, threads);
+  const auto serve_tcp = [&]<class Handler>(std::type_identity<Handler>) {
+    return serve<Tcp<Handler>::template Server>(address, policy, threads);
+  };
+  if (has_argument(count, arguments, "--loop")) return serve_tcp(std::type_identity<FramedLoop>());
+  if (has_argument(count, arguments, "--framed")) return serve_tcp(std::type_identity<Framed>());
+  if (has_argument(count, arguments, "--conversation")) {
+    return work.given ? serve_tcp(std::type_identity<WorkingConversation>())
+                      : serve_tcp(std::type_identity<Conversation>());
+  }
+  return work.given ? serve_tcp(std::type_identity<WorkingEcho>())
+                    : serve_tcp(std::type_identity<Echo>());
 }

@@ -1,5 +1,6 @@
 // POCO's TCPServer: a connection occupies a thread of a pool, as TCPServerConnection documents it.
-// --threads N is the size of that pool, so it has to be the number of connections.
+// --threads N is the size of that pool, so it has to be the number of connections. work.h tells
+// what its handlers can do.
 
 #include <Poco/Exception.h>
 #include <Poco/Net/NetException.h>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "arguments.h"
+#include "work.h"
 
 namespace {
 
@@ -33,6 +35,7 @@ class Echo : public Poco::Net::TCPServerConnection {
     try {
       for (int count = connection.receiveBytes(buffer.data(), buffer_size); count > 0;
            count = connection.receiveBytes(buffer.data(), buffer_size)) {
+        if (work.given) do_work_in_place(buffer.data(), static_cast<std::size_t>(count));
         for (int sent = 0; sent < count;) {
           sent += connection.sendBytes(buffer.data() + sent, count - sent);
         }
@@ -46,6 +49,7 @@ class Echo : public Poco::Net::TCPServerConnection {
 }  // namespace
 
 int main(int count, char** arguments) {
+  take_work(count, arguments);
   const int threads = number_argument(count, arguments, "--threads", 64);
   buffer_size = number_argument(count, arguments, "--buffer", buffer_size);
   sigset_t stop;  // blocked before there are threads, which inherit it

@@ -6,14 +6,12 @@ import signal
 import socket
 import socketserver
 import sys
-import time
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--port", type=int, default=0)
 parser.add_argument("--udp", action="store_true", help="datagrams in place of TCP")
 parser.add_argument("--unix", metavar="PATH", help="a Unix socket in place of the port")
 parser.add_argument("--buffer", type=int, default=4096)
-parser.add_argument("--sleep", type=int, default=0, help="milliseconds before each answer")
 arguments = parser.parse_args()
 
 
@@ -25,8 +23,6 @@ class Echo(socketserver.BaseRequestHandler):
     def handle(self):
         try:
             while data := self.request.recv(arguments.buffer):
-                if arguments.sleep:
-                    time.sleep(arguments.sleep / 1000)
                 self.request.sendall(data)
         except ConnectionError:
             pass

@@ -1,16 +1,15 @@
-// A thread for each connection, in plain C: blocking, and detached. --sleep MS stands for a handler
-// that waits for something else before it answers.
+// A thread for each connection, in plain C: blocking, and detached. work.h tells what its handlers
+// can do.
 
 #define _GNU_SOURCE  // accept4
 
 #include <pthread.h>
-#include <time.h>
 
 #include "listening.h"
+#include "work.h"
 
 enum { most_bytes = 64 * 1024 };
 
-static struct timespec pause_time;
 static size_t buffer_size;
 
 static void* serve(void* argument) {
@@ -18,7 +17,7 @@ static void* serve(void* argument) {
   char buffer[most_bytes];  // of the stack, which takes memory only where it is touched
   ssize_t count;
   while ((count = recv(descriptor, buffer, buffer_size, 0)) > 0) {
-    if (pause_time.tv_sec > 0 || pause_time.tv_nsec > 0) nanosleep(&pause_time, NULL);
+    if (work.given) do_work_in_place(buffer, (size_t)count);
     for (ssize_t done = 0; done < count;) {
       const ssize_t sent = send(descriptor, buffer + done, (size_t)(count - done), MSG_NOSIGNAL);
       if (sent < 0) break;
@@ -30,9 +29,7 @@ static void* serve(void* argument) {
 }
 
 int main(int count, char** arguments) {
-  const int milliseconds = number_argument(count, arguments, "--sleep", 0);
-  pause_time =
-      (struct timespec){.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000L};
+  take_work(count, arguments);
   buffer_size = (size_t)number_argument(count, arguments, "--buffer", 4096);
   if (buffer_size > most_bytes) buffer_size = most_bytes;
   pthread_attr_t attributes;

@@ -1,0 +1,44 @@
+"""What is common to the tables of the page."""
+
+# A column is a heading, a metric, and how its median is written.
+LOAD_COLUMNS = (
+    ("requests/s", "requests_per_second", "{:,.0f}"),
+    ("p50, µs", "p50", "{:,.0f}"),
+    ("p99, µs", "p99", "{:,.0f}"),
+    ("p99.9, µs", "p999", "{:,.0f}"),
+    ("CPU per request, µs", "cpu", "{:.2f}"),
+    ("memory per connection, KiB", "memory", "kibibytes"),
+    ("load program, cores", "load", "{:.2f}"),
+    ("resent", "resent", "{:,.0f}"),
+)
+START_COLUMNS = (("start, ms", "start_ms", "{:.1f}"), ("stop, ms", "stop_ms", "{:.1f}"))
+COMPILE_COLUMNS = (
+    ("check only, s", "check", "{:.2f}"),
+    ("compile -O0, s", "compile", "{:.2f}"),
+    ("compile as released, s", "optimized", "{:.2f}"),
+    ("scan, s", "scan", "{:.2f}"),
+    ("interfaces, once, s", "interfaces", "{:.1f}"),
+)
+COLUMNS = {"load": LOAD_COLUMNS, "start": START_COLUMNS, "compile": COMPILE_COLUMNS}
+
+
+def written(value, form):
+    if value is None:
+        return "–"
+    return f"{value / 1024:.1f}" if form == "kibibytes" else form.format(value)
+
+
+def interval(estimate):
+    return f"{estimate.median:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]" if estimate else "–"
+
+
+def table(heading, rows, texts=1):
+    """With that many columns of text before those of figures."""
+    alignment = ["---"] * texts + ["---:"] * (len(heading) - texts)
+    return ["| " + " | ".join(cells) + " |" for cells in (heading, alignment, *rows)]
+
+
+def columns(scenario, results):
+    """Those for which there are figures."""
+    servers = results.servers(scenario.name)
+    return [c for c in COLUMNS[scenario.kind] if any(results.median(scenario.name, s, c[1]) is not None for s in servers)]
