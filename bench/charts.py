@@ -1,5 +1,6 @@
 """Charts as SVG, in plain text. Each has a ground of its own, so that it can be read on any page."""
 
+import math
 from xml.sax.saxutils import escape
 
 INK, FAINT, GROUND = "#222222", "#cccccc", "#ffffff"
@@ -59,6 +60,52 @@ def _round_up(value):
     while power > value:
         power /= 10
     return next(step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= value)
+
+
+def _logarithmic(value):
+    return f"{value / 1e6:g} s" if value >= 1e6 else f"{value / 1e3:g} ms" if value >= 1e3 else f"{value:g} µs"
+
+
+def timeline(title, series, bin_ms, changes, bound):
+    """Microseconds by time, on a logarithmic axis: {name: [value or None for each bin]}; `changes` are (ms, what
+    begins there), and `bound` is a line across."""
+    width, height, left, right, top, bottom = 900, 430, 66, 150, 76, 50
+    values = [value for line in series.values() for value in line if value]
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(*values, bound)))
+    high = max(high, low + 1)
+    longest = max(len(line) for line in series.values()) * bin_ms
+
+    def across(milliseconds):
+        return left + milliseconds / longest * (width - left - right)
+
+    def up(value):
+        return height - bottom - (math.log10(value) - low) / (high - low) * (height - top - bottom)
+
+    parts = [_text(12, 24, title, size=15, weight="bold")]
+    for power in range(low, high + 1):
+        y = up(10**power)
+        parts.append(f'<path d="M{left} {y:.1f}H{width - right}" stroke="{FAINT}"/>')
+        parts.append(_text(left - 6, y + 4, _logarithmic(10**power), "end", 11))
+    for begin, what in changes:
+        x = across(begin)
+        parts.append(f'<path d="M{x:.1f} {top - 8}V{height - bottom}" stroke="{INK}" stroke-dasharray="4 3"/>')
+        parts.append(_text(x + 4, top - 12, what, size=11))
+        parts.append(_text(x, height - bottom + 18, f"{begin / 1000:g} s", "middle", 11))
+    parts.append(f'<path d="M{left} {up(bound):.1f}H{width - right}" stroke="#b5473c" stroke-width="1.5"/>')
+    parts.append(_text(width - right + 6, up(bound) + 4, _logarithmic(bound), size=11))
+    for index, (name, line) in enumerate(series.items()):
+        colour = LINES[index % len(LINES)]
+        points, pen = [], "M"
+        for number, value in enumerate(line):
+            if value:
+                points.append(f"{pen}{across((number + 0.5) * bin_ms):.1f} {up(value):.1f}")
+            pen = "L" if value else "M"
+        parts.append(f'<path d="{"".join(points)}" fill="none" stroke="{colour}" stroke-width="1"/>')
+        y = height - bottom - 18 * (len(series) - index)
+        parts.append(f'<rect x="{width - right + 18}" y="{y}" width="12" height="12" fill="{colour}"/>')
+        parts.append(_text(width - right + 36, y + 10, name, size=11))
+    parts.append(_text((left + width - right) / 2, height - 12, "time at which the requests were sent", "middle", 11))
+    return _page(width, height, title, parts)
 
 
 def lines(title, across, up, series):

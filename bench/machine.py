@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 
+from measuring import REDIS_BENCHMARK
 from serving import PYTHON, SERVERS, server_command
 
 
@@ -31,11 +32,16 @@ def _package(name):
     return _first_line("dpkg-query", "--show", "--showformat", "${Version}", name)
 
 
-def describe(root):
+def _version(directory):
+    return _first_line("git", "-C", str(directory), "describe", "--always", "--dirty")
+
+
+def describe(root, beside):
     gibibytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     processor = _field("/proc/cpuinfo", r"^model name\s*: (.*)") or platform.machine()
     versions = {
-        "netserve": _first_line("git", "-C", str(root), "describe", "--always", "--dirty"),
+        "netserve": _version(root),
+        "netserve_before": _version(beside) if beside else "",
         "compiler": _first_line("clang++-19", "--version"),
         "CMake": _first_line("cmake", "--version").removeprefix("cmake version "),
         "C library": _package("libc6"),
@@ -43,6 +49,8 @@ def describe(root):
         "POCO": _package("libpoco-dev"),
         "libevent": _package("libevent-dev"),
         "Go": _first_line("go", "version").removeprefix("go version "),
+        "Redis": _package("redis-tools"),
+        "valgrind": _package("valgrind"),
         "Python": _first_line(PYTHON, "--version").removeprefix("Python "),
     }
     return {
@@ -54,11 +62,11 @@ def describe(root):
     }
 
 
-def commands(scenarios, setup, root):
+def commands(scenarios, setup):
     """Of each scenario, the command lines, as typed in the directory of the repository."""
 
     def typed(words):
-        within = str(root) + os.sep
+        within = str(setup.root) + os.sep
         return shlex.join(os.path.basename(w) if w == PYTHON else w.removeprefix(within) for w in words)
 
     listed = {}
@@ -72,5 +80,7 @@ def commands(scenarios, setup, root):
             except (FileNotFoundError, NotImplementedError):
                 continue
         load = typed([str(setup.programs / "load"), *scenario.load_arguments("", "PATH" if scenario.network == "unix" else "PORT")]) if scenario.kind == "load" else ""
+        if scenario.kind == "redis":
+            load = typed([*REDIS_BENCHMARK, "-p", "PORT"])
         listed[scenario.name] = {"load": load, "servers": lines}
     return listed

@@ -11,6 +11,8 @@ import threading
 import time
 
 READY = re.compile(rb"(?:listening on |tcp://[^ ]*:|udp://[^ ]*:|unix:)(\d+|/\S+)")
+REDIS_REQUESTS = 400_000
+REDIS_BENCHMARK = ("redis-benchmark", "-P", "16", "-c", "50", "-t", "ping,set,get", "-n", str(REDIS_REQUESTS), "--csv")
 SETTLING = 0.03  # seconds, for what a server does after its last answer
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -137,6 +139,13 @@ def follow(load, pid, forks):
     return cpu, used, result
 
 
+def _after_changes(timeline, period):
+    """What the bins say of all times but the first bin of each period of so many milliseconds."""
+    every = period // timeline["bin_ms"]
+    settled = [p99 for number, p99 in enumerate(timeline["p99"]) if p99 is not None and number % every != 0]
+    return {"worst_p99": max(settled), "bins_over_5_ms": sum(p99 > 5000 for p99 in settled)}
+
+
 def measure_load(command, server, scenario, load_program, seconds, warm_up):
     with Running(command) as running:
         pid = running.process.pid
@@ -165,12 +174,30 @@ def measure_load(command, server, scenario, load_program, seconds, warm_up):
     # The page is in these units: seconds and bytes for the eye of the kernel, microseconds for ours.
     result["cpu"] = (cpu["end"] - cpu["begin"]) / result["requests"] * 1e6
     result["load"] = result["load_cpu_seconds"] / result["seconds"]
+    if "timeline" in result:
+        result |= _after_changes(result["timeline"], scenario.regime)
     if scenario.idle:
         result["memory"] = (used["idle"] - used["active"]) / scenario.idle
     elif not scenario.short and scenario.network != "udp":
         connections = scenario.connections_of.get(server.name, scenario.connections)
         result["memory"] = (used["active"] - alone) / connections
     return result
+
+
+def measure_redis(command):
+    """Requests a second of each command, by the benchmark of Redis."""
+    with Running(command) as running:
+        pid = running.process.pid
+        before = cpu_seconds(pid)
+        done = subprocess.run([*REDIS_BENCHMARK, "-p", running.address], capture_output=True, text=True, timeout=120)
+        used = cpu_seconds(pid) - before
+    # "PING_MBULK","1234567.89",...
+    found = dict(re.findall(r'^"(PING_MBULK|SET|GET)","([0-9.]+)"', done.stdout, re.MULTILINE))
+    if done.returncode != 0 or len(found) != 3:
+        raise Failure(f"redis-benchmark: {done.stderr.strip() or done.stdout.strip()[:300]}")
+    commands = 4  # PING in its two forms, SET and GET
+    sample = {"ping": found["PING_MBULK"], "set": found["SET"], "get": found["GET"]}
+    return {name: float(rate) for name, rate in sample.items()} | {"cpu": used / (commands * REDIS_REQUESTS) * 1e6}
 
 
 def calibrate(programs):

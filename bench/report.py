@@ -5,7 +5,7 @@ from results import ENOUGH
 from scenarios import SCENARIOS, WORK_PEERS
 from serving import ASIO, SERVERS
 from tables import columns, interval, table, written
-from targets import claims
+from targets import WIDTH, claims
 from working import METRICS, comparisons
 
 IDLE = {"idle-0": 0, "idle-5000": 5000, "idle-10000": 10000}
@@ -14,10 +14,12 @@ def _bases(scenario, results):
     """What the servers are compared with, by its heading."""
     if scenario.kind == "compile":
         return {"asio_pool": "Asio"}
-    if scenario.kind == "start":
+    if scenario.kind in ("start", "count"):
         return {}
     measured = results.servers(scenario.name)
     wanted = ["floor", results.best(scenario.name, ASIO, "requests_per_second")]
+    if scenario.kind == "redis":
+        wanted = ["redis"]
     if scenario.works:
         wanted = [results.best(scenario.name, WORK_PEERS, "requests_per_second")]
     wanted += scenario.bases
@@ -27,6 +29,8 @@ def _bases(scenario, results):
 def _scenario(scenario, results):
     shown, bases = columns(scenario, results), _bases(scenario, results)
     compared = {"load": (("requests/s", "requests_per_second"), ("CPU", "cpu")), "compile": (("compile -O0", "compile"),)}.get(scenario.kind, ())
+    if scenario.kind == "redis":
+        compared = (("PING", "ping"), ("SET", "set"), ("GET", "get"))
     if scenario.works:
         compared = (compared[0], ("p50", "p50"), ("p99", "p99"), compared[1])
     heading = ["server", *(c[0] for c in shown)]
@@ -65,17 +69,38 @@ def _idle_lines(results):
     return charts.lines("CPU per request of 16 active connections", "idle connections beside them", "microseconds", series)
 
 
-def _targets(results):
-    rows = [[c.target, c.what, c.wanted(), c.measured(), c.verdict()] for c in claims(results)]
-    missed = [row for row in rows if "missed" in row[4]]
-    unmeasured = [row for row in rows if row[4] == "not measured"]
+def _changes(results, scenario):
+    """Of each server the round whose worst is the median one."""
+    series, bin_ms = {}, 0
+    for server in (name for name in SERVERS if name in results.servers(scenario.name)):
+        samples = sorted(results.samples[scenario.name][server].values(), key=lambda sample: sample["worst_p99"])
+        measured = samples[(len(samples) - 1) // 2]["timeline"]
+        series[server], bin_ms = measured["p99"], measured["bin_ms"]
+    length = max(len(line) for line in series.values()) * bin_ms
+    changes = [(begin, "sleeping" if begin // scenario.regime % 2 else "echo") for begin in range(0, length - bin_ms, scenario.regime)]
+    return charts.timeline("p99 of the requests that do not sleep", series, bin_ms, changes, 5000)
+
+
+def _settling(results, facts):
+    ratios = [c for c in claims(results) if c.uses and c.estimate]
+    settled = sum(c.settled() for c in ratios)
+    why = {"settled": "", "time": f", the time of {facts['minutes']:g} minutes", "rounds": f", {facts['most_rounds']} rounds"}[facts["ended"]]
+    line = f"Of {len(ratios)} ratios {settled} are settled: their interval is within {WIDTH:.0%} of their median. "
+    return line + f"What the others need was measured again until they were, or until the limit{why}. Other figures are measured {facts['rounds']} times at most."
+
+
+def _targets(results, facts):
+    rows = [[c.target, c.what, c.wanted(), c.measured(), c.rounds(), c.verdict()] for c in claims(results)]
+    missed = [row for row in rows if "missed" in row[5]]
+    unmeasured = [row for row in rows if row[5] == "not measured"]
     summary = f"Of {len(rows)}: {len(rows) - len(missed) - len(unmeasured)} met, {len(missed)} missed"
     summary += f", {len(unmeasured)} not measured." if unmeasured else "."
     return [
         "A target is met if the interval of the ratio reaches it; *at the edge* means that the interval holds both sides of it.",
+        _settling(results, facts),
         summary,
         "",
-        *table(["target", "what", "wanted", "measured", ""], rows, texts=5),
+        *table(["target", "what", "wanted", "measured", "rounds", ""], rows, texts=6),
     ]
 
 
@@ -107,7 +132,8 @@ def _about(facts):
         "",
         "## How it was measured",
         "",
-        f"Rounds: {rounds}. In each, every server serves every scenario once, in an order shuffled anew: a process of its own each time, "
+        f"Rounds: {rounds}, and up to {facts['most_rounds']} where a target needs it. In each, every server serves every scenario once, in an order "
+        "shuffled anew: a process of its own each time, "
         f"{warm_up:g} s to warm up, {seconds:g} s measured. The load comes from the same machine, from one thread, which checks each byte. "
         "Each connection asks again when it is answered, unless the scenario says otherwise.",
         "",
@@ -120,6 +146,12 @@ def _about(facts):
         "column *resent*.",
         "- Every server of TCP sets TCP_NODELAY. Those that hold a buffer for each connection read 4 KiB at a time, or 16 KiB where messages are as large.",
     ]
+    if facts["loops"]:
+        written_loops = ", ".join(f"{count} in {language.upper() if language == 'c' else language.title()}" for language, count in facts["loops"].items())
+        lines.append(
+            "- Handlers that compute run a loop of arithmetic (`bench/servers/work.h`), all servers the same: so many iterations stand for a microsecond "
+            f"of this machine, measured at the begin: {written_loops}. Of handlers that sleep, one request in so many does, counted over all connections."
+        )
     if facts["demo"]:
         lines.append("- netserve is the demo server here (`NETSERVE_BENCH_DEMO`).")
     lines += [f"- Left out: {server} ({why})." for server, why in facts["skipped"].items()]
@@ -149,7 +181,7 @@ def write(results, facts, output):
     page = [
         "<!-- Written by ./run bench; never edited by hand: edit bench/ and run it again. -->",
         "# Benchmarks", "", *_about(facts), "",
-        "## Targets", "", *_targets(results), "",
+        "## Targets", "", *_targets(results, facts), "",
         "## The servers", "",
         *table(["server", ""], [[s.name, s.about] for s in SERVERS.values()], texts=2), "",
         "Their sources are in `bench/servers/`.",
@@ -160,6 +192,8 @@ def write(results, facts, output):
         page += ["", f"## {scenario.title}", "", scenario.about, "", *_scenario(scenario, results)]
         if scenario.kind == "load" and scenario.chart and results.servers(scenario.name) and scenario.name not in IDLE:
             page += chart(scenario.name, scenario.title, _bars(scenario, results))
+        if scenario.regime and results.servers(scenario.name):
+            page += chart(scenario.name, scenario.title, _changes(results, scenario))
         if scenario.name == "idle-10000" and (svg := _idle_lines(results)):
             page += chart("idle", "CPU per request against idle connections", svg)
     page += ["", "## Commands", "", *_commands(facts)]

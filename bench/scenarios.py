@@ -23,7 +23,9 @@ class Scenario:
     sleep: int = 0  # microseconds, of one request
     every: int = 1  # in so many
     flags: tuple = ()  # for the server
-    load_flags: tuple = ()
+    load_flags: tuple = ()  # and for the load program
+    regime: int = 0  # milliseconds between two changes of the handlers
+    seconds: float = 0  # of the measurement; 0: as of the others
     workers: int = 0
     quick_too: tuple = ()
     most_rounds: int = 0  # 0: as many as the run has
@@ -53,6 +55,12 @@ class Scenario:
             return f"{sample['start_ms']:.1f} ms to start, {sample['stop_ms']:.1f} ms to stop"
         if self.kind == "compile":
             return f"{sample['check']:.2f} s to check, {sample['compile']:.2f} s to compile"
+        if self.kind == "redis":
+            return f"{sample['ping']:.0f} PING, {sample['set']:.0f} SET, {sample['get']:.0f} GET a second"
+        if self.kind == "count":
+            return ", ".join(f"{figure:.2f} {metric.replace('_', ' ')} a request" for metric, figure in sample.items())
+        if self.regime:
+            return f"worst p99 of 20 ms {sample['worst_p99']:.0f} us, {sample['bins_over_5_ms']} times above 5 ms"
         return f"{sample['requests_per_second']:.0f} requests/s, {sample['cpu']:.2f} us of CPU each"
 
 
@@ -135,6 +143,39 @@ _LISTED = (
         "does not look for the requests in what it echoes.",
         ("netserve", "netserve_loop", "floor", "asio_pool", "asio_one"),
         connections=50, pipeline=16, flags=("--framed",), quick_too=("asio_one",), bases=("netserve_loop",),
+    ),
+    Scenario(
+        "redis", "Redis' protocol, pipelines of 16",
+        "`redis-benchmark` with 50 connections and 16 commands at a time, one key.",
+        ("netserve_redis", "redis"), kind="redis", ours="netserve_redis",
+    ),
+    Scenario(
+        "regime", "Handlers that change",
+        "64 connections; handlers echo for two seconds, then one in 20 sleeps 1 ms for two seconds, and so on. The server says in its answer whether "
+        "the handler slept; of the others, p99 by the time at which they were sent, in bins of 20 ms. The worst is that of all bins but the "
+        "first after each change.",
+        ("netserve_64", "asio_64", "threads"), sleep=1000, every=20, regime=2000, ours="netserve_64",
+        flags=("--regime", "2000", "--mark"), load_flags=("--regime", "2000", "--changes", "5"), most_rounds=3, chart=False,
+    ),
+    Scenario(
+        "held", "Seven of eight workers held",
+        "8 workers or threads. Seven connections ask for a handler that sleeps for a second, again and again; beside them 16 connections ask 1,000 "
+        "times a second in all, on a schedule: latencies count from the time at which a request was due, and are those of these connections.",
+        ("netserve_8", "asio_8"), connections=16, flags=("--hold", "1000000"), load_flags=("--rate", "1000", "--holders", "7"),
+        seconds=3, ours="netserve_8", chart=False,
+    ),
+    Scenario(
+        "count-echo", "Counted: an echo",
+        "64 persistent connections, 64-byte messages.",
+        ("netserve", "netserve_inline", "netserve_thread", "netserve_conversation", "floor", "asio_pool", "asio_one", "poco", "libevent", "go",
+         "threads"),
+        kind="count", most_rounds=1, quick_too=("asio_one", "netserve_conversation", "netserve_thread", "threads"),
+    ),
+    Scenario(
+        "count-pipeline", "Counted: pipelines of 16",
+        "50 persistent connections, each with 16 requests of 64 bytes at a time.",
+        ("netserve", "netserve_loop", "floor", "asio_pool", "asio_one"),
+        kind="count", most_rounds=1, connections=50, pipeline=16, flags=("--framed",), quick_too=("asio_one",),
     ),
     Scenario(
         "udp-64", "Datagrams of 64 clients",

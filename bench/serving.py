@@ -25,6 +25,7 @@ class Server:
 class Setup:
     """Where the programs are, and what was found out about the machine."""
 
+    root: pathlib.Path  # of the repository
     programs: pathlib.Path
     beside: pathlib.Path | None = None  # of another commit
     loops: dict = dataclasses.field(default_factory=dict)  # language -> iterations of work.h in a microsecond

@@ -9,6 +9,8 @@ LOAD_COLUMNS = (
     ("CPU per request, µs", "cpu", "{:.2f}"),
     ("memory per connection, KiB", "memory", "kibibytes"),
     ("load program, cores", "load", "{:.2f}"),
+    ("worst p99 of 20 ms, µs", "worst_p99", "{:,.0f}"),
+    ("bins above 5 ms", "bins_over_5_ms", "{:.0f}"),
     ("resent", "resent", "{:,.0f}"),
 )
 START_COLUMNS = (("start, ms", "start_ms", "{:.1f}"), ("stop, ms", "stop_ms", "{:.1f}"))
@@ -19,7 +21,14 @@ COMPILE_COLUMNS = (
     ("scan, s", "scan", "{:.2f}"),
     ("interfaces, once, s", "interfaces", "{:.1f}"),
 )
-COLUMNS = {"load": LOAD_COLUMNS, "start": START_COLUMNS, "compile": COMPILE_COLUMNS}
+COUNT_COLUMNS = (("user instructions per request", "instructions", "{:,.0f}"), ("system calls per request", "system_calls", "{:.2f}"))
+REDIS_COLUMNS = (
+    ("PING/s", "ping", "{:,.0f}"),
+    ("SET/s", "set", "{:,.0f}"),
+    ("GET/s", "get", "{:,.0f}"),
+    ("CPU per command, µs", "cpu", "{:.2f}"),
+)
+COLUMNS = {"load": LOAD_COLUMNS, "count": COUNT_COLUMNS, "redis": REDIS_COLUMNS, "start": START_COLUMNS, "compile": COMPILE_COLUMNS}
 
 
 def written(value, form):

@@ -1,0 +1,66 @@
+"""Figures without noise: user instructions and system calls of a request, counted.
+
+Each is the difference of two runs with different numbers of requests, by the difference of these numbers, so
+that what the start, the connections and the end cost is not in it."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import time
+
+from measuring import Failure, Running
+
+FEW, MANY = 4000, 24000  # requests
+
+
+def _valgrind(report):
+    # Its threads run one at a time, in turn; without --fair-sched one that spins may hold up the others.
+    return ["valgrind", "--tool=callgrind", "--fair-sched=try", "--callgrind-out-file=/dev/null", f"--log-file={report}"]
+
+
+def _strace(report):
+    # -D: the server, and not strace, is our child, which we send signals to.
+    return ["strace", "-D", "-c", "-f", "-o", str(report)]
+
+
+def _collected(report):
+    found = re.search(r"Collected : (\d+)", report)
+    return int(found[1]) if found else None
+
+
+def _calls(report):
+    found = re.search(r"^\s*100\.00\s+\S+\s+(?:\S+\s+)?(\d+)(?:\s+\d+)?\s+total", report, re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+def _count(tool, parse, command, scenario, load, requests, directory):
+    report = pathlib.Path(directory) / "report"
+    report.unlink(missing_ok=True)
+    with Running([*tool(report), *command]) as running:
+        asked = subprocess.run(
+            [load, *scenario.load_arguments("", running.address), "--requests", str(requests), "--warm-up", "0"],
+            capture_output=True, text=True, timeout=120,
+        )
+        if asked.returncode != 0:
+            raise Failure(asked.stderr.strip())
+        running.stop()
+        for _ in range(500):  # strace writes after the server has ended
+            if report.exists() and (counted := parse(report.read_text())) is not None:
+                return counted
+            time.sleep(0.01)
+    raise Failure(f"{tool('')[0]} did not say what it counted")
+
+
+def measure(command, server, scenario, load, directory):
+    tools = {"system_calls": (_strace, _calls)}
+    if server.name != "go":  # which valgrind does not know how to run
+        tools["instructions"] = (_valgrind, _collected)
+    sample = {}
+    for metric, (tool, parse) in tools.items():
+        if shutil.which(tool("")[0]):
+            few, many = (_count(tool, parse, command, scenario, load, n, directory) for n in (FEW, MANY))
+            sample[metric] = (many - few) / (MANY - FEW)
+    if not sample:
+        raise Failure("neither valgrind nor strace is there")
+    return sample
