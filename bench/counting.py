@@ -1,8 +1,9 @@
-"""Figures without noise: user instructions and system calls of a request, counted.
+"""Figures without noise: user instructions and system calls of a request, and instructions of a second without any.
 
-Each is the difference of two runs with different numbers of requests, by the difference of these numbers, so
-that what the start, the connections and the end cost is not in it."""
+Of requests, each is the difference of two runs with different numbers of them, by the difference of these
+numbers, so that what the start, the connections and the end cost is not in it."""
 
+import json
 import pathlib
 import re
 import shutil
@@ -12,16 +13,17 @@ import time
 from measuring import Failure, Running
 
 FEW, MANY = 4000, 24000  # requests
+QUIET = 10  # seconds
 
 
-def _valgrind(report):
+def _valgrind(directory):
     # Its threads run one at a time, in turn; without --fair-sched one that spins may hold up the others.
-    return ["valgrind", "--tool=callgrind", "--fair-sched=try", "--callgrind-out-file=/dev/null", f"--log-file={report}"]
+    return ["valgrind", "--tool=callgrind", "--fair-sched=try", f"--callgrind-out-file={directory}/costs", f"--log-file={directory}/report"]
 
 
-def _strace(report):
+def _strace(directory):
     # -D: the server, and not strace, is our child, which we send signals to.
-    return ["strace", "-D", "-c", "-f", "-o", str(report)]
+    return ["strace", "-D", "-c", "-f", "-o", f"{directory}/report"]
 
 
 def _collected(report):
@@ -35,12 +37,12 @@ def _calls(report):
 
 
 def _count(tool, parse, command, scenario, load, requests, directory):
-    report = pathlib.Path(directory) / "report"
+    report = pathlib.Path(directory, "report")
     report.unlink(missing_ok=True)
-    with Running([*tool(report), *command]) as running:
+    with Running([*tool(directory), *command]) as running:
         asked = subprocess.run(
             [load, *scenario.load_arguments("", running.address), "--requests", str(requests), "--warm-up", "0"],
-            capture_output=True, text=True, timeout=120,
+            capture_output=True, text=True, timeout=180,
         )
         if asked.returncode != 0:
             raise Failure(asked.stderr.strip())
@@ -64,3 +66,36 @@ def measure(command, server, scenario, load, directory):
     if not sample:
         raise Failure("neither valgrind nor strace is there")
     return sample
+
+
+def _control(running, what):
+    done = subprocess.run(["callgrind_control", what, str(running.process.pid)], capture_output=True, text=True, timeout=60)
+    if done.returncode != 0:
+        raise Failure(f"callgrind_control: {done.stderr.strip()}")
+
+
+def measure_quiet(command, scenario, load, directory):
+    """User instructions of a second in which the connections of the scenario are there, and silent."""
+    if not shutil.which("callgrind_control"):
+        raise Failure("valgrind is not there")
+    with Running([*_valgrind(directory), *command]) as running:
+        with subprocess.Popen(
+            [load, *scenario.load_arguments("", running.address), "--marks"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        ) as asking:
+            try:
+                while (line := asking.stdout.readline()) and json.loads(line).get("mark") != "idle":
+                    asking.stdin.write("\n")
+                    asking.stdin.flush()
+                if not line:
+                    raise Failure("the load program failed")
+                time.sleep(2)  # what is done once when it has become quiet
+                _control(running, "--zero")
+                time.sleep(QUIET)
+                _control(running, "--dump")
+            finally:
+                asking.kill()
+        running.kill()
+    counted = sum(
+        int(total) for file in pathlib.Path(directory).glob("costs.*") for total in re.findall(r"^totals: (\d+)", file.read_text(), re.MULTILINE)
+    )
+    return {"quiet_instructions": counted / QUIET}

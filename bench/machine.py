@@ -79,7 +79,7 @@ def commands(scenarios, setup):
                 lines[name] = typed(server_command(SERVERS[name], scenario, setup))
             except (FileNotFoundError, NotImplementedError):
                 continue
-        load = typed([str(setup.programs / "load"), *scenario.load_arguments("", "PATH" if scenario.network == "unix" else "PORT")]) if scenario.kind == "load" else ""
+        load = typed([str(setup.programs / "load"), *scenario.load_arguments("", "PATH" if scenario.network == "unix" else "PORT")]) if scenario.kind in ("load", "serial", "count", "quiet") else ""
         if scenario.kind == "redis":
             load = typed([*REDIS_BENCHMARK, "-p", "PORT"])
         listed[scenario.name] = {"load": load, "servers": lines}

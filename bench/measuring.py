@@ -184,6 +184,25 @@ def measure_load(command, server, scenario, load_program, seconds, warm_up):
     return result
 
 
+def measure_serial(command, scenario, load_program, seconds):
+    """What the program itself says of its pool, and its processor time for each request, in microseconds."""
+    with Running(command) as running:
+        pid = running.process.pid
+        before = cpu_seconds(pid)
+        done = subprocess.run(
+            [load_program, *scenario.load_arguments("", running.address), "--seconds", str(seconds), "--warm-up", "0"],
+            capture_output=True, text=True, timeout=seconds + 60,
+        )
+        if done.returncode != 0:
+            raise Failure(done.stderr.strip())
+        used = cpu_seconds(pid) - before
+        running.stop()
+        sample = json.loads(running.process.stdout.read())
+    if "serial_ns" not in sample:
+        raise Failure("the pool takes no lock that the program knows of")
+    return sample | {"cpu": used / json.loads(done.stdout)["requests"] * 1e6}
+
+
 def measure_redis(command):
     """Requests a second of each command, by the benchmark of Redis."""
     with Running(command) as running:

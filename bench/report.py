@@ -4,6 +4,7 @@ import charts
 from results import ENOUGH
 from scenarios import SCENARIOS, WORK_PEERS
 from serving import ASIO, SERVERS
+from more_cores import predictions
 from tables import columns, interval, table, written
 from targets import WIDTH, claims
 from working import METRICS, comparisons
@@ -14,7 +15,7 @@ def _bases(scenario, results):
     """What the servers are compared with, by its heading."""
     if scenario.kind == "compile":
         return {"asio_pool": "Asio"}
-    if scenario.kind in ("start", "count"):
+    if scenario.kind in ("start", "count", "quiet", "serial"):
         return {}
     measured = results.servers(scenario.name)
     wanted = ["floor", results.best(scenario.name, ASIO, "requests_per_second")]
@@ -196,6 +197,8 @@ def write(results, facts, output):
             page += chart(scenario.name, scenario.title, _changes(results, scenario))
         if scenario.name == "idle-10000" and (svg := _idle_lines(results)):
             page += chart("idle", "CPU per request against idle connections", svg)
+        if scenario.name == "serial-compute":
+            page += predictions(results)
     page += ["", "## Commands", "", *_commands(facts)]
     path = output / "benchmarks.md"
     path.write_text("\n".join(page) + "\n")
@@ -210,16 +213,18 @@ def in_short(results):
         if not servers:
             continue
         shown = columns(scenario, results)
-        headings = "".join(f"{title.replace('memory per connection', 'memory'):>24}" for title, _, _ in shown)
+        titles = [title.replace("memory per connection", "memory") for title, _, _ in shown]
+        widths = [max(22, len(title)) + 2 for title in titles]
+        headings = "".join(f"{title:>{width}}" for title, width in zip(titles, widths))
         lines += ["", scenario.title, " " * 18 + headings]
         for server in servers:
             figures = (written(results.median(scenario.name, server, metric), form) for _, metric, form in shown)
-            lines.append(f"{server:<18}" + "".join(f"{figure:>24}" for figure in figures))
+            lines.append(f"{server:<18}" + "".join(f"{figure:>{width}}" for figure, width in zip(figures, widths)))
     compared = comparisons(results)
     if compared:
-        lines += ["", "Ours, by the peer with the most requests a second", f"{'':66}{'ours':<14}{'peer':<10}" + "".join(f"{title:>20}" for title, _ in METRICS)]
+        lines += ["", "Ours, by the peer with the most requests a second", f"{'':78}{'ours':<14}{'peer':<10}" + "".join(f"{title:>20}" for title, _ in METRICS)]
     for c in compared:
-        lines.append(f"{c.title:<66}{c.ours:<14}{c.peer:<10}" + "".join(f"{interval(c.ratios[metric]):>20}" for _, metric in METRICS))
+        lines.append(f"{c.title:<78}{c.ours:<14}{c.peer:<10}" + "".join(f"{interval(c.ratios[metric]):>20}" for _, metric in METRICS))
     measured = [claim for claim in claims(results) if claim.estimate]
     if measured:
         lines += ["", "Targets (netserve)"]

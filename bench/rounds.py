@@ -8,7 +8,7 @@ import time
 
 import compiling
 import counting
-from measuring import Failure, measure_load, measure_redis, measure_start_and_stop
+from measuring import Failure, measure_load, measure_redis, measure_serial, measure_start_and_stop
 from serving import SERVERS, server_command
 from targets import unsettled
 
@@ -99,6 +99,10 @@ class Rounds:
             if scenario.kind == "redis":
                 return measure_redis(command)
             load = setup.programs / "load"
+            if scenario.kind == "serial":
+                return measure_serial(command, scenario, load, self.seconds)
+            if scenario.kind == "quiet":
+                return counting.measure_quiet(command, scenario, load, directory)
             if scenario.kind == "count":
                 return counting.measure(command, server, scenario, load, directory)
             return measure_load(command, server, scenario, load, scenario.seconds or self.seconds, self.warm_up)

@@ -55,8 +55,12 @@ class Scenario:
             return f"{sample['start_ms']:.1f} ms to start, {sample['stop_ms']:.1f} ms to stop"
         if self.kind == "compile":
             return f"{sample['check']:.2f} s to check, {sample['compile']:.2f} s to compile"
+        if self.kind == "serial":
+            return f"{sample['locked_ns']:.0f} + {sample['transfer_ns']:.0f} ns with the lock, {sample['poll_ns']:.0f} ns in the poll"
         if self.kind == "redis":
             return f"{sample['ping']:.0f} PING, {sample['set']:.0f} SET, {sample['get']:.0f} GET a second"
+        if self.kind == "quiet":
+            return f"{sample['quiet_instructions']:.0f} instructions a second"
         if self.kind == "count":
             return ", ".join(f"{figure:.2f} {metric.replace('_', ' ')} a request" for metric, figure in sample.items())
         if self.regime:
@@ -64,7 +68,7 @@ class Scenario:
         return f"{sample['requests_per_second']:.0f} requests/s, {sample['cpu']:.2f} us of CPU each"
 
 
-_EXTRA = ("netserve_before", "netserve_8", "netserve_64", "netserve_loop", "netserve_redis", "netserve_conversation",
+_EXTRA = ("netserve_before", "netserve_8", "netserve_64", "netserve_loop", "netserve_redis", "netserve_conversation", "serial_section",
           "floor_plain_close", "asio_2", "asio_8", "asio_64", "redis")
 _ALL = tuple(name for name in SERVERS if name not in _EXTRA)
 _NO_PROCESSES = tuple(name for name in _ALL if not SERVERS[name].forks)
@@ -164,6 +168,13 @@ _LISTED = (
         ("netserve_8", "asio_8"), connections=16, flags=("--hold", "1000000"), load_flags=("--rate", "1000", "--holders", "7"),
         seconds=3, ours="netserve_8", chart=False,
     ),
+    *(
+        Scenario(
+            f"serial-{name}", f"The serial section of the pool, {title}", "256 persistent connections, 64-byte messages.", ("serial_section",),
+            kind="serial", most_rounds=3, compute=compute, connections=256,
+        )
+        for name, title, compute in (("echo", "handlers that echo", 0), ("compute", "handlers that compute 10 µs", 10))
+    ),
     Scenario(
         "count-echo", "Counted: an echo",
         "64 persistent connections, 64-byte messages.",
@@ -176,6 +187,13 @@ _LISTED = (
         "50 persistent connections, each with 16 requests of 64 bytes at a time.",
         ("netserve", "netserve_loop", "floor", "asio_pool", "asio_one"),
         kind="count", most_rounds=1, connections=50, pipeline=16, flags=("--framed",), quick_too=("asio_one",),
+    ),
+    *(
+        Scenario(
+            f"quiet-{idle}", f"Counted: a quiet second with {idle:,} idle connections", "Connections that have asked once, while none asks.",
+            ("netserve",), kind="quiet", most_rounds=1, connections=1, idle=idle,
+        )
+        for idle in (1000, 18000)
     ),
     Scenario(
         "udp-64", "Datagrams of 64 clients",

@@ -46,6 +46,7 @@ SERVERS = {
         Server("netserve_thread", "the same with `net::ThreadPerRequest`, one request a call", "netserve", _THREAD),
         Server("netserve_conversation", "the same with conversations (`void handle()`)", "netserve", (*_THREAD, "--conversation")),
         Server("netserve_fork", "the same with `net::ForkPerRequest`", "netserve", ("--policy", "fork"), forks=True),
+        Server("serial_section", "a pool of the same, with 8 workers, which measures its lock and its poll, `bench/serial_section.cpp`", "serial_section", ("--threads", "8"), quick=True),
         Server("netserve_redis", "an example of netserve that speaks Redis' protocol, `examples/redis_server.cpp`", "../examples/redis_server", quick=True),
         Server("floor", "a loop of epoll in C, one thread: the least it can cost", "floor", quick=True),
         Server("floor_plain_close", "the same, which does not close politely", "floor", ("--plain-close",)),

@@ -28,7 +28,23 @@ REDIS_COLUMNS = (
     ("GET/s", "get", "{:,.0f}"),
     ("CPU per command, µs", "cpu", "{:.2f}"),
 )
-COLUMNS = {"load": LOAD_COLUMNS, "count": COUNT_COLUMNS, "redis": REDIS_COLUMNS, "start": START_COLUMNS, "compile": COMPILE_COLUMNS}
+SERIAL_COLUMNS = (
+    ("lock held, ns per request", "locked_ns", "{:.0f}"),
+    ("lock from core to core, ns", "transfer_ns", "{:.0f}"),
+    ("poll, ns", "poll_ns", "{:.0f}"),
+    ("serial section, ns", "serial_ns", "{:.0f}"),
+    ("CPU per request, µs", "cpu", "{:.2f}"),
+)
+QUIET_COLUMNS = (("user instructions per second", "quiet_instructions", "{:,.0f}"),)
+COLUMNS = {
+    "load": LOAD_COLUMNS,
+    "redis": REDIS_COLUMNS,
+    "serial": SERIAL_COLUMNS,
+    "count": COUNT_COLUMNS,
+    "quiet": QUIET_COLUMNS,
+    "start": START_COLUMNS,
+    "compile": COMPILE_COLUMNS,
+}
 
 
 def written(value, form):

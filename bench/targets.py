@@ -56,12 +56,12 @@ class _Claims:
     def __init__(self, results):
         self.results, self.listed = results, []
 
-    def ratio(self, target, what, metric, bound, at_least, ours, other, named=False):
+    def ratio(self, target, what, metric, bound, at_least, ours, other, named=False, enough=ENOUGH):
         """Of two (scenario, server); `named` adds that of the other to the text."""
         known = other[1] is not None
         estimate = self.results.ratio(metric, ours, other) if known else None
         name = f" ({other[1]})" if named and known else ""
-        self.listed.append(Claim(target, what + name, estimate, bound, at_least, uses=(ours, other) if known else ()))
+        self.listed.append(Claim(target, what + name, estimate, bound, at_least, uses=(ours, other) if known else (), enough=enough))
 
     def figure(self, target, what, metric, bound, scenario, server, unit="", enough=ENOUGH):
         self.listed.append(Claim(target, what, self.results.estimate(scenario, server, metric), bound, unit=unit, enough=enough))
@@ -120,6 +120,8 @@ def _others(claims):
     claims.ratio("13", "Conversations, 64 connections: CPU per request, to a thread for each connection", "cpu", 1.10, False,
                  ("persistent-64", "netserve_conversation"), threads)
     claims.figure("13", "Conversations: system calls of a request", "system_calls", 2.01, "count-echo", "netserve_conversation", enough=1)
+    claims.ratio("15", "A quiet second with 18,000 idle connections: user instructions, to that with 1,000", "quiet_instructions", 1.10, False,
+                 ("quiet-18000", "netserve"), ("quiet-1000", "netserve"), enough=1)
     claims.figure("14", "Echo: user instructions of a request", "instructions", 700, "count-echo", "netserve", enough=1)
 
 
