@@ -33,6 +33,7 @@ inline constexpr std::string_view load_usage =
                   a period of the first kind. A first byte that is inverted is right, and says that
                   the request slept. Prints the p99 of the others by the time that they were sent
 --changes N       periods after the first [5]
+--marks           prints {"mark": NAME} when it is quiet, and goes on after a line on stdin:
                   "active" when the connections have asked once, "idle" when the idle ones have,
                   "begin" before what is measured, "end" after it
 

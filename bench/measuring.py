@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-READY = re.compile(rb"(?:listening on |tcp://[^ ]*:|udp://[^ ]*:|unix:)(\d+|/\S+)")
+READY = re.compile(rb"(?:listening on (?:[^ :/]*:)?|tcp://[^ ]*:|udp://[^ ]*:|unix:)(\d+|/\S+)")
 REDIS_REQUESTS = 400_000
 REDIS_BENCHMARK = ("redis-benchmark", "-P", "16", "-c", "50", "-t", "ping,set,get", "-n", str(REDIS_REQUESTS), "--csv")
 SETTLING = 0.03  # seconds, for what a server does after its last answer

@@ -2,6 +2,7 @@
 
 import fnmatch
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -84,7 +85,7 @@ class Rounds:
             sample = self._measure(scenario, name)
             results.add(scenario.name, name, number, sample)
             print(scenario.in_short(sample), file=sys.stderr)
-        except (Failure, OSError, ValueError) as failure:
+        except (Failure, OSError, ValueError, subprocess.SubprocessError) as failure:
             results.fail(scenario.name, name, str(failure))
             print(f"failed: {failure}", file=sys.stderr)
 

@@ -120,9 +120,9 @@ def _others(claims):
     claims.ratio("13", "Conversations, 64 connections: CPU per request, to a thread for each connection", "cpu", 1.10, False,
                  ("persistent-64", "netserve_conversation"), threads)
     claims.figure("13", "Conversations: system calls of a request", "system_calls", 2.01, "count-echo", "netserve_conversation", enough=1)
+    claims.figure("14", "Echo: user instructions of a request", "instructions", 700, "count-echo", "netserve", enough=1)
     claims.ratio("15", "A quiet second with 18,000 idle connections: user instructions, to that with 1,000", "quiet_instructions", 1.10, False,
                  ("quiet-18000", "netserve"), ("quiet-1000", "netserve"), enough=1)
-    claims.figure("14", "Echo: user instructions of a request", "instructions", 700, "count-echo", "netserve", enough=1)
 
 
 def claims(results):
