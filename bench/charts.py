@@ -93,7 +93,7 @@ def timeline(title, series, bin_ms, changes, bound):
         parts.append(_text(x, height - bottom + 18, f"{begin / 1000:g} s", "middle", 11))
     parts.append(f'<path d="M{left} {up(bound):.1f}H{width - right}" stroke="#b5473c" stroke-width="1.5"/>')
     parts.append(_text(width - right + 6, up(bound) + 4, _logarithmic(bound), size=11))
-    for index, (name, line) in enumerate(series.items()):
+    for index, (name, line) in reversed(list(enumerate(series.items()))):  # the first one above the others
         colour = LINES[index % len(LINES)]
         points, pen = [], "M"
         for number, value in enumerate(line):

@@ -86,8 +86,11 @@ def _settling(results, facts):
     ratios = [c for c in claims(results) if c.uses and c.estimate]
     settled = sum(c.settled() for c in ratios)
     why = {"settled": "", "time": f", the time of {facts['minutes']:g} minutes", "rounds": f", {facts['most_rounds']} rounds"}[facts["ended"]]
-    line = f"Of {len(ratios)} ratios {settled} are settled: their interval is within {WIDTH:.0%} of their median. "
-    return line + f"What the others need was measured again until they were, or until the limit{why}. Other figures are measured {facts['rounds']} times at most."
+    return (
+        f"{settled} of {len(ratios)} ratios are settled: the interval lies within {WIDTH:.0%} of the median. The servers that the other ratios "
+        f"compare were measured in further rounds until these were settled too, or until the limit{why}. A target that is no ratio is measured in "
+        f"{facts['rounds']} rounds, one that is counted in one, and the handlers that change in three."
+    )
 
 
 def _targets(results, facts):
