@@ -313,7 +313,7 @@ void Connection::end_input() noexcept {
 
 void Connection::end_input_after(std::chrono::milliseconds quiet) {
   ends_itself_ = true;
-  socket().end_input_after(quiet);
+  socket().end_input_after(timeout(quiet));
 }
 
 bool Connection::is_leaving(CoarseTime now) const noexcept {
