@@ -65,6 +65,7 @@ Connection::Connection(ServerCore& core, Socket socket, const Address& peer,
   Connection::limits_changed();
   stream().set_write_buffer(conversation() ? 0 : core.options.write_buffer);
   this->socket().wait_in_receive(conversation());
+  this->socket().set_send_by_progress(true);
   note_silence_in(own_silence_);
   this->socket().set_watch(this);
 }
@@ -140,6 +141,7 @@ int Connection::before_release(int descriptor) noexcept {
   bare.wait_in_receive(false);
   bare.end_input_after(std::nullopt);
   bare.settimeout(std::nullopt);
+  bare.set_send_by_progress(false);
   bare.set_deadline(Deadline::never());
   bare.set_receive_deadline(Deadline::never());
   return descriptor;
@@ -166,9 +168,12 @@ bool Connection::try_park() noexcept {
   const CoarseTime now = coarse_now();
   const std::size_t pending = stream().pending();
   if (pending > 0) {
-    const bool progress = pending != last_pending_;
-    set_limit(progress ? coarse_after(now, limits().send.count()) : park_limit(), now);
-    last_pending_ = pending;
+    client_takes_some(now);
+    // There is more than one look until the limit.
+    const std::int64_t send = limits().send.count();
+    set_limit(std::min(coarse_after(progress_at_, send),
+                       coarse_after(now, std::max<std::int64_t>(send / 4, 1))),
+              now);
   } else if (request_since_ != 0) {
     set_limit(coarse_after(request_since_, limits().request.count()), now);
   } else {
@@ -215,6 +220,17 @@ void Connection::become(State state, CoarseTime limit) noexcept {
   park_limit_.store(limit, std::memory_order_relaxed);
   core_->registry.file(*this, limit, coarse_now());
   state_.store(state, std::memory_order_release);
+}
+
+// Whether the client took something of its answer within the limit. Epoll tells of room only when a
+// good part of the kernel's buffer is free.
+bool Connection::client_takes_some(CoarseTime now) noexcept {
+  int queued = 0;
+  ::ioctl(socket().fileno(), TIOCOUTQ, &queued);
+  const std::size_t untaken = stream().pending() + static_cast<std::size_t>(queued);
+  if (untaken_ == 0 || untaken < untaken_) progress_at_ = now;
+  untaken_ = untaken;
+  return now < coarse_after(progress_at_, limits().send.count());
 }
 
 void Connection::become_parked() noexcept {

@@ -181,6 +181,7 @@ class Connection final : public RequestContext, private SocketWatch {
   Gathered look();
   Gathered look_behind_the_rest() noexcept;
   std::size_t unread() noexcept;
+  bool client_takes_some(CoarseTime now) noexcept;
   bool wait_for_new_input(Deadline limit);
   bool something_arrived() noexcept;
   void begin();
@@ -232,7 +233,10 @@ class Connection final : public RequestContext, private SocketWatch {
   Phase phase_ = Phase::receive;
   Outcome expired_ = Outcome::none;
   Outcome ending_ = Outcome::none;  // how it ends once what is pending is sent
-  std::size_t last_pending_ = 0;    // of the answer, when it was parked for room to send
+  // Of an answer that waits for room to send: what the client had not taken when that was last
+  // looked at, in the kernel's queue or pending, 0 if there is none; and when it last took some.
+  std::size_t untaken_ = 0;
+  CoarseTime progress_at_ = 0;
   bool verified_ = false;
   bool ready_ = true;
   bool stalled_ = false;  // the handler left the input as it was: only new bytes make a request

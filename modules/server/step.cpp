@@ -72,7 +72,7 @@ Connection::Prepared Connection::prepare_or_throw(bool may_finish) {
   if (stream().pending() > 0) {
     ready_ = false;
     if (!stream().flush_now()) return Prepared::later;
-    last_pending_ = 0;
+    untaken_ = 0;
     ready_ = true;
   }
   if (ending_ != Outcome::none) {
@@ -96,6 +96,16 @@ Connection::Prepared Connection::end_expired(bool may_finish) {
     evicted_since_.store(0, std::memory_order_relaxed);
     ready_ = true;
     return prepare_or_throw(may_finish);
+  }
+  if (outcome == Outcome::timed_out && stream().pending() > 0) {
+    if (stream().flush_now()) {
+      untaken_ = 0;
+      return prepare_or_throw(may_finish);
+    }
+    if (client_takes_some(coarse_now())) {
+      ready_ = false;
+      return Prepared::later;
+    }
   }
   if (handler_ && !may_finish) {
     expired_ = outcome;

@@ -79,7 +79,7 @@ bool send_uncopied(Operation& operation, Rest& rest) {
 }
 
 void wait_to_read(const Operation& operation, int file) {
-  const Deadline limit = operation.limit().value_or(Deadline::never());
+  const Deadline limit = operation.limit_of_one_wait();
   pollfd polled{file, POLLIN, 0};
   for (;;) {
     const int ready = ::poll(&polled, 1, poll_milliseconds(limit));

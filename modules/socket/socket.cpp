@@ -88,6 +88,7 @@ Socket& Socket::operator=(Socket&& other) noexcept {
   waits_in_receive_ = other.waits_in_receive_;
   kernel_timeout_ = other.kernel_timeout_;
   end_quiet_ = other.end_quiet_;
+  send_by_progress_ = other.send_by_progress_;
   deadline_ = other.deadline_;
   receive_deadline_ = other.receive_deadline_;
   return *this;

@@ -191,6 +191,11 @@ class Socket {
   void settimeout(std::optional<Duration> timeout);
   void settimeout(std::optional<Duration> receiving, std::optional<Duration> sending);
 
+  /// Has the timeout of a send begin anew whenever the peer takes something, which the kernel's
+  /// send queue tells: a slow peer is waited for, and one that takes nothing is not. Deadlines
+  /// bound the operation all the same. ioctl(2), SIOCOUTQ: of TCP and Unix sockets.
+  inline void set_send_by_progress(bool by_progress) noexcept { send_by_progress_ = by_progress; }
+
   /// Returns the bound of a receive; nothing if it waits for ever.
   std::optional<Duration> gettimeout() const noexcept;
 
@@ -240,6 +245,7 @@ class Socket {
   std::optional<std::size_t> receive_or_wait(std::span<std::byte> into, Deadline& limit);
   bool set_kernel_timeout(Duration timeout) const noexcept;
   void note_received(std::size_t size, std::size_t room) noexcept;
+  Wait wait_for_progress(Deadline deadline) const;
   void note_silence(std::int64_t since) const noexcept;
   Deadline receive_limit() const;
   Deadline send_limit() const;
@@ -249,6 +255,7 @@ class Socket {
   static constexpr Duration no_timeout{-1};
 
   int descriptor_ = -1;
+  bool send_by_progress_ = false;
   std::optional<SocketType> type_;
   Received last_receive_ = Received::nothing_asked;
   // Whether `recv` waits in recv(2); `dup` turns it off.

@@ -1,6 +1,7 @@
 module;
 
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -82,8 +83,35 @@ Deadline Socket::receive_limit() const {
 }
 
 Deadline Socket::send_limit() const {
-  const Deadline each = send_timeout_ == no_timeout ? Deadline::never() : Deadline(send_timeout_);
-  return std::min(each, deadline_);
+  // That of progress is each wait's.
+  const bool none = send_timeout_ == no_timeout || send_by_progress_;
+  return std::min(none ? Deadline::never() : Deadline(send_timeout_), deadline_);
+}
+
+// A poll tells of room only when a good part of the buffer is free, for which a slow peer may take
+// longer than the timeout. So this looks at the queue meanwhile, often enough for a peer that took
+// something at first and nothing since.
+Socket::Wait Socket::wait_for_progress(Deadline deadline) const {
+  const auto queued = [this] {
+    int bytes = 0;
+    return ::ioctl(descriptor_, TIOCOUTQ, &bytes) == 0 ? bytes : 0;
+  };
+  const Duration between_looks =
+      std::max<Duration>(send_timeout_ / 4, std::chrono::milliseconds(1));
+  int before = queued();
+  Deadline without_progress(send_timeout_);
+  for (;;) {
+    const Wait outcome =
+        poll(POLLOUT, std::min({deadline, without_progress, Deadline(between_looks)}));
+    if (outcome != Wait::late || deadline.passed()) return outcome;
+    const int now = queued();
+    if (now < before) {
+      without_progress = send_timeout_;
+    } else if (without_progress.passed()) {
+      return Wait::late;
+    }
+    before = now;
+  }
 }
 
 Socket::Wait Socket::poll(short events, Deadline deadline) const {
@@ -112,7 +140,8 @@ Socket::Wait Socket::wait(short events, Deadline deadline, std::string_view call
   if ((events == POLLIN ? receive_timeout_ : send_timeout_) == Duration::zero()) {
     fail(EWOULDBLOCK, call);
   }
-  const Wait outcome = poll(events, deadline);
+  const bool by_progress = events == POLLOUT && send_by_progress_ && send_timeout_ != no_timeout;
+  const Wait outcome = by_progress ? wait_for_progress(deadline) : poll(events, deadline);
   if (outcome == Wait::late) fail(ETIMEDOUT, call);
   return outcome;
 }
@@ -211,6 +240,12 @@ void Operation::wait_for_receiver(Deadline limit) const {
   Socket connected(Family::unix_domain, socket_.type());
   connected.connect(*to_);
   if (connected.poll(POLLOUT, limit) == Socket::Wait::late) fail(ETIMEDOUT);
+}
+
+Deadline Operation::limit_of_one_wait() const {
+  const Deadline limit = limit_.value_or(Deadline::never());
+  if (!socket_.send_by_progress_ || socket_.send_timeout_ == Socket::no_timeout) return limit;
+  return std::min(limit, Deadline(socket_.send_timeout_));
 }
 
 bool Operation::waits_to_send() const noexcept {

@@ -28,7 +28,8 @@ class Operation {
   // Tells whether there are no messages whose bounds are kept.
   bool takes_a_stream() const;
   bool waits_to_send() const noexcept;
-  const std::optional<Deadline>& limit() const noexcept { return limit_; }
+  // Until when to wait for something else than the socket.
+  Deadline limit_of_one_wait() const;
   int fileno() const noexcept { return socket_.fileno(); }
   void note(Socket::Received received) noexcept;
   [[noreturn]] void fail(int error) const;
