@@ -32,8 +32,8 @@ namespace net {
 namespace {
 
 // A client that has sent several requests ahead is served some of them without coming back to the
-// queue, but no more than this while other requests wait.
-constexpr int requests_in_a_row = 4;
+// queue, but no more steps than this while other requests wait.
+constexpr int steps_in_a_row = 4;
 
 }  // namespace
 
@@ -73,7 +73,7 @@ struct ThreadPerRequest::State {
     if (next != nullptr) next->call.notify_one();
     int served = 0;
     while (request && request.step() == Next::keep && !request.try_park()) {
-      if (++served % requests_in_a_row != 0) continue;
+      if (++served % steps_in_a_row != 0) continue;
       lock.lock();
       if (!waiting.empty()) {
         waiting.push(std::move(request));

@@ -16,7 +16,7 @@ export namespace net {
 ///
 /// A thread that has finished is kept for a while and runs the next request, so what a handler
 /// stores in `thread_local` variables may outlive the request. Of a client that has sent several
-/// requests ahead, a thread serves at most four in a row while other requests wait.
+/// requests ahead, a thread runs at most four steps in a row while other requests wait.
 ///
 /// At `max_threads`, or if the system has no more, `overload` decides: requests wait in order for a
 /// thread to be free, are rejected, or the conversation that is silent for longest is asked to end.
