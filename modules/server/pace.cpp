@@ -46,15 +46,11 @@ bool Pace::worth_waking(std::size_t waiting, bool polled, FineTime now) const no
   return static_cast<FineTime>(things) * mean_ >= (blocking ? price_while_blocking : price);
 }
 
-bool Pace::samples(FineTime now, unsigned& counter) const noexcept {
-  if (now >= samples_until_) return false;
+bool Pace::is_next_sample(FineTime now, unsigned& counter) const noexcept {
   return now < samples_from_ + samples_each_for || counter++ % then_samples_one_of == 0;
 }
 
-void Pace::handler_ran(const Ran& ran) noexcept {
-  const FineTime duration = ran.end - ran.begin;
-  mean_ += (std::min(duration, most_patience) - mean_) / 64;
-  if (!was_long(duration)) return;
+void Pace::long_handler_ran(const Ran& ran) noexcept {
   if (ran.end >= samples_until_) samples_from_ = ran.end;
   samples_until_ = ran.end + memory;
   if (ran.slept) {

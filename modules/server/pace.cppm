@@ -38,7 +38,9 @@ class Pace {
 
   // Whether to count the context switches of the next handler, which costs two system calls. Call
   // once for each handler; `counter` is the worker's.
-  bool samples(FineTime now, unsigned& counter) const noexcept;
+  inline bool samples(FineTime now, unsigned& counter) const noexcept {
+    return now < samples_until_ && is_next_sample(now, counter);
+  }
 
   // What a handler did: `sampled` says whether `slept` is known, `noticed` whether it was taken for
   // blocked while it ran.
@@ -49,7 +51,11 @@ class Pace {
     bool slept;
     bool noticed;
   };
-  void handler_ran(const Ran& ran) noexcept;
+  inline void handler_ran(const Ran& ran) noexcept {
+    const FineTime duration = ran.end - ran.begin;
+    mean_ += (std::min(duration, longest_counted) - mean_) / 64;
+    if (was_long(duration)) long_handler_ran(ran);
+  }
   // Whether a handler took so long that it matters whether it slept.
   inline static bool was_long(FineTime duration) noexcept { return duration >= long_handler; }
 
@@ -63,6 +69,10 @@ class Pace {
  private:
   static constexpr FineTime microsecond = 1'000;
   static constexpr FineTime long_handler = 100 * microsecond;
+  static constexpr FineTime longest_counted = 10'000 * microsecond;
+
+  bool is_next_sample(FineTime now, unsigned& counter) const noexcept;
+  void long_handler_ran(const Ran& ran) noexcept;
 
   std::size_t cores_;
   FineTime mean_ = 6 * microsecond;  // of a handler, over about the last 64
