@@ -19,6 +19,7 @@ module net.server;
 import net.socket;
 import net.handler;
 import :core;
+import :forked;
 
 // How a connection comes in: the accepting of net.server:core.
 
@@ -163,9 +164,12 @@ Connection* ServerCore::make_connection(int descriptor, std::span<const std::byt
   accepted_.fetch_add(1, std::memory_order_relaxed);
   std::unique_ptr<Connection> made;
   try {
-    made = std::make_unique<Connection>(*this, Socket::adopt_unchecked(descriptor),
-                                        Address::from_native(peer), listener.address());
+    Socket socket = Socket::adopt_unchecked(descriptor);
+    OwnDescriptors::add(descriptor);
+    made = std::make_unique<Connection>(*this, std::move(socket), Address::from_native(peer),
+                                        listener.address());
   } catch (const std::exception&) {
+    OwnDescriptors::remove(descriptor);
     count(Outcome::dropped);  // no memory for it; its socket has closed it
     return nullptr;
   }
@@ -226,6 +230,10 @@ void ServerCore::welcome(Connection& connection) noexcept {
     return;
   }
   if (!connection.verify()) return;
+  if (closing_ && !start_policy()) {
+    connection.end(Outcome::dropped);
+    return;
+  }
   if (connection.datagram() != nullptr) {
     hand_over(connection);
     return;

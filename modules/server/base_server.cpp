@@ -1,5 +1,6 @@
 module;
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <exception>
@@ -17,6 +18,7 @@ module net.server;
 import net.socket;
 import net.handler;
 import :core;
+import :forked;
 import :option_checks;
 
 namespace net {
@@ -42,6 +44,7 @@ class Serving {
   Serving(const Serving&) = delete;
   Serving& operator=(const Serving&) = delete;
   ~Serving() {
+    core_.end_serving();
     const std::lock_guard lock(core_.serving_mutex);
     core_.serving = false;
     core_.serving_changed.notify_all();
@@ -60,7 +63,7 @@ AnyServerParts::~AnyServerParts() = default;
 
 void AnyServerParts::own(HandlerMaker* handler_maker) noexcept { maker.reset(handler_maker); }
 
-void AnyServerParts::own(AnyPolicy* any_policy) { policy.reset(any_policy); }
+void AnyServerParts::own(AnyPolicy* any_policy) { policy = owned(any_policy); }
 
 void AnyServerParts::share(const std::shared_ptr<AnyPolicy>& any_policy) noexcept {
   policy = any_policy;
@@ -77,48 +80,78 @@ BaseServer::BaseServer(AnyServerParts& parts) {
     throw_error(std::errc::invalid_argument, "a server needs an address or a socket, and has none");
   }
   Expects(parts.maker != nullptr && parts.policy != nullptr);
-  core_ = std::make_unique<ServerCore>(parts);
+  auto core = std::make_unique<ServerCore>(parts);
   if (parts.options.bind_and_activate) {
-    core_->bind();
-    core_->activate();
+    core->bind();
+    core->activate();
   }
+  core_.store(core.release());
 }
 
 BaseServer::~BaseServer() {
-  if (!core_) return;
+  ServerCore* const core = core_.load();
+  if (core->forked_away()) {
+    if (!core->closed) core->leave();
+    keep_for_ever(core);
+    return;
+  }
   // A server that is destroyed in its own handler could only wait for itself.
-  Expects(!RunningMark::is_set(*core_));
-  while (!core_->closed) server_close();
-  core_->wait_for_connections();
+  Expects(!RunningMark::is_set(*core));
+  while (!core->closed) server_close();
+  core->wait_for_connections();
+  delete core;
 }
 
-void BaseServer::server_bind() { core_->bind(); }
+ServerCore& BaseServer::here(const char* call) const {
+  ServerCore* core = core_.load();
+  if (!core->forked_away()) return *core;
+  const std::lock_guard lock(first_use());
+  core = core_.load();
+  if (!core->forked_away()) return *core;
+  if (core->is_lost()) throw_error(std::errc::bad_file_descriptor, call);
+  core_.store(core->make_heir().release());
+  core->leave();
+  keep_for_ever(core);
+  // A signal handler may have come meanwhile.
+  if (core->stop_asked()) core_.load()->shutdown();
+  return *core_.load();
+}
 
-void BaseServer::server_activate() { core_->activate(); }
+void BaseServer::server_bind() { here("server_bind").bind(); }
+
+void BaseServer::server_activate() { here("server_activate").activate(); }
 
 void BaseServer::serve_forever(std::chrono::milliseconds poll_interval) {
   check_poll_interval(poll_interval);
-  const Serving serving(*core_, "serve_forever");
-  core_->serve(poll_interval);
+  ServerCore& core = here("serve_forever");
+  const Serving serving(core, "serve_forever");
+  core.begin_serving();
+  core.serve(poll_interval);
 }
 
 void BaseServer::handle_request() {
-  const Serving serving(*core_, "handle_request");
-  const auto timeout = core_->options.timeout;
+  ServerCore& core = here("handle_request");
+  const Serving serving(core, "handle_request");
+  core.begin_serving();
+  const auto timeout = core.options.timeout;
   const Deadline deadline = timeout ? Deadline(*timeout) : Deadline::never();
-  if (core_->serve_one(deadline) == ServerCore::Served::nothing) core_->call_handle_timeout();
+  if (core.serve_one(deadline) == ServerCore::Served::nothing) core.call_handle_timeout();
 }
 
-void BaseServer::shutdown() noexcept { core_->shutdown(); }
+void BaseServer::shutdown() noexcept { core_.load()->shutdown(); }
 
-void BaseServer::restart() noexcept { core_->page.stop.store(false); }
+void BaseServer::restart() noexcept { core_.load()->restart(); }
 
-DrainReport BaseServer::server_close() { return server_close(core_->options.drain); }
+DrainReport BaseServer::server_close() { return server_close(core_.load()->options.drain); }
 
 DrainReport BaseServer::server_close(Deadline deadline) {
-  ServerCore& core = *core_;
+  ServerCore& core = *core_.load();
   if (RunningMark::is_set(core)) {
     throw_error(std::errc::resource_deadlock_would_occur, "server_close in a handler or a hook");
+  }
+  if (core.forked_away()) {
+    if (!core.closed) core.leave();
+    return {};
   }
   core.shutdown();
   std::unique_lock lock(core.serving_mutex);
@@ -157,14 +190,23 @@ DrainReport BaseServer::server_close(Deadline deadline) {
   return report;
 }
 
-Address BaseServer::server_address(std::size_t listener) const { return core_->address(listener); }
+Address BaseServer::server_address(std::size_t listener) const {
+  return core_.load()->address(listener);
+}
 
-std::size_t BaseServer::listeners() const noexcept { return core_->listeners(); }
+std::size_t BaseServer::listeners() const noexcept { return core_.load()->listeners(); }
 
-int BaseServer::fileno() const noexcept { return core_->closed ? -1 : core_->poller.fileno(); }
+int BaseServer::fileno() const noexcept {
+  try {
+    const ServerCore& core = here("fileno");
+    return core.closed ? -1 : core.poller.fileno();
+  } catch (const std::exception&) {
+    return -1;
+  }
+}
 
-Stats BaseServer::stats() const { return core_->stats(); }
+Stats BaseServer::stats() const { return core_.load()->stats(); }
 
-void BaseServer::kill_children() noexcept { core_->kill_children(); }
+void BaseServer::kill_children() noexcept { core_.load()->kill_children(); }
 
 }  // namespace net

@@ -97,7 +97,10 @@ class BaseServer {
   explicit BaseServer(AnyServerParts& parts);
 
  private:
-  std::unique_ptr<ServerCore> core_;
+  // The server as this process may use it: in one that was forked since, one of its own.
+  ServerCore& here(const char* call) const;
+
+  mutable std::atomic<ServerCore*> core_;
 };
 
 }  // namespace net

@@ -19,6 +19,7 @@ module net.server;
 import net.socket;
 import net.handler;
 import :core;
+import :forked;
 import :option_checks;
 
 // How a server comes to its listeners: the binding of net.server:core.
@@ -107,10 +108,11 @@ std::unique_ptr<Listener> ServerCore::adopt_one(Socket socket) {
 }
 
 std::unique_ptr<Listener> ServerCore::make_listener(Socket socket, SocketFile file) {
+  const Address address = socket.getsockname();
   if (is_stream(kind_)) {
-    return std::make_unique<StreamListener>(*this, std::move(socket), std::move(file));
+    return std::make_unique<StreamListener>(*this, std::move(socket), address, std::move(file));
   }
-  return std::make_unique<DatagramListener>(*this, std::move(socket), std::move(file));
+  return std::make_unique<DatagramListener>(*this, std::move(socket), address, std::move(file));
 }
 
 void ServerCore::activate() {
@@ -139,6 +141,53 @@ std::size_t ServerCore::listeners() const noexcept {
 
 Address ServerCore::address(std::size_t listener) const {
   return listeners_.empty() ? addresses_.at(listener) : listeners_.at(listener)->address();
+}
+
+std::unique_ptr<ServerCore> ServerCore::make_heir() {
+  PolicyContext& context = policy->context();
+  if (!context.ours()) context.renew();
+  AnyServerParts parts;
+  parts.addresses = addresses_;
+  parts.options = options;
+  parts.maker = maker;
+  parts.policy = policy;
+  parts.hooks = hooks_;
+  parts.verifies = verifies_;
+  parts.kind = kind_;
+  auto heir = std::make_unique<ServerCore>(parts);
+  heir->take_over(*this);
+  return heir;
+}
+
+void ServerCore::take_over(ServerCore& before) {
+  listeners_.reserve(before.listeners_.size());
+  before.closed = true;  // whatever happens: it may lose its listeners
+  for (const auto& listener : before.listeners_) listeners_.push_back(listener->move_to(*this));
+  adopted_ = std::move(before.adopted_);
+  last_listener_error_ = before.last_listener_error_;
+  stop_.store(before.stop_.load());
+  page.stop.store(before.stop_.load());
+  poller.take_number_of(before.poller);
+  for (const auto& listener : listeners_) {
+    if (before.active_ && !listener->dead()) poller.add(listener->fileno(), *listener);
+  }
+  active_ = before.active_;
+}
+
+void ServerCore::leave() noexcept {
+  closed = true;
+  Servers::remove(*this);
+  if (OwnDescriptors::closed_here(process_)) return;
+  for (const auto& listener : listeners_) listener->close_in_child();
+  registry.for_each([](Connection& connection) { connection.close_in_child(); });
+  closer_.close_in_child();
+  adopted_.clear();
+  poller.close();
+  timer.close_in_child();
+  if (own_lot_) own_lot_->close();
+  wakeup.close();
+  drain_signal.close();
+  policy.reset();
 }
 
 void ServerCore::close_listeners() noexcept {

@@ -19,6 +19,7 @@ import net.socket;
 import net.handler;
 import :connection;
 import :core;
+import :forked;
 import :poller;
 import :signals;
 
@@ -41,8 +42,8 @@ void reap(idtype_t kind, int which) noexcept {
   core.child_slot = slot;
   // The parent stores it as well, but its signal handler may look before.
   core.page.children.at(slot).process.store(::getpid());
-  Servers::close_in_child(connection);
-  Servers::unlock();
+  core.timer.close_in_child();
+  OwnDescriptors::close_all_but(connection.socket().fileno());
   connection.registered = false;  // that is the parent's epoll
   connection.run();
   ::_exit(0);
@@ -82,11 +83,12 @@ Child::Child(Request& request) {
   slot.silence.ended.store(false);
   {
     const BlockedSignals blocked(BlockedSignals::stopping());
-    Servers::lock();
-    connection.note_silence_in(slot.silence);
-    process_ = ::fork();
+    {
+      const std::lock_guard lock(core.registry.mutex);
+      connection.note_silence_in(slot.silence);
+    }
+    process_ = fork_for_request();
     if (process_ == 0) serve_in_child(core, *request.release(), slot_);
-    Servers::unlock();
     if (process_ < 0) {
       slot.process.store(0);
       throw_system_error(errno, "fork");

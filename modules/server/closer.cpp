@@ -19,6 +19,7 @@ module net.server;
 import net.socket;
 import :closer;
 import :due_timer;
+import :forked;
 import :poller;
 
 namespace net {
@@ -34,6 +35,8 @@ Closer::Lingering::Lingering(Closer& closer, Socket lingering_socket, CoarseTime
       heard(now),
       closer_(closer),
       left_(closer.bytes_) {}
+
+Closer::Lingering::~Lingering() { OwnDescriptors::remove(socket.fileno()); }
 
 void Closer::Lingering::ready(std::uint32_t) {
   heard = coarse_now();
@@ -65,7 +68,9 @@ Closer::~Closer() { close_all(); }
 
 void Closer::add(Socket socket) noexcept {
   const std::lock_guard lock(mutex_);
+  const int descriptor = socket.fileno();
   try {
+    OwnDescriptors::add(descriptor);
     Lingering& added = lingering_.emplace_back(*this, std::move(socket), coarse_now());
     try {
       poller_.add(added.socket.fileno(), added);
@@ -75,16 +80,20 @@ void Closer::add(Socket socket) noexcept {
     }
   } catch (const std::exception&) {
     // No memory to be polite with: the socket is closed.
+    OwnDescriptors::remove(descriptor);
   }
 }
 
 void Closer::add_until_taken(Socket socket) noexcept {
   const std::lock_guard lock(mutex_);
+  const int descriptor = socket.fileno();
   try {
+    OwnDescriptors::add(descriptor);
     sending_.emplace_back(*this, std::move(socket), coarse_now());
     timer_.due_by(coarse_after(coarse_now(), next_look));
   } catch (const std::exception&) {
     // No memory to be polite with: the socket is closed.
+    OwnDescriptors::remove(descriptor);
   }
 }
 
@@ -137,8 +146,12 @@ std::size_t Closer::size() const {
 }
 
 void Closer::close_in_child() noexcept {
-  for (Lingering& lingering : lingering_) lingering.socket.close();
-  for (Lingering& sending : sending_) sending.socket.close();
+  for (auto* const sockets : {&lingering_, &sending_}) {
+    for (Lingering& lingering : *sockets) {
+      OwnDescriptors::remove(lingering.socket.fileno());
+      lingering.socket.close();
+    }
+  }
 }
 
 }  // namespace net

@@ -33,7 +33,7 @@ class Closer {
   // Closes all, for want of descriptors or of time; returns whether there were any.
   bool close_all() noexcept;
   std::size_t size() const;
-  // In a child, under the lock that the parent took.
+  // In a process that was forked since.
   void close_in_child() noexcept;
   std::mutex& mutex() noexcept { return mutex_; }
 
@@ -53,6 +53,7 @@ class Closer {
 class Closer::Lingering final : public Watch {
  public:
   Lingering(Closer& closer, Socket lingering_socket, CoarseTime now) noexcept;
+  ~Lingering() override;
   void ready(std::uint32_t events) override;
   // Reads what there is; false if it ended, or was too much.
   bool discard() noexcept;

@@ -26,6 +26,7 @@ import net.socket;
 import net.handler;
 import :connection;
 import :core;
+import :forked;
 
 namespace net {
 namespace {
@@ -135,6 +136,7 @@ int Connection::before_release(int descriptor) noexcept {
     given_away_ = true;
   }
   if (registered) core_->lot.leave(*this);
+  OwnDescriptors::remove(descriptor);
   Socket& bare = socket();
   bare.set_watch(nullptr);
   // The server's limits do not go with it.
@@ -149,7 +151,12 @@ int Connection::before_release(int descriptor) noexcept {
 
 void Connection::close_in_child() noexcept {
   socket().set_watch(nullptr);  // what it would do is the parent's
-  socket().close();
+  if (received_) {
+    socket().detach();
+  } else {
+    OwnDescriptors::remove(socket().fileno());
+    socket().close();
+  }
 }
 
 bool Connection::verify() noexcept {
@@ -435,6 +442,7 @@ void Connection::close(Outcome outcome) noexcept {
   const bool impolite = outcome == Outcome::timed_out || outcome == Outcome::cut ||
                         (outcome == Outcome::rejected && core_->lingers_enough());
   if (peer_ended || impolite) {
+    OwnDescriptors::remove(bare.fileno());
     bare.close();
     return;
   }
@@ -454,6 +462,7 @@ void Connection::close(Outcome outcome) noexcept {
   if (left > 0 || (left < 0 && errno == EAGAIN && !all_taken)) {
     core_->linger(std::move(bare));
   } else {
+    OwnDescriptors::remove(bare.fileno());
     bare.close();
   }
 }

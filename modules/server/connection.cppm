@@ -154,7 +154,7 @@ class Connection final : public RequestContext, private SocketWatch {
   inline bool parked_idle() const noexcept { return parked_idle_.load(std::memory_order_relaxed); }
   // Under the lock of the core's list, so that it meets no descriptor that a handler gave away.
   void cut() noexcept;
-  // Closes the connection's descriptor in a child that serves another one.
+  // In a process that was forked since: closes its descriptors, and says nothing to the peer.
   void close_in_child() noexcept;
 
   // The core's registry, under its lock, but that the last may be read by anyone: when this

@@ -26,6 +26,7 @@ module net.server;
 import net.socket;
 import net.handler;
 import :core;
+import :forked;
 
 namespace net {
 namespace {
@@ -84,6 +85,7 @@ ServerCore::ServerCore(AnyServerParts& parts)
       timer_watch_(*this, &ServerCore::time_has_come),
       policy_watch_(*this, &ServerCore::dispatch_policy),
       lot_watch_(*this, &ServerCore::dispatch_parking_lot) {
+  notice_forks();
   poller.add(wakeup.fileno(), wake_watch_);
   poller.add(timer.fileno(), timer_watch_);
   poller.add(policy->context().fileno(), policy_watch_);
@@ -107,6 +109,23 @@ void ServerCore::serve(std::chrono::milliseconds poll_interval) {
     // Without hooks there is nothing to do in time.
     turn(hooks_ != nullptr ? Deadline(poll_interval) : Deadline::never());
     service_actions();
+  }
+  stop_.store(true);  // if a child has asked for it, this process learns of it here
+}
+
+void ServerCore::begin_serving() {
+  policy->start_here();
+  if (std::exchange(served_, true)) return;
+  for (const auto& listener : listeners_) listener->note_serving();
+}
+
+bool ServerCore::start_policy() noexcept {
+  try {
+    policy->start_here();
+    return true;
+  } catch (...) {
+    tell_policy_error({});
+    return false;
   }
 }
 

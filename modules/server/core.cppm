@@ -10,6 +10,7 @@ import :closer;
 import :connection;
 import :datagram_socket;
 import :due_timer;
+import :forked;
 import :handler_binding;
 import :hooks;
 import :listener;
@@ -93,8 +94,33 @@ class ServerCore {
   void listener_died(Listener& listener, int error) noexcept;
   bool close_lingering() noexcept { return closer_.close_all(); }
 
+  // --- in a process that was forked since the server was made ---
+  // The server belongs to the process that made it; what it has there (epoll instances, eventfds,
+  // the page, threads) may not be touched elsewhere.
+  inline bool forked_away() const noexcept { return process_ != this_process(); }
+  // Whether this one can be served nowhere else any more: it was closing, or this process closed
+  // its descriptors.
+  bool is_lost() const noexcept {
+    return closed || closing || OwnDescriptors::closed_here(process_);
+  }
+  bool stop_asked() const noexcept { return stop_.load(); }
+  // Makes a server in the place of this one, with the same listeners, for this process to serve:
+  // all that it would share with the parent is made anew. Throws, and may be tried again unless
+  // this one has become `closed`.
+  std::unique_ptr<ServerCore> make_heir();
+  // Closes the descriptors that are left. Nothing is destroyed or told anybody.
+  void leave() noexcept;
+  // Whether this process has forked since it made or last served the server, and so may have left
+  // it to a child.
+  bool forked() const noexcept { return forks_seen_.load() != forks_by_host(); }
+
+  // To be called before the serving thread serves, and after.
+  void begin_serving();
+  void end_serving() noexcept { forks_seen_.store(forks_by_host()); }
+
   // --- from any thread ---
   void shutdown() noexcept;
+  void restart() noexcept;
   void tell(const RequestError& error) noexcept;
   void tell_hook_error(Phase phase, const Address& client_address) noexcept;
   void tell_policy_error(const Address& client_address) noexcept;
@@ -121,15 +147,14 @@ class ServerCore {
   // --- children ---
   std::size_t take_child_slot();
   void kill_children() noexcept;
-  void close_in_child(const Connection& own) noexcept;
   // Asks the hook; what the connection is to end as, none if it stays.
   Outcome verify(Connection& connection) noexcept;
   std::mutex& closer_mutex() noexcept { return closer_.mutex(); }
   bool in_child() const noexcept { return child_slot != no_child; }
 
   const ServerOptions options;
-  const std::unique_ptr<HandlerMaker> maker;
-  const std::shared_ptr<AnyPolicy> policy;
+  const std::shared_ptr<HandlerMaker> maker;
+  std::shared_ptr<AnyPolicy> policy;
   SharedPage& page;
   Wakeup wakeup;
   Poller poller;
@@ -192,6 +217,8 @@ class ServerCore {
   void service_actions() noexcept;
   void close_listeners() noexcept;
   std::uint64_t datagrams_lost() const noexcept;
+  void take_over(ServerCore& before);
+  bool start_policy() noexcept;
   std::unique_ptr<Listener> bind_one(const Address& address);
   std::unique_ptr<Listener> adopt_one(Socket socket);
   std::unique_ptr<Listener> make_listener(Socket socket, SocketFile file);
@@ -236,18 +263,21 @@ class ServerCore {
   std::atomic<std::uint64_t> accepted_{0};
   std::atomic<std::uint64_t> accept_errors_{0};
   std::atomic<std::uint64_t> policy_errors_{0};
+  const Process process_ = this_process();  // that made it
+  std::atomic<unsigned> forks_seen_{forks_by_host()};
+  bool served_ = false;            // in this process
+  std::atomic<bool> stop_{false};  // as page.stop, but each process has its own
 };
 
-// The servers of this process, for the moment of a fork: a child closes what is theirs.
+// The servers of this process, for the moment of a fork.
 class Servers {
  public:
   static void add(ServerCore& core);
   static void remove(const ServerCore& core) noexcept;
-  // Takes every lock that the child will need, so that none is left locked in it by a thread that
-  // it does not have.
+  // Takes every lock that a child may need, so that none is left locked in it by a thread that it
+  // does not have, and lists are whole.
   static void lock() noexcept;
   static void unlock() noexcept;
-  static void close_in_child(const Connection& own) noexcept;
 };
 
 }  // namespace net

@@ -24,6 +24,7 @@ module net.server;
 import net.socket;
 import net.handler;
 import :datagram_socket;
+import :forked;
 import :unix_reply;
 
 namespace net {
@@ -137,7 +138,18 @@ DatagramSocket::DatagramSocket(Socket socket, std::size_t max_packet_size)
       address_(socket_.getsockname()),
       tells_asked_(address_.is_wildcard()),
       tells_sender_(address_.family() == Family::unix_domain),
-      room_(max_packet_size) {}
+      room_(max_packet_size) {
+  OwnDescriptors::add(fileno());
+}
+
+DatagramSocket::~DatagramSocket() { close(); }
+
+void DatagramSocket::close() noexcept { take().close(); }
+
+Socket DatagramSocket::take() noexcept {
+  OwnDescriptors::remove(fileno());
+  return std::move(socket_);
+}
 
 std::optional<DatagramSocket::Arrival> DatagramSocket::receive(int& error) {
   sockaddr_storage name{};

@@ -27,6 +27,9 @@ class DatagramSocket {
   static void prepare(Socket& socket, Family family);
   // Precondition: prepared and bound.
   DatagramSocket(Socket socket, std::size_t max_packet_size);
+  DatagramSocket(const DatagramSocket&) = delete;
+  DatagramSocket& operator=(const DatagramSocket&) = delete;
+  ~DatagramSocket();
 
   // Takes a datagram without waiting; else the error is what recvmsg(2) said.
   std::optional<Arrival> receive(int& error);
@@ -40,8 +43,9 @@ class DatagramSocket {
   std::uint64_t lost() const noexcept;
 
   int fileno() const noexcept { return socket_.fileno(); }
-  // The descriptor alone: the object is the parent's, who answers by it.
-  void close_in_child() noexcept { socket_.close(); }
+  // In a process that was forked since: the object stays as datagrams may hold it.
+  void close() noexcept;
+  Socket take() noexcept;
   const Address& address() const noexcept { return address_; }
 
  private:

@@ -17,6 +17,7 @@ module net.server;
 import net.socket;
 import net.handler;
 import :core;
+import :forked;
 
 // How a server stops: the end of net.server:core.
 
@@ -34,8 +35,16 @@ constexpr auto time_for_free_policy = 1000ms;
 }  // namespace
 
 void ServerCore::shutdown() noexcept {
+  if (!in_child()) stop_.store(true);
+  // A child that serves one connection asks its parent; any other process, itself alone.
+  if (forked_away() && !in_child()) return;
   page.stop.store(true);
   wakeup.signal();
+}
+
+void ServerCore::restart() noexcept {
+  stop_.store(false);
+  if (!forked_away()) page.stop.store(false);
 }
 
 Stats ServerCore::begin_drain() {
@@ -60,7 +69,13 @@ DrainReport ServerCore::drain(Deadline deadline, const Stats& before) {
   events_left_ = SIZE_MAX;
   closing_ = true;
   drain_deadline_ = deadline;
-  accept_rest();
+  // Whoever waits is served by the child to which this process may have left the server.
+  const bool left_to_child = !served_ && forked();
+  if (left_to_child) {
+    close_listeners();
+  } else {
+    accept_rest();
+  }
   timer.due_by(0);
   const auto busy = [this] { return registry.size() > 0 || closer_.size() > 0 || !all_dead(); };
   while (busy() && !deadline.passed()) {
@@ -145,6 +160,7 @@ std::size_t ServerCore::take_child_slot() {
 }
 
 void ServerCore::kill_children() noexcept {
+  if (forked_away()) return;
   for (SharedPage::ChildSlot& slot : page.children) {
     const int process = slot.process.load();
     if (process > 0) ::kill(process, SIGKILL);

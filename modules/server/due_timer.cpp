@@ -15,6 +15,7 @@ module net.server;
 
 import net.socket;
 import :due_timer;
+import :forked;
 import :poller;
 
 namespace net {
@@ -23,7 +24,10 @@ DueTimer::DueTimer()
     : descriptor_(
           above_standard_streams(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK))) {
   if (descriptor_.get() < 0) throw_system_error(errno, "timerfd_create");
+  OwnDescriptors::add(fileno());
 }
+
+DueTimer::~DueTimer() { OwnDescriptors::remove(fileno()); }
 
 void DueTimer::set(CoarseTime time) noexcept {
   const std::lock_guard lock(mutex_);
@@ -46,6 +50,7 @@ CoarseTime DueTimer::clear() noexcept {
 }
 
 void DueTimer::close_in_child() noexcept {
+  OwnDescriptors::remove(fileno());
   descriptor_.close();
   set_to_.store(std::numeric_limits<CoarseTime>::min(), std::memory_order_relaxed);
 }

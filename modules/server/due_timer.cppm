@@ -18,6 +18,9 @@ namespace net {
 class DueTimer {
  public:
   DueTimer();
+  DueTimer(const DueTimer&) = delete;
+  DueTimer& operator=(const DueTimer&) = delete;
+  ~DueTimer();
 
   /// Returns the descriptor, which is readable once the time has come.
   inline int fileno() const noexcept { return descriptor_.get(); }

@@ -12,6 +12,7 @@ module net.server;
 
 import net.socket;
 import :core;
+import :forked;
 import :option_checks;
 
 namespace net {
@@ -19,9 +20,7 @@ namespace net {
 // The members under the lock: servers that share the policy have a serving thread each.
 struct ForkPerRequest::State {
   State(const Options& given, PolicyContext& policy_context)
-      : options(given), context(policy_context) {
-    context.each_opens(1);  // the child's pidfd
-  }
+      : options(given), context(policy_context) {}
 
   void start(Request& request) {
     Child child(request);
@@ -73,9 +72,19 @@ struct ForkPerRequest::State {
 ForkPerRequest::ForkPerRequest(Options options, PolicyContext& context) {
   check(options);
   state_ = std::make_unique<State>(options, context);
+  context.each_opens(1);  // the child's pidfd
 }
 
 ForkPerRequest::~ForkPerRequest() = default;
+
+void ForkPerRequest::start() {
+  if (!std::exchange(started_, true)) return;
+  // After a fork: the children are those of the parent.
+  auto fresh = std::make_unique<State>(state_->options, state_->context);
+  state_->context.close_watched();
+  keep_for_ever(state_.release());
+  state_ = std::move(fresh);
+}
 
 void ForkPerRequest::process(Request request) {
   std::unique_lock lock(state_->mutex);

@@ -33,6 +33,7 @@ class ForkPerRequest {
   /// Kills the children that are left.
   ~ForkPerRequest();
 
+  void start();
   /// Throws `resource_unavailable_try_again` or `not_enough_memory` if the system has no process
   /// and no child is running whose end could make room.
   void process(Request request);
@@ -44,6 +45,7 @@ class ForkPerRequest {
  private:
   struct State;
   std::unique_ptr<State> state_;
+  bool started_ = false;
 };
 
 }  // namespace net

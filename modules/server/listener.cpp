@@ -19,6 +19,7 @@ import net.handler;
 import :connection;
 import :core;
 import :datagram_socket;
+import :forked;
 import :listener;
 import :poller;
 
@@ -50,7 +51,7 @@ Listener::Verdict Listener::verdict(int error) noexcept {
   }
 }
 
-Listener::Listener(ServerCore& core, const Address& address, SocketFile file) noexcept
+Listener::Listener(ServerCore& core, const Address& address, SocketFile file)
     : core_(core), address_(address), file_(std::move(file)) {}
 
 void Listener::ready(std::uint32_t) { core_.accept_from(*this); }
@@ -109,8 +110,7 @@ void Listener::close() noexcept {
   } else {
     core_.poller.remove(fileno(), *this);
   }
-  file_.remove();
-  close_socket();
+  file_.remove(core_.forked(), [this] { close_socket(); });
 }
 
 bool Listener::failed(int error) noexcept {
@@ -164,8 +164,18 @@ void Listener::back_off() noexcept {
 
 // --- connections ------------------------------------------------------------------------------
 
-StreamListener::StreamListener(ServerCore& core, Socket socket, SocketFile file)
-    : Listener(core, socket.getsockname(), std::move(file)), socket_(std::move(socket)) {}
+StreamListener::StreamListener(ServerCore& core, Socket socket, const Address& address,
+                               SocketFile file)
+    : Listener(core, address, std::move(file)), socket_(std::move(socket)) {
+  if (!dead()) OwnDescriptors::add(fileno());
+}
+
+StreamListener::~StreamListener() { StreamListener::close_socket(); }
+
+void StreamListener::close_socket() noexcept {
+  OwnDescriptors::remove(fileno());
+  socket_.close();
+}
 
 struct StreamListener::Arrival {
   int descriptor = -1;
@@ -226,16 +236,21 @@ std::size_t StreamListener::receive(std::span<Request>) noexcept {
   return 0;
 }
 
-void StreamListener::close_in_child(int) noexcept {
-  file().release();
-  socket_.close();
+std::unique_ptr<Listener> StreamListener::move_to(ServerCore& core) {
+  OwnDescriptors::remove(fileno());
+  return std::make_unique<StreamListener>(core, std::move(socket_), address(), std::move(file()));
 }
+
+void StreamListener::close_in_child() noexcept { close_socket(); }
 
 // --- datagrams --------------------------------------------------------------------------------
 
-DatagramListener::DatagramListener(ServerCore& core, Socket socket, SocketFile file)
-    : Listener(core, socket.getsockname(), std::move(file)),
-      socket_(std::make_shared<DatagramSocket>(std::move(socket), core.options.max_packet_size)) {}
+DatagramListener::DatagramListener(ServerCore& core, Socket socket, const Address& address,
+                                   SocketFile file)
+    : Listener(core, address, std::move(file)) {
+  if (socket.fileno() < 0) return;
+  socket_ = std::make_shared<DatagramSocket>(std::move(socket), core.options.max_packet_size);
+}
 
 int DatagramListener::take(Connection*& datagram) noexcept {
   for (int failures = 0; failures < failures_in_a_row; ++failures) {
@@ -297,7 +312,7 @@ std::size_t DatagramListener::receive(std::span<Request> ready) noexcept {
 
 std::uint64_t DatagramListener::lost() const noexcept {
   // A child may have been forked while another thread held the lock.
-  if (core().in_child()) return lost_;
+  if (core().forked_away()) return lost_;
   const std::lock_guard lock(closing_);
   return socket_ ? socket_->lost() : lost_;
 }
@@ -308,10 +323,15 @@ void DatagramListener::close_socket() noexcept {
   socket_.reset();
 }
 
-void DatagramListener::close_in_child(int own) noexcept {
-  file().release();
-  // What the child answers by is the same socket.
-  if (fileno() >= 0 && fileno() != own) socket_->close_in_child();
+// Datagrams that the parent is serving hold the old object, and with it the memory, but no
+// descriptor.
+std::unique_ptr<Listener> DatagramListener::move_to(ServerCore& core) {
+  Socket moved = socket_ ? socket_->take() : Socket();
+  return std::make_unique<DatagramListener>(core, std::move(moved), address(), std::move(file()));
+}
+
+void DatagramListener::close_in_child() noexcept {
+  if (socket_) socket_->close();
 }
 
 }  // namespace net

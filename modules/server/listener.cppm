@@ -28,7 +28,7 @@ class Listener : public Watch, public Receiver {
   };
   static Verdict verdict(int error) noexcept;
 
-  Listener(ServerCore& core, const Address& address, SocketFile file) noexcept;
+  Listener(ServerCore& core, const Address& address, SocketFile file);
 
   void ready(std::uint32_t events) override;
   // Takes what is there, at most `most` connections or datagrams; returns how many.
@@ -54,9 +54,12 @@ class Listener : public Watch, public Receiver {
   void set_adopted() noexcept { adopted_ = true; }
   bool dead() const noexcept { return fileno() < 0; }
   void close() noexcept;
-  // In a child, where the epoll instances and the file are the parent's. `own` is the descriptor of
-  // what the child serves.
-  virtual void close_in_child(int own) noexcept = 0;
+  // This process serves it.
+  inline void note_serving() noexcept { file_.note_serving(); }
+  // In a process that was forked since: gives socket and file to a listener of the server that
+  // takes this one's place there, or closes the socket.
+  virtual std::unique_ptr<Listener> move_to(ServerCore& core) = 0;
+  virtual void close_in_child() noexcept = 0;
 
  protected:
   // Pauses, a while longer each time until `succeeded`.
@@ -95,19 +98,21 @@ class Listener : public Watch, public Receiver {
 // Accepts connections.
 class StreamListener final : public Listener {
  public:
-  StreamListener(ServerCore& core, Socket socket, SocketFile file);
+  StreamListener(ServerCore& core, Socket socket, const Address& address, SocketFile file);
+  ~StreamListener();
 
   std::size_t accept(std::size_t most) noexcept override;
   std::size_t receive(std::span<Request> ready) noexcept override;
   Socket* to_activate() noexcept override { return adopted() ? nullptr : &socket_; }
   int fileno() const noexcept override { return socket_.fileno(); }
-  void close_in_child(int own) noexcept override;
+  std::unique_ptr<Listener> move_to(ServerCore& core) override;
+  void close_in_child() noexcept override;
 
  private:
   struct Arrival;
   // Takes the next one; 0, EAGAIN if there is none, or why not.
   int take(Arrival& arrival) noexcept;
-  void close_socket() noexcept override { socket_.close(); }
+  void close_socket() noexcept override;
 
   Socket socket_;
 };
@@ -115,12 +120,13 @@ class StreamListener final : public Listener {
 // Receives datagrams.
 class DatagramListener final : public Listener {
  public:
-  DatagramListener(ServerCore& core, Socket socket, SocketFile file);
+  DatagramListener(ServerCore& core, Socket socket, const Address& address, SocketFile file);
 
   std::size_t accept(std::size_t most) noexcept override;
   std::size_t receive(std::span<Request> ready) noexcept override;
   int fileno() const noexcept override { return socket_ ? socket_->fileno() : -1; }
-  void close_in_child(int own) noexcept override;
+  std::unique_ptr<Listener> move_to(ServerCore& core) override;
+  void close_in_child() noexcept override;
 
   std::uint64_t lost() const noexcept;
 

@@ -17,6 +17,7 @@ module net.server;
 
 import net.socket;
 import :connection;
+import :forked;
 import :poller;
 
 namespace net {
@@ -33,6 +34,16 @@ struct ParkingLot::State {
     if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wakeup.fileno(), &event) != 0) {
       throw_system_error(errno, "epoll_ctl");
     }
+    OwnDescriptors::add(epoll.get());
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() { close(); }
+
+  void close() noexcept {
+    OwnDescriptors::remove(epoll.get());
+    epoll.close();
+    wakeup.close();
   }
 
   void control(int operation, Connection& connection, std::uint32_t events) {
@@ -109,6 +120,15 @@ struct ParkingLot::State {
 ParkingLot::ParkingLot() : state_(std::make_unique<State>()) {}
 
 ParkingLot::~ParkingLot() { state_->free_retired(); }
+
+void ParkingLot::close() noexcept { state_->close(); }
+
+void ParkingLot::renew() {
+  auto fresh = std::make_unique<State>();
+  state_->close();
+  keep_for_ever(state_.release());
+  state_ = std::move(fresh);
+}
 
 std::size_t ParkingLot::wait(std::span<Request> ready, Deadline deadline) {
   state_->free_retired();

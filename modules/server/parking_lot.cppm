@@ -55,7 +55,11 @@ class ParkingLot {
   /// Returns the descriptor that is readable when `wait` would not wait.
   int fileno() const noexcept;
 
-  // For the library's own parts. `enter` registers a connection that is parked already; `leave`
+  // For the library's own parts. `close` and `renew` are for a process that shares the lot with the
+  // one that made it: the first takes no part any more, the second makes an empty lot of its own.
+  void close() noexcept;
+  void renew();
+  // `enter` registers a connection that is parked already; `leave`
   // takes the registration back; `retire` frees it when no wait can know it any more; `push` hands
   // it to the next wait.
   void enter(Connection& connection);

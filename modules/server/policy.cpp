@@ -2,6 +2,8 @@ module;
 
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
 #include <functional>
 #include <map>
 #include <memory>
@@ -11,6 +13,7 @@ module;
 module net.server;
 
 import net.socket;
+import :forked;
 import :poller;
 
 namespace net {
@@ -28,12 +31,14 @@ class FunctionWatch final : public Watch {
 }  // namespace
 
 struct PolicyContext::State {
+  State() { notice_forks(); }
+
+  const Process process = this_process();
   Poller poller;
   std::unique_ptr<ParkingLot> lot;
   std::size_t descriptors_each = 1;
   // Servers that share the policy dispatch one at a time.
   std::mutex mutex;
-  std::mutex watches_mutex;
   // Shared, so that a function may unwatch its own descriptor while it runs.
   std::map<int, std::shared_ptr<FunctionWatch>> watches;
   std::shared_ptr<FunctionWatch> unwatched;
@@ -45,15 +50,24 @@ PolicyContext::~PolicyContext() = default;
 
 void PolicyContext::watch(int descriptor, std::function<void()> ready) {
   auto watch = std::make_shared<FunctionWatch>(std::move(ready));
-  const std::lock_guard lock(state_->watches_mutex);
-  state_->poller.add(descriptor, *watch);
-  state_->watches[descriptor] = std::move(watch);
+  const std::lock_guard lock(watches_mutex());
+  const auto [added, is_new] = state_->watches.try_emplace(descriptor, std::move(watch));
+  if (!is_new) throw_system_error(EEXIST, "watch");
+  try {
+    OwnDescriptors::add(descriptor);
+    state_->poller.add(descriptor, *added->second);
+  } catch (...) {
+    OwnDescriptors::remove(descriptor);
+    state_->watches.erase(added);
+    throw;
+  }
 }
 
 void PolicyContext::unwatch(int descriptor) noexcept {
-  const std::lock_guard lock(state_->watches_mutex);
+  const std::lock_guard lock(watches_mutex());
   const auto found = state_->watches.find(descriptor);
   if (found == state_->watches.end()) return;
+  OwnDescriptors::remove(descriptor);
   state_->poller.remove(descriptor, *found->second);
   state_->unwatched = std::move(found->second);
   state_->watches.erase(found);
@@ -79,16 +93,64 @@ void PolicyContext::dispatch() {
   if (lock) state_->poller.dispatch(Deadline::Clock::time_point::min());
 }
 
-void PolicyContext::close_in_child() noexcept {
-  for (const auto& [descriptor, watch] : state_->watches) ::close(descriptor);
-  ::close(state_->poller.fileno());
-  if (state_->lot) ::close(state_->lot->fileno());
+bool PolicyContext::ours() const noexcept { return state_->process == this_process(); }
+
+void PolicyContext::close() noexcept {
+  if (OwnDescriptors::closed_here(state_->process)) return;
+  // First: what is watched there stays watched, for the parent.
+  state_->poller.close();
+  close_watched();
+  if (state_->lot) state_->lot->close();
 }
 
-AnyPolicy::AnyPolicy() = default;
+void PolicyContext::close_watched() noexcept {
+  for (const auto& [descriptor, watch] : state_->watches) {
+    // The parent has the file as well, so epoll would go on watching it.
+    state_->poller.remove(descriptor, *watch);
+    OwnDescriptors::remove(descriptor);
+    ::close(descriptor);
+  }
+  state_->watches.clear();
+}
+
+void PolicyContext::renew() {
+  auto fresh = std::make_unique<State>();
+  for (const auto& [descriptor, watch] : state_->watches) fresh->poller.add(descriptor, *watch);
+  if (state_->lot) state_->lot->renew();
+  fresh->lot = std::move(state_->lot);
+  fresh->watches = std::move(state_->watches);
+  fresh->descriptors_each = state_->descriptors_each;
+  fresh->evicts_idle = state_->evicts_idle;
+  state_ = std::move(fresh);
+}
+
+AnyPolicy::AnyPolicy() : made_in_(this_process()) {}
 
 AnyPolicy::~AnyPolicy() = default;
 
-std::shared_ptr<AnyPolicy> owned(AnyPolicy* policy) { return std::shared_ptr<AnyPolicy>(policy); }
+bool AnyPolicy::ours() const noexcept {
+  if (made_in_ == this_process()) return true;
+  const Process started_in = started_in_.load();
+  return can_start() && (started_in == 0 || started_in == this_process());
+}
+
+void AnyPolicy::start_here() {
+  if (started_in_.load() == this_process()) return;
+  const std::lock_guard lock(first_use());
+  if (started_in_.load() == this_process()) return;
+  start();
+  started_in_.store(this_process());
+}
+
+std::shared_ptr<AnyPolicy> owned(AnyPolicy* policy) {
+  return {policy, [](AnyPolicy* last) {
+            if (last->ours()) {
+              delete last;
+              return;
+            }
+            last->context().close();
+            keep_for_ever(last);
+          }};
+}
 
 }  // namespace net

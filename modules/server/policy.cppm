@@ -54,18 +54,27 @@ class PolicyContext {
   ParkingLot* parking_lot() const noexcept;
   int fileno() const noexcept;
   void dispatch();
-  void close_in_child() noexcept;
+  // Whether it was made, or made anew, in this process.
+  bool ours() const noexcept;
+  // In a process that was forked since: what is shared with the parent is closed, or made anew.
+  void close() noexcept;
+  void close_watched() noexcept;
+  void renew();
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
 
-/// Runs requests. `process` is called by the serving thread (of each server that shares the policy)
-/// with requests that have something to do: a conversation just accepted, or a connection whose
-/// next request is here. It should return soon. An exception from it drops the connection and is
-/// counted. `drain` is called once, when the server has no connection left or the time is over: the
-/// policy ends its threads, and tells what it could not.
+/// Runs requests. A policy may have a member `void start()`: it is called once in each process in
+/// which a server of the policy serves, on the serving thread, before the first request. Threads
+/// start there rather than in the constructor, so that a server may be constructed before a fork
+/// (daemon(3)) and serve after it. What `start` throws, `serve_forever` and `handle_request` throw;
+/// they may be tried again. `process` is called by the serving thread (of each server that shares
+/// the policy) with requests that have something to do: a conversation just accepted, or a
+/// connection whose next request is here. It should return soon. An exception from it drops the
+/// connection and is counted. `drain` is called once, when the server has no connection left or the
+/// time is over: the policy ends its threads, and tells what it could not.
 template <class P>
 concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline,
                                    typename P::Options options, PolicyContext& context) {
@@ -86,13 +95,25 @@ class AnyPolicy {
   virtual void process(Request request) = 0;
   virtual DrainReport drain(Deadline deadline) = 0;
 
+  /// Makes the policy ready to run requests in this process. Before `process`; again is harmless.
+  void start_here();
+
   PolicyContext& context() noexcept { return context_; }
+  /// Whether it may be destroyed in this process: its threads, if it has any, are of this one.
+  bool ours() const noexcept;
+
+ protected:
+  virtual void start() = 0;
+  virtual bool can_start() const noexcept = 0;
 
  private:
   PolicyContext context_;
+  const unsigned made_in_;  // the process
+  std::atomic<unsigned> started_in_{0};
 };
 
-/// Takes a policy into possession.
+/// Takes a policy into possession. In a process that was forked since the policy was made or
+/// started, it is not destroyed: its threads are not there.
 // No template: a std::shared_ptr made for each policy is dear to compile.
 std::shared_ptr<AnyPolicy> owned(AnyPolicy* policy);
 
@@ -105,6 +126,13 @@ class PolicyBinding final : public AnyPolicy {
   P& policy() noexcept { return policy_; }
 
  private:
+  void start() override {
+    if constexpr (starts) policy_.start();
+  }
+  bool can_start() const noexcept override { return starts; }
+
+  static constexpr bool starts = requires(P& policy) { policy.start(); };
+
   P policy_;
 };
 

@@ -1,5 +1,6 @@
 module;
 
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -13,10 +14,12 @@ module;
 #include <gsl/narrow>
 #include <limits>
 #include <span>
+#include <utility>
 
 module net.server;
 
 import net.socket;
+import :forked;
 import :poller;
 
 namespace net {
@@ -54,6 +57,20 @@ Watch::~Watch() = default;
 
 Poller::Poller() : descriptor_(above_standard_streams(::epoll_create1(EPOLL_CLOEXEC))) {
   if (descriptor_.get() < 0) throw_system_error(errno, "epoll_create1");
+  OwnDescriptors::add(descriptor_.get());
+}
+
+Poller::~Poller() { close(); }
+
+void Poller::close() noexcept {
+  OwnDescriptors::remove(descriptor_.get());
+  descriptor_.close();
+}
+
+void Poller::take_number_of(Poller& other) {
+  if (::dup3(fileno(), other.fileno(), O_CLOEXEC) < 0) throw_system_error(errno, "dup3");
+  close();
+  descriptor_ = std::move(other.descriptor_);
 }
 
 void Poller::add(int descriptor, Watch& watch) {

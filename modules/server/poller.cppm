@@ -25,6 +25,8 @@ class Wakeup {
   inline int fileno() const noexcept { return descriptor_.get(); }
   void signal() noexcept;
   void clear() noexcept;
+  // In a process that shares it with the one that made it: takes no part any more.
+  inline void close() noexcept { descriptor_.close(); }
 
  private:
   Descriptor descriptor_;
@@ -46,6 +48,7 @@ class Poller {
   Poller();
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
+  ~Poller();
 
   inline int fileno() const noexcept { return descriptor_.get(); }
   void add(int descriptor, Watch& watch);
@@ -54,6 +57,10 @@ class Poller {
   bool arm(int descriptor, Watch& watch, bool armed) noexcept;
   // Forgets the watch, also in the batch that is being dispatched.
   void remove(int descriptor, const Watch& watch) noexcept;
+  // In a process that shares it with the one that made it: takes no part any more.
+  void close() noexcept;
+  // Takes the other's descriptor, and that one's is closed: whoever polls this number goes on.
+  void take_number_of(Poller& other);
   // Waits and calls the ready watches, at most `most` of them; returns how many.
   std::size_t dispatch(Deadline deadline, std::size_t most = 64);
 

@@ -43,7 +43,7 @@ struct AnyServerParts {
 
   std::span<const Address> addresses;  // the caller's, which outlive this
   ServerOptions options;
-  std::unique_ptr<HandlerMaker> maker;
+  std::shared_ptr<HandlerMaker> maker;
   std::shared_ptr<AnyPolicy> policy;
   ServerHooks* hooks = nullptr;
   bool verifies = false;

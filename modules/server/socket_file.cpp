@@ -2,14 +2,19 @@ module;
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
+#include <exception>
 #include <filesystem>
 #include <functional>
+#include <new>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -19,6 +24,7 @@ module;
 module net.server;
 
 import net.socket;
+import :forked;
 import :poller;
 import :socket_file;
 
@@ -54,13 +60,26 @@ bool is_dead(const std::string& path, const Address& address) {
 
 }  // namespace
 
+struct SocketFile::Holders {
+  std::atomic<unsigned> have_served{0};  // processes
+  std::atomic<int> maker{0};             // its number, until it has closed
+};
+
 SocketFile::SocketFile(SocketFile&& other) noexcept { *this = std::move(other); }
 
 SocketFile& SocketFile::operator=(SocketFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(device_, other.device_);
   std::swap(number_, other.number_);
+  std::swap(holders_, other.holders_);
+  std::swap(made_in_, other.made_in_);
+  std::swap(served_in_, other.served_in_);
   return *this;
+}
+
+SocketFile::~SocketFile() {
+  remove(false, [] {});
+  if (holders_ != nullptr) ::munmap(holders_, sizeof(Holders));
 }
 
 SocketFile SocketFile::bind(Socket& socket, const std::string& path, std::optional<unsigned> mode,
@@ -76,6 +95,12 @@ SocketFile SocketFile::bind(Socket& socket, const std::string& path, std::option
   if (socket.getsockname().path() != path) return {};  // a hook has bound it elsewhere
   if (::lstat(path.c_str(), &status) != 0) return {};
   SocketFile file;
+  void* const memory =
+      ::mmap(nullptr, sizeof(Holders), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw_system_error(errno, "mmap");
+  file.holders_ = new (memory) Holders;
+  file.holders_->maker.store(::getpid());
+  file.made_in_ = this_process();
   file.path_ = absolute.string();
   file.device_ = status.st_dev;
   file.number_ = status.st_ino;
@@ -83,14 +108,54 @@ SocketFile SocketFile::bind(Socket& socket, const std::string& path, std::option
   return file;
 }
 
-void SocketFile::remove() noexcept {
-  if (path_.empty()) return;
+void SocketFile::note_serving() noexcept {
+  if (path_.empty() || served_in_ == this_process()) return;
+  served_in_ = this_process();
+  holders_->have_served.fetch_add(1);
+}
+
+void SocketFile::remove(bool forked, const std::function<void()>& close) noexcept {
+  if (path_.empty() || !ours()) {
+    close();
+  } else if (others_may_need_it(forked)) {
+    close();
+    remove_if_dead();
+  } else {
+    // Before the socket closes: afterwards, another server might take the file for a dead one's.
+    unlink();
+    close();
+  }
+  if (made_in_ == this_process() && holders_ != nullptr) holders_->maker.store(0);
+  path_.clear();
+}
+
+bool SocketFile::ours() const noexcept {
+  return made_in_ == this_process() || served_in_ == this_process();
+}
+
+bool SocketFile::others_may_need_it(bool forked) const noexcept {
+  const unsigned servers_here = served_in_ == this_process() ? 1 : 0;
+  if (forked || holders_->have_served.load() > servers_here) return true;
+  if (made_in_ == this_process()) return false;
+  const int maker = holders_->maker.load();
+  return maker != 0 && (::kill(maker, 0) == 0 || errno != ESRCH);
+}
+
+void SocketFile::remove_if_dead() noexcept {
+  try {
+    const Descriptor directory = hold_directory(path_);
+    if (is_dead(path_, Address::unix_path(path_))) unlink();
+  } catch (const std::exception&) {
+    // Then the file stays, and the next server replaces it.
+  }
+}
+
+void SocketFile::unlink() noexcept {
   struct stat status{};
   if (::lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ &&
       status.st_ino == number_) {
     ::unlink(path_.c_str());
   }
-  path_.clear();
 }
 
 }  // namespace net

@@ -4,11 +4,18 @@ module net.server:socket_file;
 
 import net.standard;
 import net.socket;
+import :forked;
 
 namespace net {
 
 // The file that a bound Unix socket has: replaces what a dead server left, never what a live one
 // has, and goes when its server closes, if it is still that server's.
+//
+// Processes that were forked have the socket as well, and may serve it. Only one that made the
+// server or has served it removes the file. If another one may need it, the file goes with the last
+// process that holds the socket: if another one has served it; if this one has forked since it made
+// or served the server, as the child may be about to serve; and if this is such a child, and the
+// process that made the server is still there.
 class SocketFile {
  public:
   SocketFile() noexcept = default;
@@ -16,22 +23,33 @@ class SocketFile {
   SocketFile& operator=(SocketFile&& other) noexcept;
   SocketFile(const SocketFile&) = delete;
   SocketFile& operator=(const SocketFile&) = delete;
-  ~SocketFile() { remove(); }
+  ~SocketFile();
 
   // Binds by `bind`, which is called with the path free, and while no other server of this library
   // looks at the directory. With `mode`, the file has those permissions.
   // Throws `address_in_use` if something is there that is no dead server's.
   static SocketFile bind(Socket& socket, const std::string& path, std::optional<unsigned> mode,
                          const std::function<void()>& bind);
-  // Removes it, if it is the one that was bound.
-  void remove() noexcept;
-  // Lets it be: a child's copy of what is the parent's.
-  void release() noexcept { path_.clear(); }
+  // This process serves the socket.
+  void note_serving() noexcept;
+  // Removes it, if it is the one that was bound, and calls `close`, which closes the socket.
+  // `forked`: this process has forked since it made or served the server.
+  void remove(bool forked, const std::function<void()>& close) noexcept;
 
  private:
+  struct Holders;  // shared by the processes that have the socket
+
+  bool ours() const noexcept;
+  bool others_may_need_it(bool forked) const noexcept;
+  void remove_if_dead() noexcept;
+  void unlink() noexcept;
+
   std::string path_;  // absolute, so that a change of directory leaves it ours
   std::uint64_t device_ = 0;
   std::uint64_t number_ = 0;
+  Holders* holders_ = nullptr;
+  Process made_in_ = 0;
+  Process served_in_ = 0;
 };
 
 }  // namespace net

@@ -14,6 +14,7 @@ module net.server;
 
 import net.socket;
 import net.handler;
+import :forked;
 import :option_checks;
 import :signals;
 
@@ -146,6 +147,14 @@ ThreadPerRequest::ThreadPerRequest(Options options, PolicyContext&) {
 }
 
 ThreadPerRequest::~ThreadPerRequest() { drain(Deadline::never()); }
+
+void ThreadPerRequest::start() {
+  if (!std::exchange(started_, true)) return;
+  // After a fork: the state is that of the parent, whose threads are not here.
+  auto fresh = std::make_unique<State>(state_->options);
+  keep_for_ever(state_.release());
+  state_ = std::move(fresh);
+}
 
 void ThreadPerRequest::process(Request request) {
   State& state = *state_;

@@ -37,6 +37,7 @@ class ThreadPerRequest {
   /// Waits for what is running.
   ~ThreadPerRequest();
 
+  void start();
   /// Throws `resource_unavailable_try_again` if the system has no thread and there is none that
   /// could take the request later.
   void process(Request request);
@@ -45,6 +46,7 @@ class ThreadPerRequest {
  private:
   struct State;
   std::unique_ptr<State> state_;
+  bool started_ = false;
 };
 
 }  // namespace net

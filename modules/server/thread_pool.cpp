@@ -19,6 +19,7 @@ module net.server;
 
 import net.socket;
 import net.handler;
+import :forked;
 import :gate;
 import :option_checks;
 import :pace;
@@ -375,13 +376,18 @@ struct ThreadPool::State {
   std::thread sentinel;
 };
 
-ThreadPool::ThreadPool(Options options, PolicyContext& context) {
+ThreadPool::ThreadPool(Options options, PolicyContext& context)
+    : options_(options), lot_(context.take_parking_lot()) {
   check(options);
-  state_ = std::make_unique<State>(options.workers == 0 ? default_workers() : options.workers,
-                                   options.overload, context.take_parking_lot());
 }
 
 ThreadPool::~ThreadPool() = default;
+
+void ThreadPool::start() {
+  // After a fork, the state is that of the parent, whose threads are not here.
+  keep_for_ever(state_.release());
+  state_ = std::make_unique<State>(workers(), options_.overload, lot_);
+}
 
 void ThreadPool::process(Request request) {
   std::unique_lock lock(state_->mutex);
@@ -400,8 +406,12 @@ void ThreadPool::process(Request request) {
   state_->take_in(std::move(request), lock);
 }
 
-DrainReport ThreadPool::drain(Deadline deadline) { return {.stuck = state_->stop(deadline)}; }
+DrainReport ThreadPool::drain(Deadline deadline) {
+  return {.stuck = state_ ? state_->stop(deadline) : 0};
+}
 
-std::size_t ThreadPool::workers() const noexcept { return state_->workers.size(); }
+std::size_t ThreadPool::workers() const noexcept {
+  return options_.workers == 0 ? default_workers() : options_.workers;
+}
 
 }  // namespace net

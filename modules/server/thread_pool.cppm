@@ -5,6 +5,7 @@ export module net.server:thread_pool;
 import net.standard;
 import net.socket;
 import :options;
+import :parking_lot;
 import :policy;
 import :request;
 
@@ -29,14 +30,16 @@ class ThreadPool {
     Overload overload = Overload::wait;
   };
 
-  /// Starts the workers. Throws `resource_unavailable_try_again` if not all can be started, and
-  /// `invalid_argument` for options out of bounds.
+  /// Throws `invalid_argument` for options out of bounds.
   ThreadPool(Options options, PolicyContext& context);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
   /// Waits for what is running.
   ~ThreadPool();
 
+  /// Starts the workers, when a server begins to serve. Throws `resource_unavailable_try_again` if
+  /// not all can be started.
+  void start();
   void process(Request request);
   DrainReport drain(Deadline deadline);
 
@@ -44,7 +47,9 @@ class ThreadPool {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  const Options options_;
+  ParkingLot& lot_;
+  std::unique_ptr<State> state_;  // null until `start`
 };
 
 }  // namespace net
