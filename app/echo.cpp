@@ -233,6 +233,7 @@ int serve(const EchoOptions& options, typename Policy::Options policy_options) {
   SignalThread::block();
   net::SharedPolicy<Policy> policy(policy_options);
   made.make<Handler>(options, policy);
+  policy.start();
   const std::vector<net::BaseServer*> servers = made.all();
   SignalThread signals(servers, options.stats);
   std::string description = options.policy;

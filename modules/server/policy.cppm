@@ -151,6 +151,11 @@ class SharedPolicy {
     policy_ = &binding->policy();
   }
 
+  /// Starts the policy (its member `start`, if it has one) now, rather than when the first of its
+  /// servers begins to serve: for a program that wants to know whether it can before it says that
+  /// it does. Throws what that throws. After a fork, the servers start it again by themselves.
+  void start() { any_->start_here(); }
+
   P& operator*() const noexcept { return *policy_; }
   P* operator->() const noexcept { return policy_; }
   /// For the server's own use.
