@@ -1,5 +1,6 @@
 // A process for each connection: what the child has, and how it may end.
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -37,6 +38,21 @@ struct Telling : net::StreamRequestHandler {
     return net::Next::keep;
   }
   std::uint16_t other;
+};
+
+// Tells which of the program's files are open, and how many sockets of its server.
+struct Listing : net::StreamRequestHandler {
+  explicit Listing(const std::set<int>& descriptors) : files(descriptors) {}
+  net::Next handle() {
+    rfile.read_some();
+    const auto is_open = [](int file) { return ::fcntl(file, F_GETFD) >= 0; };
+    const auto open = std::ranges::count_if(files, is_open);
+    const int sockets = sockets_of(context().server_address().port(), 0);
+    wfile.write(std::to_string(open) + " of " + std::to_string(files.size()) + " files, " +
+                std::to_string(sockets) + " socket of the server");
+    return net::Next::close;
+  }
+  const std::set<int>& files;
 };
 
 struct Crashing : net::StreamRequestHandler {
@@ -93,6 +109,35 @@ BOOST_AUTO_TEST_CASE(a_child_has_one_socket_of_all_servers, *timeout(20)) {
   second.send("x");
   BOOST_TEST(second.receive(1) == "1");
   BOOST_TEST(sockets_of(port, server.server_address().port()) > 4);
+}
+
+// The descriptors of the program and of the server lie among each other.
+BOOST_AUTO_TEST_CASE(a_child_keeps_what_is_the_programs, *timeout(20)) {
+  std::vector<std::unique_ptr<Client>> clients;
+  std::set<int> of_program;
+  net::TcpServer<Listing, Forking> server{loopback(), quick(), [&] { return Listing(of_program); }};
+  Running running{server};
+  std::vector<net::Descriptor> files;
+  const auto open_file = [&] {
+    of_program.insert(files.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC)).get());
+  };
+  const int runs = 5;
+  for (int run = 0; run < runs; ++run) {
+    open_file();
+    for (int i = 0; i <= run; ++i) {
+      clients.push_back(std::make_unique<Client>(server));
+      BOOST_TEST(soon([&] { return server.stats().parked == clients.size(); }));
+    }
+  }
+  // One of a number that the server has given back.
+  clients.front()->end_sending();
+  BOOST_TEST(clients.front()->sees_end());
+  open_file();
+  BOOST_TEST(soon([&] { return server.stats().ended() == 1; }));
+  open_file();
+  Client asking{server};
+  asking.send("x");
+  BOOST_TEST(asking.receive_all() == "7 of 7 files, 1 socket of the server");
 }
 
 BOOST_AUTO_TEST_CASE(a_crashed_child_is_a_failed_connection, *timeout(20)) {

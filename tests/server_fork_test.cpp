@@ -1,10 +1,12 @@
 // A process for each connection: what the parent sees.
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <string>
 #include <vector>
 
 #include "support/server_test.hpp"
@@ -60,6 +62,38 @@ struct Waiting : net::StreamRequestHandler {
   }
   const Gate& released;
 };
+
+// Reads the socket by itself.
+struct Raw : net::BaseRequestHandler {
+  explicit Raw(std::atomic<int>& count) : made(count) { ++made; }
+  net::Next handle() {
+    std::array<std::byte, 100> buffer;
+    request().sendall(std::span(buffer).first(request().recv(buffer)));
+    return net::Next::keep;
+  }
+  std::atomic<int>& made;
+};
+
+// Tells the how many-th conversation it is. The first holds its child until it may go on.
+struct Numbered : net::StreamRequestHandler {
+  Numbered(std::atomic<int>& count, const Gate& opening) : begun(count), released(opening) {}
+  void handle() {
+    const int number = ++begun;
+    if (number == 1) released.wait();
+    wfile.write(std::to_string(number));
+  }
+  std::atomic<int>& begun;
+  const Gate& released;
+};
+
+// How many connections this process may have both ends of, at most as many as wanted.
+std::size_t room_for(std::size_t wanted) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  return std::min<std::size_t>(wanted, limit.rlim_max / 4);
+}
 
 }  // namespace
 
@@ -154,6 +188,44 @@ BOOST_AUTO_TEST_CASE(a_child_counts_for_its_parent, *timeout(20)) {
   client.reset();
   BOOST_TEST(soon([&] { return server.stats().peer_gone == 1; }));
   BOOST_TEST(soon([&] { return server.stats().ended() == 1; }));
+}
+
+// Each of them would cost a process, one after another.
+BOOST_AUTO_TEST_CASE(clients_that_leave_without_a_word_cost_no_child, *timeout(60)) {
+  const std::size_t many = room_for(3000);
+  const Shared<std::atomic<int>> made;
+  net::TcpServer<Raw, Forking> server{loopback(), quick(), [&] { return Raw(*made); }};
+  Running running{server};
+  std::vector<net::Socket> silent;
+  while (silent.size() < many)
+    silent.push_back(net::create_connection(server.server_address(), 10s));
+  BOOST_TEST(soon([&] { return server.stats().parked == many; }));
+  silent.clear();
+  const net::Deadline in_time(2s);
+  Client client{server};
+  BOOST_TEST(client.ask("hello") == "hello");
+  BOOST_TEST(!in_time.passed());
+  BOOST_TEST(soon([&] { return server.stats().served == many; }));
+  BOOST_TEST(*made == 1);
+}
+
+BOOST_AUTO_TEST_CASE(clients_that_left_while_they_waited_come_last, *timeout(30)) {
+  const Shared<std::atomic<int>> begun;
+  Gate released;
+  net::TcpServer<Numbered, Forking> server{loopback(), quick(), Forking::Options{.max_children = 1},
+                                           [&] { return Numbered(*begun, released); }};
+  Running running{server};
+  Client first{server};
+  BOOST_TEST(soon([&] { return *begun == 1; }));
+  for (int i = 0; i < 20; ++i) Client{server}.end_sending();
+  Client listening{server};  // it only wants to hear
+  listening.end_sending();
+  Client last{server};
+  BOOST_TEST(soon([&] { return server.stats().waiting == 22; }));
+  released.open();
+  BOOST_TEST(first.receive_all() == "1");
+  BOOST_TEST(last.receive_all() == "2");
+  BOOST_TEST(listening.receive_all() == "23");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

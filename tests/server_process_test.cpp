@@ -1,50 +1,22 @@
 // A server object in several processes: made in one, served in another, or copied by a fork of
 // somebody who wants nothing of it.
 
-#include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdint>
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 
+#include "support/forked.hpp"
 #include "support/server_test.hpp"
 
 namespace {
 
-// A forked process, which ends with the status that `run` returns; killed if it does not.
-class Forked {
- public:
-  explicit Forked(const std::function<int()>& run) : process_(::fork()) {
-    if (process_ == 0) ::_exit(run());
-  }
-  Forked(const Forked&) = delete;
-  Forked& operator=(const Forked&) = delete;
-  ~Forked() {
-    if (process_ < 0) return;
-    ::kill(process_, SIGKILL);
-    ::waitpid(process_, nullptr, 0);
-  }
-  // The exit status; -1 for a signal, -2 if it goes on.
-  int status() {
-    int status = 0;
-    if (!soon([&] { return ::waitpid(process_, &status, WNOHANG) == process_; }, 10s)) return -2;
-    process_ = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-
- private:
-  pid_t process_;
-};
+using support::Forked;
 
 // The process in which the server runs, here and in its children.
 pid_t serving = 0;

@@ -290,6 +290,12 @@ bool Connection::leave_queue() noexcept {
   return false;
 }
 
+bool Connection::left_unheard() noexcept {
+  std::byte one{};
+  const auto count = ::recv(socket().fileno(), &one, 1, MSG_PEEK | MSG_DONTWAIT);
+  return count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 Deadline Connection::queue_deadline() const noexcept {
   return conversation() ? deadline_at(park_limit()) : Deadline::never();
 }

@@ -106,6 +106,8 @@ class Connection final : public RequestContext, private SocketWatch {
   // gone then.
   void enter_queue() noexcept;
   bool leave_queue() noexcept;
+  // Whether the client of a conversation that waits has said nothing, and will not.
+  bool left_unheard() noexcept;
   // Goes on waiting, within the time that it had.
   void rejoin_queue() noexcept { become(State::waiting, park_limit()); }
   Deadline queue_deadline() const noexcept;

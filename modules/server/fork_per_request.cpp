@@ -42,10 +42,17 @@ struct ForkPerRequest::State {
     start_waiting();
   }
 
+  // A conversation whose client ended its input before it said anything comes last: most of these
+  // clients have gone, but some only wait for what the server says.
   void start_waiting() {
-    while (!waiting.empty() && children.size() < options.max_children) {
-      Request request = waiting.pop();
+    while (any_waiting() && children.size() < options.max_children) {
+      RequestQueue& queue = waiting.empty() ? unheard : waiting;
+      Request request = queue.pop();
       if (request.was_shed()) continue;
+      if (&queue == &waiting && request.conversation() && request.connection()->left_unheard()) {
+        unheard.push(std::move(request));
+        continue;
+      }
       ServerCore& core = request.connection()->core();
       const Address peer = request.peer();
       try {
@@ -56,17 +63,20 @@ struct ForkPerRequest::State {
           core.tell_policy_error(peer);
           continue;
         }
-        waiting.push_front(std::move(request));
+        queue.push_front(std::move(request));
         return;
       }
     }
   }
+
+  bool any_waiting() const noexcept { return !waiting.empty() || !unheard.empty(); }
 
   const Options options;
   PolicyContext& context;
   mutable std::mutex mutex;
   std::map<int, Child> children;  // by the descriptor that tells of their end
   RequestQueue waiting;
+  RequestQueue unheard;
 };
 
 ForkPerRequest::ForkPerRequest(Options options, PolicyContext& context) {
@@ -89,6 +99,7 @@ void ForkPerRequest::start() {
 void ForkPerRequest::process(Request request) {
   std::unique_lock lock(state_->mutex);
   state_->waiting.forget_shed();
+  state_->unheard.forget_shed();
   // Sockets that only wait for their peers' politeness leave first.
   const auto make_room = [&] { return request.connection()->core().close_lingering(); };
   if (state_->waiting.empty() && state_->children.size() < state_->options.max_children) {

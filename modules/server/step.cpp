@@ -173,6 +173,8 @@ Connection::Gathered Connection::look() {
   } while (count < 0 && errno == EINTR);
   if (count < 0 && errno != EAGAIN) throw_system_error(errno, "receive");
   if (count < 0) return Gathered::partial;
+  // A client that left without a word costs no handler, and no child.
+  if (count == 0 && !handler_) return Gathered::end;
   if (count > 0 && stalled_) {
     const Gathered found = look_behind_the_rest();
     if (found != Gathered::whole) return found;
