@@ -218,38 +218,35 @@ void Connection::begin() {
   handler_->setup();
 }
 
-// Serves what has arrived whole, some requests in a row. While another one is at hand, answers wait
-// for the next, so that pipelined requests cost one send and not one each. Handlers that take their
-// time are not called again: others wait for this thread, and the client for its answer.
-Next Connection::handle_requests() {
-  begin();
-  if (given_away_) return end_given_away();
-  for (int left = requests_in_a_row; left > 0; --left) {
-    const BufferedStream::Hold hold = to_hold();
-    stream().set_hold(left > 1 ? hold : BufferedStream::Hold::none);
-    const Next decision = handle_one();
-    phase_ = Phase::receive;
-    if (given_away_) return end_given_away();
-    if (decision == Next::close) {
-      return finish_and_end(Outcome::served, true) == Prepared::gone ? Next::close : Next::keep;
-    }
-    if (left > 1 && another_at_hand()) {
-      stream().keep_holding();
-      continue;
-    }
-    break;
+// The size of the request that the input begins with; 0 if it is not whole. What is wrong with it
+// is told when its turn comes.
+std::size_t Connection::framed(std::span<const std::byte> input) const noexcept {
+  if (input.empty() || stalled_) return 0;
+  try {
+    const std::size_t size = core_->maker->request_size()(input);
+    return size <= std::min(input.size(), core_->options.max_request_size) ? size : 0;
+  } catch (...) {
+    return 0;
   }
-  stream().set_hold(BufferedStream::Hold::none);
-  if (!stream().flush_now()) {
-    ready_ = false;
-    return Next::keep;
-  }
-  const auto received = socket().last_receive();
-  const bool all = received == Socket::Received::all ||
-                   (!core_->maker->reads_ahead() && received == Socket::Received::nothing_asked);
-  const bool drained = all && !look_again_.load(std::memory_order_relaxed);
-  ready_ = stream().ended() || !drained || (!stream().input().empty() && !stalled_);
-  return Next::keep;
+}
+
+// Which answers of the next handler wait for another one. Without framing it is not known before
+// they are written. A handler that reads the socket by itself leaves no input, so none waits.
+BufferedStream::Hold Connection::to_hold() noexcept {
+  const bool framing = core_->maker->request_size() != nullptr;
+  if (framing && stream().input().size() <= front_) return BufferedStream::Hold::none;
+  if (row_since_ == 0) row_since_ = coarse_now();
+  if (!framing) return BufferedStream::Hold::while_input;
+  if (front_ != 0) following_ = framed(stream().input().content().subspan(front_));
+  return following_ != 0 ? BufferedStream::Hold::all : BufferedStream::Hold::none;
+}
+
+bool Connection::another_at_hand() noexcept {
+  if (stream().input().empty() || stalled_) return false;
+  // A slow reader gets what it is owed first.
+  if (stream().pending() > 0 && !stream().held()) return false;
+  if (request_since_ != row_since_) return false;
+  return core_->maker->request_size() == nullptr || front_ != 0;
 }
 
 Next Connection::handle_one() {
@@ -268,10 +265,12 @@ Next Connection::handle_one() {
   bool raw_end = false;
   if (reads_ahead) {
     stalled_ = before != 0 && input.size() == before;
-    // Framed once each, as long as handlers take just what is theirs.
-    const bool took_one =
-        front_ != 0 && input.size() == before - front_ && input.content().data() == begin + front_;
-    front_ = took_one ? following_ : framed(input.content());
+    if (core_->maker->request_size() != nullptr) {
+      // Framed once each, as long as handlers take just what is theirs.
+      const bool took_one = front_ != 0 && input.size() == before - front_ &&
+                            input.content().data() == begin + front_;
+      front_ = took_one ? following_ : framed(input.content());
+    }
   } else {
     const auto received = socket().last_receive();
     looked_ = false;
@@ -284,40 +283,35 @@ Next Connection::handle_one() {
   return raw_end ? Next::close : decision;
 }
 
-bool Connection::another_at_hand() noexcept {
-  const ByteBuffer& input = stream().input();
-  if (input.empty() || stalled_) return false;
-  // A slow reader gets what it is owed first.
-  if (stream().pending() > 0 && !stream().held()) return false;
-  if (request_since_ != row_since_) return false;
-  return core_->maker->request_size() == nullptr || front_ != 0;
-}
-
-BufferedStream::Hold Connection::to_hold() noexcept {
-  if (!core_->maker->reads_ahead()) return BufferedStream::Hold::none;
-  const auto input = stream().input().content();
-  following_ = 0;
-  if (core_->maker->request_size() == nullptr) {
-    if (row_since_ == 0) row_since_ = coarse_now();
-    return BufferedStream::Hold::while_input;
+// Serves what has arrived whole, some requests in a row. While another one is at hand, answers wait
+// for the next, so that pipelined requests cost one send and not one each. Handlers that take their
+// time are not called again: others wait for this thread, and the client for its answer.
+Next Connection::handle_requests() {
+  begin();
+  if (given_away_) return end_given_away();
+  for (int left = requests_in_a_row;; --left) {
+    following_ = 0;
+    stream().set_hold(left > 1 ? to_hold() : BufferedStream::Hold::none);
+    const Next decision = handle_one();
+    phase_ = Phase::receive;
+    if (given_away_) return end_given_away();
+    if (decision == Next::close) {
+      return finish_and_end(Outcome::served, true) == Prepared::gone ? Next::close : Next::keep;
+    }
+    if (left == 1 || !another_at_hand()) break;
+    stream().keep_holding();
   }
-  if (input.size() <= front_) return BufferedStream::Hold::none;
-  if (row_since_ == 0) row_since_ = coarse_now();
-  if (front_ != 0) following_ = framed(input.subspan(front_));
-  return following_ != 0 ? BufferedStream::Hold::all : BufferedStream::Hold::none;
-}
-
-// The size of the request that the input begins with; 0 if it is not whole. What is wrong with it
-// is told when its turn comes.
-std::size_t Connection::framed(std::span<const std::byte> input) const noexcept {
-  const auto request_size = core_->maker->request_size();
-  if (request_size == nullptr || input.empty() || stalled_) return 0;
-  try {
-    const std::size_t size = request_size(input);
-    return size <= std::min(input.size(), core_->options.max_request_size) ? size : 0;
-  } catch (...) {
-    return 0;
+  stream().set_hold(BufferedStream::Hold::none);
+  if (stream().pending() > 0 && !stream().flush_now()) {
+    ready_ = false;
+    return Next::keep;
   }
+  const auto received = socket().last_receive();
+  const bool all = received == Socket::Received::all ||
+                   (!core_->maker->reads_ahead() && received == Socket::Received::nothing_asked);
+  const bool drained = all && !look_again_.load(std::memory_order_relaxed);
+  ready_ = stream().ended() || !drained || (!stream().input().empty() && !stalled_);
+  return Next::keep;
 }
 
 // The handler closed its socket, or gave it to somebody else.
