@@ -211,4 +211,26 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_reset_ends_a_raw_connection_alone, Policy, Polic
   BOOST_TEST(Client(serving.server).ask("still here") == "still here");
 }
 
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(descriptors_in_a_stream_hide_nothing_behind_them, Policy, Policies) {
+  const auto try_with = [](auto& server) {
+    Running running{server};
+    Client client{server};
+    const std::array<int, 1> descriptors{client.socket.fileno()};
+    for (const std::string_view part : {"one ", "two ", "three"}) {
+      BOOST_TEST(net::send_fds(client.socket, net::bytes(part), descriptors) == part.size());
+    }
+    client.send(" four");
+    BOOST_TEST(client.receive(18) == "one two three four");
+    client.end_sending();
+    BOOST_TEST(client.sees_end());
+  };
+  net::UnixStreamServer<Echo, Policy> reading_ahead{net::Address::unix_unnamed(), quick()};
+  try_with(reading_ahead);
+  const Shared<Counts> counts;
+  net::UnixStreamServer<RawEcho<100>, Policy> raw{net::Address::unix_unnamed(), quick(),
+                                                  [&] { return RawEcho<100>(*counts); }};
+  try_with(raw);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

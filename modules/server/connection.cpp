@@ -67,6 +67,7 @@ Connection::Connection(ServerCore& core, Socket socket, const Address& peer,
   stream().set_write_buffer(conversation() ? 0 : core.options.write_buffer);
   this->socket().wait_in_receive(conversation());
   this->socket().set_send_by_progress(true);
+  this->socket().set_may_get_descriptors(listener.family() == Family::unix_domain);
   note_silence_in(own_silence_);
   this->socket().set_watch(this);
 }
@@ -144,6 +145,7 @@ int Connection::before_release(int descriptor) noexcept {
   bare.end_input_after(std::nullopt);
   bare.settimeout(std::nullopt);
   bare.set_send_by_progress(false);
+  bare.set_may_get_descriptors(false);
   bare.set_deadline(Deadline::never());
   bare.set_receive_deadline(Deadline::never());
   return descriptor;

@@ -5,6 +5,7 @@ module;
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -89,6 +90,7 @@ Socket& Socket::operator=(Socket&& other) noexcept {
   kernel_timeout_ = other.kernel_timeout_;
   end_quiet_ = other.end_quiet_;
   send_by_progress_ = other.send_by_progress_;
+  may_get_descriptors_ = other.may_get_descriptors_;
   deadline_ = other.deadline_;
   receive_deadline_ = other.receive_deadline_;
   return *this;
@@ -193,11 +195,36 @@ void Socket::connect_to_path(const Address& address, Deadline deadline, std::str
 
 std::optional<std::size_t> Socket::try_recv(std::span<std::byte> into) {
   if (into.empty()) return 0;
+  if (may_get_descriptors_) return try_recv_message(into);
   for (;;) {
     const auto count = ::recv(descriptor_, into.data(), into.size(), MSG_DONTWAIT);
     if (count >= 0) {
       const auto size = gsl::narrow_cast<std::size_t>(count);
       note_received(size, into.size());
+      return size;
+    }
+    if (errno == EAGAIN) {
+      last_receive_ = Received::all;
+      return std::nullopt;
+    }
+    if (errno != EINTR) fail(errno, "receive");
+  }
+}
+
+// As recv(2), which does not tell that it dropped descriptors.
+std::optional<std::size_t> Socket::try_recv_message(std::span<std::byte> into) {
+  iovec buffer{.iov_base = into.data(), .iov_len = into.size()};
+  msghdr message{};
+  message.msg_iov = &buffer;
+  message.msg_iovlen = 1;
+  for (;;) {
+    const auto count = ::recvmsg(descriptor_, &message, MSG_DONTWAIT);
+    if (count >= 0) {
+      const auto size = gsl::narrow_cast<std::size_t>(count);
+      note_received(size, into.size());
+      if (size != 0 && (message.msg_flags & MSG_CTRUNC) != 0) {
+        last_receive_ = Received::perhaps_more;
+      }
       return size;
     }
     if (errno == EAGAIN) {

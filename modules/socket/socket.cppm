@@ -230,6 +230,11 @@ class Socket {
   /// for longest. Null notes nothing.
   inline void note_silence_in(std::atomic<std::int64_t>* since) noexcept { silent_since_ = since; }
 
+  /// Has `try_recv` notice messages with descriptors, at which the kernel ends a receive however
+  /// much there is behind them: such a receive counts as `perhaps_more`. For streams of Unix
+  /// sockets.
+  inline void set_may_get_descriptors(bool may) noexcept { may_get_descriptors_ = may; }
+
   /// Tells what the last receive left behind, for those who wait by edges: `all` was taken, or
   /// there may be more, or the stream ended. `forget_receives` resets it to `nothing_asked`.
   inline Received last_receive() const noexcept { return last_receive_; }
@@ -238,6 +243,7 @@ class Socket {
  private:
   friend class Operation;
   int release() noexcept;
+  std::optional<std::size_t> try_recv_message(std::span<std::byte> into);
   enum class Wait : std::uint8_t { ready, ended, late };
   Wait poll(short events, Deadline deadline) const;
   Wait wait(short events, Deadline deadline, std::string_view call) const;
@@ -256,6 +262,7 @@ class Socket {
 
   int descriptor_ = -1;
   bool send_by_progress_ = false;
+  bool may_get_descriptors_ = false;
   std::optional<SocketType> type_;
   Received last_receive_ = Received::nothing_asked;
   // Whether `recv` waits in recv(2); `dup` turns it off.
