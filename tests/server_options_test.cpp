@@ -186,6 +186,8 @@ BOOST_AUTO_TEST_CASE(bad_options_of_policies_are_refused, *timeout(20)) {
   refused.operator()<Pool>({.workers = SIZE_MAX}, "ThreadPool::Options::workers is");
   refused.operator()<Thread>({.max_threads = 0},
                              "ThreadPerRequest::Options::max_threads is 0, but must be 1 or more");
+  refused.operator()<Thread>({.keep = -1ms},
+                             "ThreadPerRequest::Options::keep is -1 ms, but must be 0 ms or more");
   refused.operator()<Fork>(
       {.max_children = 0},
       "ForkPerRequest::Options::max_children is 0, but must be from 1 to 1024");
@@ -228,6 +230,15 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_largest_numbers_are_served_with, Form, EchoFor
       BOOST_TEST(report.cut + report.stuck + report.dropped == 0U);
     }
     check_sum(server);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(threads_may_be_kept_for_ever, *timeout(20)) {
+  for (const Milliseconds time : {0ms, Milliseconds(std::chrono::years(99)), Milliseconds::max()}) {
+    using Server = net::TcpServer<Echo, net::ThreadPerRequest>;
+    Server server{loopback(), quick(), net::ThreadPerRequest::Options{.keep = time}};
+    Running running(server);
+    for (int i = 0; i < 3; ++i) BOOST_TEST(Client(server).ask("hello") == "hello");
   }
 }
 

@@ -78,6 +78,7 @@ BOOST_AUTO_TEST_CASE(a_negative_time_is_refused, *timeout(10)) {
   BOOST_TEST(refused([&] { socket.settimeout(-1ns); }));
   BOOST_TEST(refused([&] { socket.settimeout(1s, -1h); }));
   BOOST_TEST(refused([&] { socket.settimeout(Socket::Duration::min(), 1s); }));
+  BOOST_TEST(refused([&] { socket.end_input_after(-1ns); }));
   BOOST_TEST((socket.gettimeout() == std::nullopt));
   BOOST_TEST(refused([&] { socket.set_linger(-1s); }));
   BOOST_TEST((socket.get_linger() == std::nullopt));

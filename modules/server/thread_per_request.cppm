@@ -26,7 +26,7 @@ class ThreadPerRequest {
   struct Options {
     std::size_t max_threads = 256;  ///< 1 or more
     Overload overload = Overload::wait;
-    /// How long a thread is kept that has nothing to run; with zero, it ends. Not negative.
+    /// How long a thread is kept that has nothing to run; with zero, it ends. 0 or more.
     std::chrono::milliseconds keep{5'000};
   };
 

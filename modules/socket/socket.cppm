@@ -221,8 +221,8 @@ class Socket {
   void wait_in_receive(bool on) noexcept;
 
   /// Ends the input once it is quiet: a receive that finds nothing for so long returns 0, the end
-  /// of the stream, though the peer has not ended it. Nothing, the default, goes on. Precondition:
-  /// not negative.
+  /// of the stream, though the peer has not ended it. Nothing, the default, goes on. Throws
+  /// `invalid_argument` for a negative time.
   void end_input_after(std::optional<Duration> quiet);
 
   /// Notes in `since` when a receive began to wait (on the steady clock to a few milliseconds, in

@@ -48,16 +48,19 @@ nanoseconds coarse_lag() noexcept {
   return in_nanoseconds(lag);
 }
 
+void check_time(const std::optional<Socket::Duration>& time) {
+  if (!time || *time >= Socket::Duration::zero()) return;
+  throw_system_error(
+      EINVAL, "a timeout of " + std::to_string(time->count()) + " ns, which must be 0 or more");
+}
+
 }  // namespace
 
 void Socket::settimeout(std::optional<Duration> timeout) { settimeout(timeout, timeout); }
 
 void Socket::settimeout(std::optional<Duration> receiving, std::optional<Duration> sending) {
-  for (const auto& timeout : {receiving, sending}) {
-    if (!timeout || *timeout >= Duration::zero()) continue;
-    throw_system_error(EINVAL, "a timeout of " + std::to_string(timeout->count()) +
-                                   " ns, which must be 0 or more");
-  }
+  check_time(receiving);
+  check_time(sending);
   receive_timeout_ = receiving.value_or(no_timeout);
   send_timeout_ = sending.value_or(no_timeout);
 }
@@ -68,7 +71,7 @@ std::optional<Socket::Duration> Socket::gettimeout() const noexcept {
 }
 
 void Socket::end_input_after(std::optional<Duration> quiet) {
-  Expects(quiet.value_or(Duration::zero()) >= Duration::zero());
+  check_time(quiet);
   end_quiet_ = quiet.value_or(no_timeout);
 }
 
