@@ -186,7 +186,6 @@ void ServerCore::leave() noexcept {
   timer.close_in_child();
   if (own_lot_) own_lot_->close();
   wakeup.close();
-  drain_signal.close();
   policy.reset();
 }
 

@@ -120,7 +120,6 @@ void PolicyContext::renew() {
   fresh->lot = std::move(state_->lot);
   fresh->watches = std::move(state_->watches);
   fresh->descriptors_each = state_->descriptors_each;
-  fresh->evicts_idle = state_->evicts_idle;
   state_ = std::move(fresh);
 }
 
