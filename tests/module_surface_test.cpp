@@ -64,9 +64,9 @@ using net::write_without_signals;
 // net.handler
 using net::BaseRequestHandler;
 using net::BufferedStream;
+using net::ByteBuffer;
 using net::check;
 using net::HandlerChecks;
-using net::ByteBuffer;
 using net::length_prefixed;
 using net::Limits;
 using net::line;

@@ -30,9 +30,9 @@ struct ListenOptions {
 };
 
 /// Returns a stream socket that listens on `address`: TCP, with SO_REUSEADDR, or Unix. Errors as
-/// `Socket::bind`, and `invalid_argument` for `dualstack` with an IPv4 address; their text names the
-/// address. The file of a Unix address must not be there yet,
-/// and stays there after the socket. Python: `create_server`.
+/// `Socket::bind`, and `invalid_argument` for `dualstack` with an IPv4 address; their text names
+/// the address. The file of a Unix address must not be there yet, and stays there after the socket.
+/// Python: `create_server`.
 Socket create_server(const Address& address, const ListenOptions& options = {});
 
 /// Tells whether `ListenOptions::dualstack` works here. Python: `has_dualstack_ipv6`.

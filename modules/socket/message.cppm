@@ -90,7 +90,8 @@ class Ancillary {
   };
 
   /// Makes room for receiving so many items, whose data are `room` bytes together. An object that
-  /// is only sent needs none. Throws `invalid_argument` beyond 16 Mi of either. Python: `CMSG_LEN`, `CMSG_SPACE`.
+  /// is only sent needs none. Throws `invalid_argument` beyond 16 Mi of either. Python: `CMSG_LEN`,
+  /// `CMSG_SPACE`.
   explicit Ancillary(std::size_t room = 0, std::size_t items = 1);
 
   Ancillary(Ancillary&& other) noexcept = default;
