@@ -36,10 +36,9 @@ import :signals;
 //
 // What happens to a request depends on what handlers have lately done (`Pace`):
 //
-// - Handlers that do next to nothing, such as an echo. The worker that polled serves what it
-// polled.
-//   Another one is woken only if the requests in the queue would take at least 50 us in all, which
-//   is what a wake-up costs with all that follows. So there are hardly any wake-ups.
+// - Handlers that do next to nothing, such as an echo. The worker that polled serves what it got
+//   from the poll. Another one is woken only if the requests in the queue would take at least 50 us
+//   in all, which is what a wake-up costs with all that follows. So wake-ups are rare.
 // - Handlers that compute. A request of 20 us waits behind at most two others until a second worker
 //   is woken; one of 50 us or more behind none. Whoever takes a request and leaves more behind
 //   looks, and wakes at most one worker. No more workers are awake than there are cores, not

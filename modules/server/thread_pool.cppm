@@ -13,11 +13,11 @@ export namespace net {
 
 /// Runs requests on a fixed number of threads. The default policy.
 ///
-/// One worker polls, and runs itself what it polled; the others sleep, so that a request costs no
-/// wake-up. Whenever a handler takes its time, another worker steps in within a millisecond: no
-/// request waits behind a blocked handler while a worker is free. A connection between two requests
-/// is in no worker's hand. Conversations (`void handle()`) hold a worker each; beyond the workers
-/// they wait in order, unless `overload` says otherwise.
+/// A worker that is awake polls and serves what it polled, so a request costs no wake-up while
+/// handlers are short. Handlers that compute get every core. A handler that blocks is replaced by
+/// another worker, so no request waits behind it while a worker is free. Between two requests a
+/// connection occupies no worker. Each conversation (`void handle()`) occupies one until it ends;
+/// conversations beyond the workers wait in order, unless `overload` says otherwise.
 ///
 /// The workers block all signals. Thread safety: as the policy concept asks, and `process` may be
 /// called from any thread.
