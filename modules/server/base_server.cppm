@@ -25,6 +25,10 @@ export namespace net {
 ///     constructor ─→ (server_bind ─→ server_activate) ─→ serve_forever ⇄ shutdown, restart
 ///                                                            └─→ server_close
 ///
+/// A server belongs to the process that made it. After a fork, the child may serve it as well: the
+/// calls that serve, bind or poll make everything anew there that it would share with its parent. A
+/// copy that does not serve only closes descriptors at its end.
+///
 /// Thread safety: `shutdown` from anywhere, signal handlers included; `stats`, `server_address` and
 /// `server_close` from any thread; the rest from one at a time.
 class BaseServer {
@@ -43,10 +47,11 @@ class BaseServer {
   void server_activate();
 
   /// Serves until `shutdown`; hooks are called at least once each `poll_interval`, which delays
-  /// nothing else. Returns at once if a `shutdown` came before. Throws
-  /// `std::errc::operation_in_progress` if it runs already, `std::errc::bad_file_descriptor` if the
-  /// server is closed or not activated, `std::errc::invalid_argument` for a negative interval, and
-  /// what the last listener died of.
+  /// nothing else. Returns at once if a `shutdown` came before. Starts the policy if it was not
+  /// started in this process, and throws what that throws: `resource_unavailable_try_again` if
+  /// there are no threads; it may be called again then. Throws `std::errc::operation_in_progress`
+  /// if it runs already, `std::errc::bad_file_descriptor` if the server is closed or not activated,
+  /// `std::errc::invalid_argument` for a negative interval, and what the last listener died of.
   void serve_forever(std::chrono::milliseconds poll_interval = std::chrono::milliseconds(500));
 
   /// Serves one event, an accept or a parked request, within `ServerOptions::timeout`; calls
@@ -86,11 +91,11 @@ class BaseServer {
   /// `fileno`.
   int fileno() const noexcept;
 
-  /// Returns what the server did so far.
+  /// Returns what the server did so far, in this process.
   Stats stats() const;
 
-  /// Kills the children that serve requests of this server, at once. For a second signal, when
-  /// waiting is over; safe in a signal handler.
+  /// Kills the children that serve requests of this server, at once; none from a forked process.
+  /// For a second signal, when waiting is over; safe in a signal handler.
   void kill_children() noexcept;
 
  protected:

@@ -15,7 +15,8 @@ export namespace net {
 ///
 /// At `max_children`, or if the system has no process, `overload` decides: connections wait in
 /// order for a child to end (the serving thread never does), are rejected, or the child that waits
-/// for its client for longest is asked to end.
+/// for its client for longest is asked to end. A conversation that waits, and whose client ended
+/// its input before it said anything, comes after the others: most of these clients have gone.
 ///
 /// A child serves its connection until the connection ends, so clients that stay connected can
 /// occupy all children; with `Overload::evict_idle`, silent ones make room.
@@ -33,6 +34,7 @@ class ForkPerRequest {
   /// Kills the children that are left.
   ~ForkPerRequest();
 
+  /// See `ExecutionPolicy`.
   void start();
   /// Throws `resource_unavailable_try_again` or `not_enough_memory` if the system has no process
   /// and no child is running whose end could make room.

@@ -37,6 +37,7 @@ class ThreadPerRequest {
   /// Waits for what is running.
   ~ThreadPerRequest();
 
+  /// See `ExecutionPolicy`. Threads start with the requests.
   void start();
   /// Throws `resource_unavailable_try_again` if the system has no thread and there is none that
   /// could take the request later.
