@@ -1,5 +1,7 @@
 // How the pool's workers share the work: nobody waits behind a blocked handler.
 
+#include <sched.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -137,4 +139,47 @@ BOOST_AUTO_TEST_CASE(a_conversation_that_waits_for_a_worker_too_long_is_shed, *t
   BOOST_REQUIRE(soon([&] { return server.stats().ended() == 2; }));
   BOOST_TEST((running.stop() == net::DrainReport{}));
   BOOST_TEST(server.stats().shed == 1U);
+}
+
+namespace {
+
+// This thread, and those that it starts, run on one core while this lives.
+class OneCore {
+ public:
+  OneCore() {
+    ::sched_getaffinity(0, sizeof before_, &before_);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (int core = 0; core < CPU_SETSIZE; ++core) {
+      if (!CPU_ISSET(core, &before_)) continue;
+      CPU_SET(core, &one);
+      break;
+    }
+    ::sched_setaffinity(0, sizeof one, &one);
+  }
+  OneCore(const OneCore&) = delete;
+  OneCore& operator=(const OneCore&) = delete;
+  ~OneCore() { ::sched_setaffinity(0, sizeof before_, &before_); }
+
+ private:
+  cpu_set_t before_{};
+};
+
+}  // namespace
+
+// A worker that comes back with more of its client's requests finds another one waiting in the lot.
+BOOST_AUTO_TEST_CASE(nobody_waits_for_ever_on_one_core, *timeout(60)) {
+  const LeavesNothing nothing;
+  const OneCore one_core;
+  PoolOfBlocking pool(4);
+  Running running(pool.server);
+  std::string lines;
+  for (int i = 0; i < 100; ++i) lines += "a line\n";
+  Client held(pool.server);
+  held.send("block\n" + lines);
+  BOOST_REQUIRE(soon([&] { return pool.blocked == 1; }));
+  Client neighbour(pool.server);
+  BOOST_TEST(neighbour.ask("short\n") == "short\n");
+  pool.gate.open();
+  BOOST_TEST(held.receive(6 + lines.size()) == "block\n" + lines);
 }

@@ -73,8 +73,7 @@ void Pace::tick(FineTime now, std::uint64_t noticed) noexcept {
   last_tick_ = now;
   noticed_ = noticed;
   const double unnoticed = noticing_rate_ * static_cast<double>(least_patience) * tuned - 0.5;
-  const std::size_t least = cores_ < 2 ? 1 : 0;  // else a sleeper would hold the only core
-  unnoticed_ = std::max(least, unnoticed > 0 ? static_cast<std::size_t>(unnoticed) : 0);
+  unnoticed_ = unnoticed > 0 ? static_cast<std::size_t>(unnoticed) : 0;
   if (patience_ > usual_patience) patience_ -= patience_ / 16;
 }
 

@@ -14,8 +14,9 @@ FineTime fine_now() noexcept;
 // computes; the pool's lock guards it. thread_pool.cpp explains the algorithm.
 class Pace {
  public:
-  // `cores`: how many threads can run at the same time.
-  inline explicit Pace(std::size_t cores) noexcept : cores_(cores) {}
+  // `cores`: how many threads can run at the same time. Even with one, a worker that waits in the
+  // lot must not keep another from serving.
+  inline explicit Pace(std::size_t cores) noexcept : cores_(std::max<std::size_t>(cores, 2)) {}
 
   // A handler that has run for longer than this counts as blocked.
   inline FineTime patience() const noexcept { return patience_; }

@@ -1,5 +1,6 @@
 module;
 
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -67,7 +68,14 @@ constexpr FineTime time_between_polls = 1'000'000;  // nanoseconds
 constexpr std::size_t woken_by_tick = 16;
 constexpr unsigned quiet_ticks = 8;  // until the sentinel sleeps
 
-std::size_t cores() { return std::max(1U, std::thread::hardware_concurrency()); }
+// The cores that this process may use. std::thread::hardware_concurrency counts the machine's.
+std::size_t cores() {
+  cpu_set_t allowed;
+  const int error = ::sched_getaffinity(0, sizeof allowed, &allowed);
+  const int count = error == 0 ? CPU_COUNT(&allowed) : 0;
+  return count > 0 ? static_cast<std::size_t>(count)
+                   : std::max(1U, std::thread::hardware_concurrency());
+}
 
 std::size_t default_workers() { return std::max<std::size_t>(8, 2 * cores()); }
 
