@@ -240,6 +240,8 @@ int DatagramSocket::send(std::span<const std::byte> bytes, const Address& to,
 }
 
 void DatagramSocket::drop_errors() noexcept {
+  // A Unix socket has no queue of errors: the call would take a datagram.
+  if (address_.family() == Family::unix_domain) return;
   msghdr message{};
   for (int i = 0; i < 64 && ::recvmsg(fileno(), &message, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0; ++i) {
   }
@@ -267,11 +269,13 @@ bool ReceivedDatagram::reply(std::span<const std::byte> bytes) {
     return true;
   }
   counters_.replies_dropped.fetch_add(1, std::memory_order_relaxed);
+  // The client's file is another user's, or does not let us write. In a network it is this host
+  // that forbids the answer, which the handler has to know.
+  const bool forbidden = error == EACCES || error == EPERM;
+  if (forbidden && sender_.family() == Family::unix_domain) return false;
   switch (error) {
     case EDESTADDRREQ:  // it has no name, a relative one, or the port 0
-    case EACCES:        // its file is another user's, or does not let us write
-    case EPERM:
-    case ELOOP:  // a link is in its path
+    case ELOOP:         // a link is in its path
     case ENOTDIR:
     case EMFILE:  // no descriptor to look at its file with
     case ENFILE:
