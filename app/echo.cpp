@@ -133,8 +133,10 @@ class Servers {
         // A Unix address says "unix:" itself.
         if (const auto colon = where.find(':'); where.starts_with("unix:"))
           where.erase(0, colon + 1);
-        write_text(STDOUT_FILENO, std::string("echo on ") + Endpoint::scheme(bound.kind) + where +
-                                      " (" + description + ")\n");
+        std::string line = "echo on ";
+        line.append(Endpoint::scheme(bound.kind)).append(where);
+        line.append(" (").append(description).append(")\n");
+        write_text(STDOUT_FILENO, line);
       }
     }
   }

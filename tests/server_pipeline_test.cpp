@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_long_pipeline_loses_and_swaps_nothing, Form, Lin
   const std::string text = lines(20'000);
   std::thread sender([&] {
     // In pieces that end anywhere.
-    for (std::size_t at = 0; at < text.size(); at += 7777) put(client, text.substr(at, 7777));
+    for (std::size_t at = 0; at < text.size(); at += 7777) client.send(text.substr(at, 7777));
   });
   BOOST_TEST((client.receive(text.size()) == text));
   sender.join();

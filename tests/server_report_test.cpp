@@ -12,6 +12,7 @@
 
 #include <array>
 #include <csignal>
+#include <iostream>
 #include <stdexcept>
 #include <string>
 
@@ -218,6 +219,7 @@ BOOST_AUTO_TEST_CASE(a_handler_of_the_application_is_not_called, *timeout(20)) {
 // A background process of a terminal with `stty tostop` is stopped when it writes.
 BOOST_AUTO_TEST_CASE(in_the_background_of_a_terminal_it_stops_nothing, *timeout(20)) {
   int master = -1;
+  std::cout.flush();  // else the child might write what this process has not yet written
   const pid_t session = ::forkpty(&master, nullptr, nullptr, nullptr);
   if (session == 0) {
     termios settings{};

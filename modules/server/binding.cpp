@@ -58,6 +58,7 @@ Socket open_for(const Address& address, SocketType type) {
 
 void ServerCore::bind() {
   std::vector<std::unique_ptr<Listener>> bound;
+  bound.reserve(addresses_.size() + adopted_.size());
   for (const Address& address : addresses_) bound.push_back(bind_one(address));
   for (Socket& socket : adopted_) bound.push_back(adopt_one(std::move(socket)));
   adopted_.clear();

@@ -214,9 +214,7 @@ void ServerCore::hand_over(Connection& connection) noexcept {
   if (closing_ && connection.datagram() == nullptr) {
     connection.end_input_after(options.quiet_grace);
   }
-  if (connection.conversation()) {
-    connection.enter_queue();
-  } else if (connection.datagram() != nullptr && own_lot_) {
+  if (connection.conversation() || (connection.datagram() != nullptr && own_lot_)) {
     connection.enter_queue();
   }
   try {

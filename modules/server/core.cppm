@@ -45,6 +45,8 @@ struct SharedPage {
   std::array<ChildSlot, most_children> children;
 };
 
+// In the order in which it is read: there is one for each server.
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding)
 class ServerCore {
  public:
   explicit ServerCore(AnyServerParts& parts);

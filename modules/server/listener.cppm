@@ -99,7 +99,7 @@ class Listener : public Watch, public Receiver {
 class StreamListener final : public Listener {
  public:
   StreamListener(ServerCore& core, Socket socket, const Address& address, SocketFile file);
-  ~StreamListener();
+  ~StreamListener() override;
 
   std::size_t accept(std::size_t most) noexcept override;
   std::size_t receive(std::span<Request> ready) noexcept override;
