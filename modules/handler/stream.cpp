@@ -106,8 +106,12 @@ void ByteBuffer::make_room(std::size_t least) {
   if (capacity_ == 0 && least <= block_size) {
     memory_ = borrow();
     capacity_ = block_size;
-    return;
+  } else {
+    grow(least);
   }
+}
+
+[[gnu::noinline]] void ByteBuffer::grow(std::size_t least) {
   if (capacity_ - size() >= least) {
     std::memmove(memory_, memory_ + begin_, size());
   } else {
@@ -139,35 +143,24 @@ void ByteBuffer::hold(std::span<const std::byte> bytes) {
 
 void ByteBuffer::give_back_memory() noexcept {
   if (empty()) {
-    release(memory_, capacity_);
-    memory_ = nullptr;
-    capacity_ = begin_ = end_ = 0;
+    begin_ = end_ = 0;
+    release(std::exchange(memory_, nullptr), std::exchange(capacity_, 0));
   } else if (capacity_ >= block_size && size() <= capacity_ / 2) {
-    auto* const smaller = static_cast<std::byte*>(::operator new(size(), std::nothrow));
-    if (smaller == nullptr) return;
-    std::memcpy(smaller, memory_ + begin_, size());
-    release(memory_, capacity_);
-    memory_ = smaller;
-    end_ = capacity_ = size();
-    begin_ = 0;
+    move_to_less_memory();
   }
+}
+
+[[gnu::noinline]] void ByteBuffer::move_to_less_memory() noexcept {
+  auto* const smaller = static_cast<std::byte*>(::operator new(size(), std::nothrow));
+  if (smaller == nullptr) return;
+  std::memcpy(smaller, memory_ + begin_, size());
+  release(memory_, capacity_);
+  memory_ = smaller;
+  end_ = capacity_ = size();
+  begin_ = 0;
 }
 
 BufferedStream::BufferedStream(Socket socket) noexcept : socket_(std::move(socket)) {}
-
-BufferedStream::Arrival BufferedStream::receive_now(std::size_t limit) {
-  auto room = input_.room(1);
-  room = room.first(std::min(room.size(), limit));
-  if (room.empty()) return Arrival::nothing;
-  const auto count = socket_.try_recv(room);
-  if (!count) return Arrival::nothing;
-  if (*count == 0) {
-    ended_ = true;
-    return Arrival::end;
-  }
-  input_.filled(*count);
-  return Arrival::bytes;
-}
 
 bool BufferedStream::receive() {
   if (ended_) return false;
@@ -193,13 +186,10 @@ void BufferedStream::hold_datagram(std::span<const std::byte> packet) {
 }
 
 void BufferedStream::write(std::span<const std::byte> bytes) {
-  if (collecting_) {
-    if (output_.size() + bytes.size() > largest_datagram)
-      throw_too_long("a datagram", largest_datagram);
-    output_.append(bytes);
-    return;
+  const bool may_keep = collecting_ || held_ || collected_most_ != 0 || holds();
+  if (may_keep) [[unlikely]] {
+    if (keeps(bytes)) return;
   }
-  if ((collected_most_ != 0 || held_ || holds()) && collect(bytes)) return;
   if (output_.empty()) {
     while (!bytes.empty()) {
       const auto count = socket_.try_send(bytes);
@@ -210,7 +200,21 @@ void BufferedStream::write(std::span<const std::byte> bytes) {
       bytes = bytes.subspan(*count);
     }
   }
-  if (bytes.empty()) return;
+  if (!bytes.empty()) send_later(bytes);
+}
+
+// Takes the bytes if they are not to be sent now.
+bool BufferedStream::keeps(std::span<const std::byte> bytes) {
+  if (!collecting_) return collect(bytes);
+  if (output_.size() + bytes.size() > largest_datagram) {
+    throw_too_long("a datagram", largest_datagram);
+  }
+  output_.append(bytes);
+  return true;
+}
+
+// What the socket has not taken at once.
+void BufferedStream::send_later(std::span<const std::byte> bytes) {
   if (output_.size() + bytes.size() <= write_buffer_) {
     output_.append(bytes);
     return;
@@ -275,7 +279,7 @@ void BufferedStream::flush() {
   output_.shrink();
 }
 
-std::string_view StreamReader::read_some(std::size_t limit) {
+std::string_view StreamReader::receive_some(std::size_t limit) {
   Expects(stream_ != nullptr);
   if (stream_->input().empty() && !stream_->receive()) return {};
   return text(stream_->input().take(limit));

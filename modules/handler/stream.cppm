@@ -45,7 +45,9 @@ class ByteBuffer {
 
  private:
   void make_room(std::size_t least);
+  void grow(std::size_t least);
   void give_back_memory() noexcept;
+  void move_to_less_memory() noexcept;
 
   std::byte* memory_ = nullptr;
   std::size_t capacity_ = 0;
@@ -79,7 +81,19 @@ class BufferedStream {
   inline const ByteBuffer& input() const noexcept { return input_; }
 
   /// Receives once into the input, without waiting, at most `limit` bytes.
-  Arrival receive_now(std::size_t limit);
+  inline Arrival receive_now(std::size_t limit) {
+    auto room = input_.room(1);
+    if (room.size() > limit) room = room.first(limit);
+    if (room.empty()) return Arrival::nothing;
+    const auto count = socket_.try_recv(room);
+    if (!count) return Arrival::nothing;
+    if (*count == 0) {
+      ended_ = true;
+      return Arrival::end;
+    }
+    input_.filled(*count);
+    return Arrival::bytes;
+  }
   /// Receives into the input, waiting for a first byte if need be; false at the end of the stream.
   bool receive();
   /// Does the same for the rest of a line or block whose first bytes are here: all of the rest must
@@ -128,6 +142,8 @@ class BufferedStream {
   inline bool holds() const noexcept {
     return hold_ != Hold::none && !full_ && (hold_ == Hold::all || !input_.empty());
   }
+  bool keeps(std::span<const std::byte> bytes);
+  void send_later(std::span<const std::byte> bytes);
   bool collect(std::span<const std::byte> bytes);
   void send_held() noexcept;
 
@@ -155,7 +171,13 @@ class StreamReader {
 
   /// Returns what has arrived, waiting for a first byte if nothing has; empty at the end of the
   /// stream. At most `limit` bytes.
-  std::string_view read_some(std::size_t limit = std::numeric_limits<std::size_t>::max());
+  inline std::string_view read_some(std::size_t limit = std::numeric_limits<std::size_t>::max()) {
+    if (stream_ == nullptr || stream_->input().empty()) [[unlikely]] {
+      return receive_some(limit);
+    }
+    const auto taken = stream_->input().take(limit);
+    return {reinterpret_cast<const char*>(taken.data()), taken.size()};
+  }
 
   /// Returns a line with its '\n'; nothing at the end of the stream. A last line without terminator
   /// is returned as it is. Throws `std::errc::message_size` if a line exceeds `limit` bytes.
@@ -178,6 +200,8 @@ class StreamReader {
   std::string_view buffered() const noexcept;
 
  private:
+  std::string_view receive_some(std::size_t limit);
+
   BufferedStream* stream_ = nullptr;
 };
 

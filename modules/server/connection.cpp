@@ -31,8 +31,6 @@ import :forked;
 namespace net {
 namespace {
 
-thread_local const RunningMark* running_here = nullptr;
-
 // A limit as a socket's timeout; one of more than a century is none.
 std::optional<Socket::Duration> timeout(std::chrono::milliseconds limit) noexcept {
   if (limit > std::chrono::years(100)) return std::nullopt;
@@ -41,20 +39,10 @@ std::optional<Socket::Duration> timeout(std::chrono::milliseconds limit) noexcep
 
 }  // namespace
 
-RunningMark::RunningMark(const ServerCore& core) noexcept
-    : core_(&core), outer_(std::exchange(running_here, this)) {}
-
-RunningMark::~RunningMark() { running_here = outer_; }
-
-bool RunningMark::is_set(const ServerCore& core) noexcept {
-  for (const RunningMark* mark = running_here; mark != nullptr; mark = mark->outer_) {
-    if (mark->core_ == &core) return true;
-  }
-  return false;
-}
-
-Deadline deadline_at(CoarseTime time) noexcept {
-  return Deadline::Clock::time_point(std::chrono::nanoseconds(time));
+Connection::Reading Connection::reading_of(const HandlerMaker& maker) noexcept {
+  if (maker.conversation()) return Reading::conversation;
+  if (!maker.reads_ahead()) return Reading::raw;
+  return maker.request_size() != nullptr ? Reading::framed : Reading::unframed;
 }
 
 Connection::Connection(ServerCore& core, Socket socket, const Address& peer,
@@ -62,7 +50,7 @@ Connection::Connection(ServerCore& core, Socket socket, const Address& peer,
     : RequestContext(std::move(socket), peer, core.options.limits),
       core_(&core),
       listener_(listener),
-      conversation_(core.maker->conversation()) {
+      reading_(reading_of(*core.maker)) {
   Connection::limits_changed();
   stream().set_write_buffer(conversation() ? 0 : core.options.write_buffer);
   this->socket().wait_in_receive(conversation());
@@ -78,7 +66,7 @@ Connection::Connection(ServerCore& core, const std::shared_ptr<DatagramSocket>& 
                      core.options.limits),
       core_(&core),
       listener_(socket->address()),
-      conversation_(false) {
+      reading_(Reading::datagram) {
   // The descriptor stays the listener's, also if what follows throws: then this object is not
   // destroyed, but its base is.
   const int descriptor = this->socket().detach();
@@ -175,46 +163,64 @@ bool Connection::try_park() noexcept {
   if (ready_) return false;
   stream().input().shrink();
   const CoarseTime now = coarse_now();
-  const std::size_t pending = stream().pending();
-  if (pending > 0) {
-    client_takes_some(now);
-    // There is more than one look until the limit.
-    const std::int64_t send = limits().send.count();
-    set_limit(std::min(coarse_after(progress_at_, send),
-                       coarse_after(now, std::max<std::int64_t>(send / 4, 1))),
-              now);
-  } else if (request_since_ != 0) {
-    set_limit(coarse_after(request_since_, limits().request.count()), now);
-  } else {
-    set_limit(coarse_after(now, limits().idle.count()), now);
+  if (stream().pending() > 0 || request_since_ != 0 || wants_output) [[unlikely]] {
+    return park_unfinished(now);
   }
-  parked_idle_.store(pending == 0 && request_since_ == 0, std::memory_order_relaxed);
-  parked_since_.store(now, std::memory_order_relaxed);
-  if ((pending > 0) != wants_output) {
-    core_->lot.want_output(*this, pending > 0);
-  }
+  note_parked(coarse_after(now, limits().idle.count()), now, true);
+  return leave_running();
+}
+
+[[gnu::noinline]] bool Connection::park_unfinished(CoarseTime now) noexcept {
+  const bool pending = stream().pending() > 0;
+  const bool idle = !pending && request_since_ == 0;
+  note_parked(idle ? coarse_after(now, limits().idle.count()) : limit_of_unfinished(now), now,
+              idle);
+  if (pending != wants_output) core_->lot.want_output(*this, pending);
   return leave_running();
 }
 
 // The registry has to look at this connection before the limit passes. If it takes a running
 // connection out meanwhile, it makes the parking fail: the next attempt files it.
-void Connection::set_limit(CoarseTime limit, CoarseTime now) noexcept {
+[[gnu::always_inline]] void Connection::note_parked(CoarseTime limit, CoarseTime now,
+                                                    bool idle) noexcept {
   park_limit_.store(limit, std::memory_order_relaxed);
-  if (limit >= filed_under.load(std::memory_order_relaxed)) return;
+  parked_idle_.store(idle, std::memory_order_relaxed);
+  parked_since_.store(now, std::memory_order_relaxed);
+  if (limit < filed_under.load(std::memory_order_relaxed)) [[unlikely]] {
+    file_for(limit, now);
+  }
+}
+
+// Until when the rest of a request, or room for the rest of an answer, is waited for.
+CoarseTime Connection::limit_of_unfinished(CoarseTime now) noexcept {
+  if (stream().pending() == 0) return coarse_after(request_since_, limits().request.count());
+  client_takes_some(now);
+  // There is more than one look until the limit.
+  const std::int64_t send = limits().send.count();
+  return std::min(coarse_after(progress_at_, send),
+                  coarse_after(now, std::max<std::int64_t>(send / 4, 1)));
+}
+
+[[gnu::noinline]] void Connection::file_for(CoarseTime limit, CoarseTime now) noexcept {
   const std::lock_guard lock(core_->registry.mutex);
   core_->registry.file(*this, limit, now);
 }
 
 bool Connection::leave_running() noexcept {
   State expected = State::running;
-  if (state_.compare_exchange_strong(expected, State::parked, std::memory_order_acq_rel)) {
+  if (state_.compare_exchange_strong(expected, State::parked, std::memory_order_acq_rel))
+      [[likely]] {
     return true;
   }
-  // An edge came while it ran: what it told is not known to be taken.
+  stay_running();
+  return false;
+}
+
+// An edge came while it ran: what it told is not known to be taken.
+[[gnu::noinline]] void Connection::stay_running() noexcept {
   state_.exchange(State::running, std::memory_order_acq_rel);
   socket().forget_receives();
   ready_ = true;
-  return false;
 }
 
 bool Connection::give_back() noexcept {
@@ -279,11 +285,8 @@ void Connection::enter_queue() noexcept {
   become(State::waiting, coarse_after(coarse_now(), limits().request.count()));
 }
 
-bool Connection::leave_queue() noexcept {
-  wants_place_ = false;
-  State expected = state();
-  if (expected == State::running || expected == State::running_more) return true;
-  expected = State::waiting;
+bool Connection::leave_waiting() noexcept {
+  State expected = State::waiting;
   if (state_.compare_exchange_strong(expected, State::running, std::memory_order_acq_rel)) {
     return true;
   }

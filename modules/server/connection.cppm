@@ -78,7 +78,7 @@ class Connection final : public RequestContext, private SocketWatch {
   inline Socket& socket() noexcept { return stream().socket(); }
   inline ServerCore& core() const noexcept { return *core_; }
   // Not asked of the core: what was shed may outlive it in a policy's queue.
-  inline bool conversation() const noexcept { return conversation_; }
+  inline bool conversation() const noexcept { return reading_ == Reading::conversation; }
   // Asks `verify_request`, once; false if it is gone. For a datagram, in its step at the latest.
   bool verify() noexcept;
 
@@ -105,7 +105,16 @@ class Connection final : public RequestContext, private SocketWatch {
   // Begins the wait in a policy's queue, and ends it, if there is one; false if it was shed: it is
   // gone then.
   void enter_queue() noexcept;
-  bool leave_queue() noexcept;
+  inline bool leave_queue() noexcept {
+    if (wants_place_.load(std::memory_order_relaxed)) [[unlikely]] {
+      wants_place_.store(false, std::memory_order_relaxed);
+    }
+    const State seen = state();
+    if (seen == State::running || seen == State::running_more) [[likely]] {
+      return true;
+    }
+    return leave_waiting();
+  }
   // Whether the client of a conversation that waits has said nothing, and will not.
   bool left_unheard() noexcept;
   // Goes on waiting, within the time that it had.
@@ -140,8 +149,8 @@ class Connection final : public RequestContext, private SocketWatch {
   // Whether it was told so a short while ago.
   bool is_leaving(CoarseTime now) const noexcept;
   // That its policy has no place for it, and asked for somebody else's.
-  inline void want_place() noexcept { wants_place_ = true; }
-  inline bool wants_place() const noexcept { return wants_place_; }
+  inline void want_place() noexcept { wants_place_.store(true, std::memory_order_relaxed); }
+  inline bool wants_place() const noexcept { return wants_place_.load(std::memory_order_relaxed); }
   inline State state() const noexcept { return state_.load(std::memory_order_acquire); }
   inline CoarseTime park_limit() const noexcept {
     return park_limit_.load(std::memory_order_relaxed);
@@ -175,11 +184,35 @@ class Connection final : public RequestContext, private SocketWatch {
 
  private:
   enum class Gathered : std::uint8_t { whole, partial, end };
+  // How its requests are read: a datagram is one; a conversation reads by itself, and so does a
+  // handler of the bare socket; for the others, the server reads ahead until one is whole by their
+  // framing, or until there is anything.
+  enum class Reading : std::uint8_t { datagram, conversation, raw, framed, unframed };
 
+  static Reading reading_of(const HandlerMaker& maker) noexcept;
+  // Whether there is nothing to do before the next request is read.
+  inline bool only_reads() const noexcept {
+    return reading_ >= Reading::raw && expired_ == Outcome::none && ending_ == Outcome::none &&
+           stream().pending() == 0;
+  }
+  // Whether all that had come was received, as far as that is known.
+  inline bool drained() const noexcept {
+    return stream().socket().last_receive() == Socket::Received::all &&
+           !look_again_.load(std::memory_order_relaxed);
+  }
+  // Whether the handler asked for nothing, and epoll told of nothing.
+  inline bool untouched() const noexcept {
+    return stream().socket().last_receive() == Socket::Received::nothing_asked &&
+           !look_again_.load(std::memory_order_relaxed);
+  }
+  bool leave_waiting() noexcept;
   Prepared prepare_or_throw(bool may_finish);
+  Prepared prepare_request(bool may_finish);
   Prepared end_expired(bool may_finish);
   Prepared finish_and_end(Outcome outcome, bool may_finish);
   Gathered gather();
+  Gathered gather_on();
+  bool find_front();
   Gathered look();
   Gathered look_behind_the_rest() noexcept;
   std::size_t unread() noexcept;
@@ -188,18 +221,27 @@ class Connection final : public RequestContext, private SocketWatch {
   bool something_arrived() noexcept;
   void begin();
   Next handle_requests();
-  Next handle_one();
+  Next call_handler();
+  Next handle_buffered();
+  Next handle_framed();
+  Next handle_raw();
+  void note_left_over(std::size_t before) noexcept;
   bool another_at_hand() noexcept;
   BufferedStream::Hold to_hold() noexcept;
+  BufferedStream::Hold to_hold_framed() noexcept;
   std::size_t framed(std::span<const std::byte> input) const noexcept;
   Next converse();
   Next end_given_away() noexcept;
   void note_input() noexcept;
   void fail(std::exception_ptr exception) noexcept;
   bool finish() noexcept;
-  void set_limit(CoarseTime limit, CoarseTime now) noexcept;
+  bool park_unfinished(CoarseTime now) noexcept;
+  CoarseTime limit_of_unfinished(CoarseTime now) noexcept;
+  void note_parked(CoarseTime limit, CoarseTime now, bool idle) noexcept;
+  void file_for(CoarseTime limit, CoarseTime now) noexcept;
   void become(State state, CoarseTime limit) noexcept;
   bool leave_running() noexcept;
+  void stay_running() noexcept;
   bool wait_for_more() noexcept;
   void limits_changed() override;
   int before_release(int descriptor) noexcept override;
@@ -220,7 +262,7 @@ class Connection final : public RequestContext, private SocketWatch {
   std::atomic<CoarseTime> parked_since_{0};
   std::atomic<CoarseTime> evicted_since_{0};
   std::atomic<bool> wants_place_{false};
-  const bool conversation_;
+  const Reading reading_;
   // Whether its socket was closed or moved by the handler, which may have put another one in its
   // place. Written under the lock of the core's list.
   bool given_away_ = false;
@@ -251,7 +293,9 @@ class Connection final : public RequestContext, private SocketWatch {
 };
 
 // A point of the coarse clock as a deadline.
-Deadline deadline_at(CoarseTime time) noexcept;
+inline Deadline deadline_at(CoarseTime time) noexcept {
+  return Deadline::Clock::time_point(std::chrono::nanoseconds(time));
+}
 
 // Marks this thread as running a handler of `core` while it lives; `server_close` there would wait
 // for itself.

@@ -10,7 +10,6 @@ module;
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
-#include <ctime>
 #include <gsl/narrow>
 #include <limits>
 #include <span>
@@ -23,17 +22,6 @@ import :forked;
 import :poller;
 
 namespace net {
-
-CoarseTime coarse_now() noexcept {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  return CoarseTime{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
-
-CoarseTime coarse_after(CoarseTime from, std::int64_t milliseconds) noexcept {
-  constexpr CoarseTime never = std::numeric_limits<CoarseTime>::max();
-  return milliseconds > (never - from) / 1'000'000 ? never : from + milliseconds * 1'000'000;
-}
 
 Wakeup::Wakeup() : descriptor_(above_standard_streams(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) {
   if (descriptor_.get() < 0) throw_system_error(errno, "eventfd");

@@ -31,6 +31,8 @@ namespace {
 
 constexpr int requests_in_a_row = 16;
 
+thread_local const RunningMark* running_here = nullptr;
+
 [[noreturn]] void throw_too_large(std::size_t most) {
   throw std::system_error(std::make_error_code(std::errc::message_size),
                           "a request of more than " + std::to_string(most) + " bytes");
@@ -38,18 +40,37 @@ constexpr int requests_in_a_row = 16;
 
 }  // namespace
 
+RunningMark::RunningMark(const ServerCore& core) noexcept
+    : core_(&core), outer_(std::exchange(running_here, this)) {}
+
+RunningMark::~RunningMark() { running_here = outer_; }
+
+bool RunningMark::is_set(const ServerCore& core) noexcept {
+  for (const RunningMark* mark = running_here; mark != nullptr; mark = mark->outer_) {
+    if (mark->core_ == &core) return true;
+  }
+  return false;
+}
+
 // --- one step --------------------------------------------------------------------------------
+//
+// Most steps serve one small request: it arrived whole, nothing was pending or had expired, and the
+// answer is sent at once. That path is straight; what is rare is in functions of its own.
 
 Next Connection::step() noexcept {
   if (!leave_queue()) return Next::close;
   const RunningMark mark(*core_);
   try {
-    switch (prepare_or_throw(true)) {
-      case Prepared::later: return Next::keep;
-      case Prepared::gone: return Next::close;
-      case Prepared::handler: break;
+    Prepared prepared = Prepared::gone;
+    if (only_reads()) [[likely]] {
+      prepared = prepare_request(true);
+    } else {
+      prepared = prepare_or_throw(true);
     }
-    return conversation() || received_ ? converse() : handle_requests();
+    if (prepared != Prepared::handler) {
+      return prepared == Prepared::later ? Next::keep : Next::close;
+    }
+    return reading_ <= Reading::conversation ? converse() : handle_requests();
   } catch (...) {
     fail(std::current_exception());
     return Next::close;
@@ -65,9 +86,9 @@ Connection::Prepared Connection::prepare() noexcept {
   }
 }
 
-Connection::Prepared Connection::prepare_or_throw(bool may_finish) {
+[[gnu::noinline]] Connection::Prepared Connection::prepare_or_throw(bool may_finish) {
   phase_ = Phase::receive;
-  if (received_) return verify() ? Prepared::handler : Prepared::gone;
+  if (reading_ == Reading::datagram) return verify() ? Prepared::handler : Prepared::gone;
   if (expired_ != Outcome::none) return end_expired(may_finish);
   if (stream().pending() > 0) {
     ready_ = false;
@@ -80,7 +101,12 @@ Connection::Prepared Connection::prepare_or_throw(bool may_finish) {
     return Prepared::gone;
   }
   if (conversation()) return Prepared::handler;
-  switch (core_->maker->reads_ahead() ? gather() : look()) {
+  return prepare_request(may_finish);
+}
+
+[[gnu::always_inline]] Connection::Prepared Connection::prepare_request(bool may_finish) {
+  phase_ = Phase::receive;
+  switch (reading_ == Reading::raw ? look() : gather()) {
     case Gathered::whole: return Prepared::handler;
     case Gathered::end: return finish_and_end(Outcome::served, may_finish);
     case Gathered::partial: break;
@@ -115,7 +141,8 @@ Connection::Prepared Connection::end_expired(bool may_finish) {
   return finish_and_end(outcome, may_finish);
 }
 
-Connection::Prepared Connection::finish_and_end(Outcome outcome, bool may_finish) {
+[[gnu::noinline]] Connection::Prepared Connection::finish_and_end(Outcome outcome,
+                                                                  bool may_finish) {
   if (handler_ && !may_finish) return Prepared::handler;
   if (!finish() && outcome == Outcome::served) outcome = Outcome::failed;
   if (outcome == Outcome::served && !given_away_ && !stream().flush_now()) {
@@ -127,30 +154,40 @@ Connection::Prepared Connection::finish_and_end(Outcome outcome, bool may_finish
   return Prepared::gone;
 }
 
-Connection::Gathered Connection::gather() {
-  ByteBuffer& input = stream().input();
-  const auto request_size = core_->maker->request_size();
-  const std::size_t most = core_->options.max_request_size;
+[[gnu::always_inline]] Connection::Gathered Connection::gather() {
   row_since_ = 0;
+  // Without framing, and with nothing left over, one receive decides.
+  const bool one_receive = reading_ == Reading::unframed && stream().input().empty();
+  if (!one_receive || stream().ended() || drained()) [[unlikely]] {
+    return gather_on();
+  }
+  switch (stream().receive_now(SIZE_MAX)) {
+    [[likely]] case BufferedStream::Arrival::bytes:
+      note_input();
+      stalled_ = false;
+      return Gathered::whole;
+    case BufferedStream::Arrival::nothing: return Gathered::partial;
+    case BufferedStream::Arrival::end: break;
+  }
+  return Gathered::end;
+}
+
+// The same for the rest: requests with framing, and what an earlier receive has left or told.
+[[gnu::noinline]] Connection::Gathered Connection::gather_on() {
+  const ByteBuffer& input = stream().input();
   if (front_ != 0) return Gathered::whole;
   for (;;) {
-    if (!input.empty() && !stalled_) {
-      if (request_size == nullptr) return Gathered::whole;
-      const std::size_t size = request_size(input.content());
-      if (size > most || (size == 0 && input.size() >= most)) throw_too_large(most);
-      if (size != 0 && size <= input.size()) {
-        front_ = size;
-        return Gathered::whole;
-      }
+    if (!input.empty() && !stalled_ && (reading_ == Reading::unframed || find_front())) {
+      return Gathered::whole;
     }
-    if (stalled_ && input.size() >= most) throw_too_large(most);
+    if (stalled_ && input.size() >= core_->options.max_request_size) {
+      throw_too_large(core_->options.max_request_size);
+    }
     if (stream().ended()) {
       // What came before the end is the last request, whole or not: the handler decides.
       return input.empty() || stalled_ ? Gathered::end : Gathered::whole;
     }
-    const bool drained = socket().last_receive() == Socket::Received::all &&
-                         !look_again_.load(std::memory_order_relaxed);
-    if (drained) return Gathered::partial;
+    if (drained()) return Gathered::partial;
     switch (stream().receive_now(SIZE_MAX)) {
       case BufferedStream::Arrival::bytes:
         note_input();
@@ -162,9 +199,20 @@ Connection::Gathered Connection::gather() {
   }
 }
 
+// Whether the input begins with a whole request.
+bool Connection::find_front() {
+  const auto input = stream().input().content();
+  const std::size_t most = core_->options.max_request_size;
+  const std::size_t size = core_->maker->request_size()(input);
+  if (size > most || (size == 0 && input.size() >= most)) throw_too_large(most);
+  if (size == 0 || size > input.size()) return false;
+  front_ = size;
+  return true;
+}
+
 // For handlers that read the socket by themselves: they are called only if there is something to
 // read, or the end of the stream.
-Connection::Gathered Connection::look() {
+[[gnu::noinline]] Connection::Gathered Connection::look() {
   if (looked_) return Gathered::whole;
   std::byte one{};
   ssize_t count = 0;
@@ -210,8 +258,7 @@ bool Connection::something_arrived() noexcept {
   return ::recv(socket().fileno(), &one, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-void Connection::begin() {
-  if (handler_) return;
+[[gnu::noinline]] void Connection::begin() {
   phase_ = Phase::make;
   handler_.reset(core_->maker->make(*this));
   phase_ = Phase::setup;
@@ -233,10 +280,14 @@ std::size_t Connection::framed(std::span<const std::byte> input) const noexcept 
 // Which answers of the next handler wait for another one. Without framing it is not known before
 // they are written. A handler that reads the socket by itself leaves no input, so none waits.
 BufferedStream::Hold Connection::to_hold() noexcept {
-  const bool framing = core_->maker->request_size() != nullptr;
-  if (framing && stream().input().size() <= front_) return BufferedStream::Hold::none;
+  if (reading_ == Reading::framed) return to_hold_framed();
   if (row_since_ == 0) row_since_ = coarse_now();
-  if (!framing) return BufferedStream::Hold::while_input;
+  return BufferedStream::Hold::while_input;
+}
+
+[[gnu::noinline]] BufferedStream::Hold Connection::to_hold_framed() noexcept {
+  if (stream().input().size() <= front_) return BufferedStream::Hold::none;
+  if (row_since_ == 0) row_since_ = coarse_now();
   if (front_ != 0) following_ = framed(stream().input().content().subspan(front_));
   return following_ != 0 ? BufferedStream::Hold::all : BufferedStream::Hold::none;
 }
@@ -246,54 +297,79 @@ bool Connection::another_at_hand() noexcept {
   // A slow reader gets what it is owed first.
   if (stream().pending() > 0 && !stream().held()) return false;
   if (request_since_ != row_since_) return false;
-  return core_->maker->request_size() == nullptr || front_ != 0;
+  return reading_ == Reading::unframed || front_ != 0;
 }
 
-Next Connection::handle_one() {
-  ByteBuffer& input = stream().input();
-  const std::size_t before = input.size();
-  const std::byte* const begin = input.content().data();
-  const bool reads_ahead = core_->maker->reads_ahead();
-  if (!reads_ahead) socket().forget_receives();
+// Calls the handler, under the limits of the request in hand.
+[[gnu::always_inline]] Next Connection::call_handler() {
   socket().set_deadline(Deadline::never());
   socket().set_receive_deadline(
       deadline_at(coarse_after(request_since_, limits().request.count())));
   core_->page.counters.requests.fetch_add(1, std::memory_order_relaxed);
   phase_ = Phase::handle;
   const Next decision = handler_->handle();
-  if (given_away_) return Next::close;
-  bool raw_end = false;
-  if (reads_ahead) {
-    stalled_ = before != 0 && input.size() == before;
-    if (core_->maker->request_size() != nullptr) {
-      // Framed once each, as long as handlers take just what is theirs.
-      const bool took_one = front_ != 0 && input.size() == before - front_ &&
-                            input.content().data() == begin + front_;
-      front_ = took_one ? following_ : framed(input.content());
-    }
-  } else {
-    const auto received = socket().last_receive();
-    looked_ = false;
-    raw_end = sees_end_ || received == Socket::Received::end;
-    // It may have read by calls that are not ours.
-    unread_ = received == Socket::Received::nothing_asked ? unread() : 0;
-    stalled_ = unread_ > 0;
+  phase_ = Phase::receive;
+  return decision;
+}
+
+// After a handler whose input was `before` bytes long, and that left some.
+[[gnu::noinline]] void Connection::note_left_over(std::size_t before) noexcept {
+  stalled_ = stream().input().size() == before;
+  if (!stalled_) request_since_ = coarse_now();
+}
+
+[[gnu::always_inline]] Next Connection::handle_buffered() {
+  const ByteBuffer& input = stream().input();
+  const std::size_t before = input.size();
+  const Next decision = call_handler();
+  if (input.empty()) [[likely]] {
+    stalled_ = false;
+    request_since_ = 0;
+  } else if (!given_away_) {
+    note_left_over(before);
   }
-  if (!stalled_) request_since_ = input.empty() ? 0 : coarse_now();
-  return raw_end ? Next::close : decision;
+  return decision;
+}
+
+// Framed once each, as long as handlers take just what is theirs.
+[[gnu::noinline]] Next Connection::handle_framed() {
+  const auto before = stream().input().content();
+  const Next decision = handle_buffered();
+  if (given_away_) return decision;
+  const auto left = stream().input().content();
+  const bool took_one =
+      front_ != 0 && left.size() == before.size() - front_ && left.data() == before.data() + front_;
+  front_ = took_one ? following_ : framed(left);
+  return decision;
+}
+
+// By a handler that reads the socket by itself.
+[[gnu::noinline]] Next Connection::handle_raw() {
+  socket().forget_receives();
+  const Next decision = call_handler();
+  if (given_away_) return decision;
+  const auto received = socket().last_receive();
+  const bool at_end = sees_end_ || received == Socket::Received::end;
+  looked_ = false;
+  // It may have read by calls that are not ours.
+  unread_ = received == Socket::Received::nothing_asked ? unread() : 0;
+  stalled_ = unread_ > 0;
+  if (!stalled_) request_since_ = stream().input().empty() ? 0 : coarse_now();
+  return at_end ? Next::close : decision;
 }
 
 // Serves what has arrived whole, some requests in a row. While another one is at hand, answers wait
 // for the next, so that pipelined requests cost one send and not one each. Handlers that take their
 // time are not called again: others wait for this thread, and the client for its answer.
 Next Connection::handle_requests() {
-  begin();
+  if (!handler_) begin();
   if (given_away_) return end_given_away();
   for (int left = requests_in_a_row;; --left) {
     following_ = 0;
     stream().set_hold(left > 1 ? to_hold() : BufferedStream::Hold::none);
-    const Next decision = handle_one();
-    phase_ = Phase::receive;
+    const Next decision = reading_ == Reading::unframed ? handle_buffered()
+                          : reading_ == Reading::framed ? handle_framed()
+                                                        : handle_raw();
     if (given_away_) return end_given_away();
     if (decision == Next::close) {
       return finish_and_end(Outcome::served, true) == Prepared::gone ? Next::close : Next::keep;
@@ -306,23 +382,21 @@ Next Connection::handle_requests() {
     ready_ = false;
     return Next::keep;
   }
-  const auto received = socket().last_receive();
-  const bool all = received == Socket::Received::all ||
-                   (!core_->maker->reads_ahead() && received == Socket::Received::nothing_asked);
-  const bool drained = all && !look_again_.load(std::memory_order_relaxed);
-  ready_ = stream().ended() || !drained || (!stream().input().empty() && !stalled_);
+  // What a handler of the bare socket did not ask for, it left alone: then `stalled_` tells.
+  const bool all_known = drained() || (reading_ == Reading::raw && untouched());
+  ready_ = !all_known || stream().ended() || (!stream().input().empty() && !stalled_);
   return Next::keep;
 }
 
 // The handler closed its socket, or gave it to somebody else.
-Next Connection::end_given_away() noexcept {
+[[gnu::noinline]] Next Connection::end_given_away() noexcept {
   finish();
   end(Outcome::served);
   return Next::close;
 }
 
 Next Connection::converse() {
-  begin();
+  if (!handler_) begin();
   if (given_away_) return end_given_away();
   core_->page.counters.requests.fetch_add(1, std::memory_order_relaxed);
   phase_ = Phase::handle;
@@ -371,7 +445,7 @@ bool Connection::wait_for_more() noexcept {
       const CoarseTime limit = partial ? coarse_after(request_since_, limits().request.count())
                                        : coarse_after(coarse_now(), limits().idle.count());
       if (!partial) silence_->between.store(coarse_now(), std::memory_order_relaxed);
-      const bool came = stalled_ && !core_->maker->reads_ahead()
+      const bool came = stalled_ && reading_ == Reading::raw
                             ? wait_for_new_input(deadline_at(limit))
                             : socket().wait_to_receive(deadline_at(limit)) &&
                                   (!silence_->ended.load() || something_arrived());

@@ -198,21 +198,32 @@ std::optional<std::size_t> Socket::try_recv(std::span<std::byte> into) {
   if (may_get_descriptors_) return try_recv_message(into);
   for (;;) {
     const auto count = ::recv(descriptor_, into.data(), into.size(), MSG_DONTWAIT);
-    if (count >= 0) {
+    if (count >= 0) [[likely]] {
       const auto size = gsl::narrow_cast<std::size_t>(count);
       note_received(size, into.size());
       return size;
     }
-    if (errno == EAGAIN) {
-      last_receive_ = Received::all;
-      return std::nullopt;
-    }
-    if (errno != EINTR) fail(errno, "receive");
+    if (!receives_again()) return std::nullopt;
   }
 }
 
+// After a receive that failed: whether to try again at once. If not, it would have to wait; other
+// errors are thrown.
+[[gnu::noinline]] bool Socket::receives_again() {
+  if (errno == EINTR) return true;
+  if (errno != EAGAIN) fail(errno, "receive");
+  last_receive_ = Received::all;
+  return false;
+}
+
+[[gnu::noinline]] bool Socket::sends_again() const {
+  if (errno == EINTR) return true;
+  if (errno != EAGAIN) fail(errno, "send");
+  return false;
+}
+
 // As recv(2), which does not tell that it dropped descriptors.
-std::optional<std::size_t> Socket::try_recv_message(std::span<std::byte> into) {
+[[gnu::noinline]] std::optional<std::size_t> Socket::try_recv_message(std::span<std::byte> into) {
   iovec buffer{.iov_base = into.data(), .iov_len = into.size()};
   msghdr message{};
   message.msg_iov = &buffer;
@@ -227,11 +238,7 @@ std::optional<std::size_t> Socket::try_recv_message(std::span<std::byte> into) {
       }
       return size;
     }
-    if (errno == EAGAIN) {
-      last_receive_ = Received::all;
-      return std::nullopt;
-    }
-    if (errno != EINTR) fail(errno, "receive");
+    if (!receives_again()) return std::nullopt;
   }
 }
 
@@ -255,9 +262,10 @@ std::size_t Socket::recv(std::span<std::byte> into) {
 std::optional<std::size_t> Socket::try_send(std::span<const std::byte> from) {
   for (;;) {
     const auto count = ::send(descriptor_, from.data(), from.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (count >= 0) return gsl::narrow_cast<std::size_t>(count);
-    if (errno == EAGAIN) return std::nullopt;
-    if (errno != EINTR) fail(errno, "send");
+    if (count >= 0) [[likely]] {
+      return gsl::narrow_cast<std::size_t>(count);
+    }
+    if (!sends_again()) return std::nullopt;
   }
 }
 

@@ -250,7 +250,13 @@ class Socket {
   bool may_wait_in_receive() const noexcept;
   std::optional<std::size_t> receive_or_wait(std::span<std::byte> into, Deadline& limit);
   bool set_kernel_timeout(Duration timeout) const noexcept;
-  void note_received(std::size_t size, std::size_t room) noexcept;
+  inline void note_received(std::size_t size, std::size_t room) noexcept {
+    last_receive_ = size == 0     ? Received::end
+                    : size < room ? Received::all
+                                  : Received::perhaps_more;
+  }
+  bool receives_again();
+  bool sends_again() const;
   Wait wait_for_progress(Deadline deadline) const;
   void note_silence(std::int64_t since) const noexcept;
   Deadline receive_limit() const;

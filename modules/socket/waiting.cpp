@@ -200,10 +200,6 @@ std::optional<std::size_t> Socket::receive_or_wait(std::span<std::byte> into, De
   return std::nullopt;
 }
 
-void Socket::note_received(std::size_t size, std::size_t room) noexcept {
-  last_receive_ = size == 0 ? Received::end : size < room ? Received::all : Received::perhaps_more;
-}
-
 bool Socket::wait_to_receive(Deadline deadline) { return poll(POLLIN, deadline) == Wait::ready; }
 
 Operation::Operation(Socket& socket, std::string_view call, Deadline deadline)
