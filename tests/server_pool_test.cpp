@@ -167,6 +167,53 @@ class OneCore {
 
 }  // namespace
 
+namespace {
+
+// "block\n" blocks until the gate opens; "meet\n" until as many as there are clients have come.
+struct Meeting : net::StreamRequestHandler {
+  static constexpr int clients = 7;
+  struct State {
+    Gate gate, all_met;
+    std::atomic<int> blocked{0}, met{0};
+  };
+  static std::size_t request_size(std::span<const std::byte> received) {
+    return net::line(received);
+  }
+  explicit Meeting(State& shared) : state(shared) {}
+  net::Next handle() {
+    const auto line = rfile.read_line();
+    if (line == "block\n") {
+      ++state.blocked;
+      state.gate.wait();
+    } else {
+      if (++state.met == clients) state.all_met.open();
+      state.all_met.wait();
+    }
+    wfile.write(line.value_or(""));
+    return net::Next::keep;
+  }
+  State& state;
+};
+
+}  // namespace
+
+// Their workers come back together, and each has more of its client's requests.
+BOOST_AUTO_TEST_CASE(handlers_that_end_together_leave_no_request_behind, *timeout(60)) {
+  const LeavesNothing nothing;
+  Meeting::State state;
+  net::TcpServer<Meeting> server(loopback(), net::ThreadPool::Options{.workers = 8},
+                                 [&state] { return Meeting(state); });
+  Running running(server);
+  std::list<Client> clients;
+  for (int i = 0; i < Meeting::clients; ++i) {
+    clients.emplace_back(server).send("block\nmeet\n");
+  }
+  BOOST_REQUIRE(soon([&] { return state.blocked == Meeting::clients; }));
+  std::this_thread::sleep_for(100ms);  // the pool has nothing to watch any more
+  state.gate.open();
+  for (Client& client : clients) BOOST_REQUIRE(client.receive(11) == "block\nmeet\n");
+}
+
 // A worker that comes back with more of its client's requests finds another one waiting in the lot.
 BOOST_AUTO_TEST_CASE(nobody_waits_for_ever_on_one_core, *timeout(60)) {
   const LeavesNothing nothing;

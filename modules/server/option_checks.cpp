@@ -129,7 +129,6 @@ void check(const ThreadPerRequest::Options& options) {
   check_count("ThreadPerRequest::Options::max_threads", options.max_threads, 1);
   check_time("ThreadPerRequest::Options::keep", options.keep);
   check_overload("ThreadPerRequest::Options::overload", options.overload);
-  check_time("ThreadPerRequest::Options::keep", options.keep);
 }
 
 void check(const ForkPerRequest::Options& options) {

@@ -3,6 +3,7 @@ module;
 #include <algorithm>
 #include <condition_variable>
 #include <cstddef>
+#include <exception>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -66,7 +67,7 @@ struct ThreadPerRequest::State {
     if (!waiting.empty() && !on_its_way) {
       try {
         next = call_one();
-      } catch (const std::system_error&) {
+      } catch (const std::exception&) {
         // There is no further thread: those that there are take what waits.
       }
     }
@@ -165,7 +166,7 @@ void ThreadPerRequest::process(Request request) {
   if (!full && !state.on_its_way) {
     try {
       called = state.call_one();
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {
       // A thread that is running takes it when it is done with its own, if there is one.
       if (state.all_ended()) throw;
       full = true;
