@@ -60,8 +60,8 @@ BOOST_AUTO_TEST_CASE(no_request_waits_behind_a_blocked_handler, *timeout(30)) {
     BOOST_REQUIRE(neighbour.ask("short\n") == "short\n");
     slowest = std::max(slowest, Clock::now() - begin);
   }
-  // Four of eight workers are free all the time; a tick of the pool is half a millisecond. The
-  // bound leaves room for a loaded machine and a sanitizer.
+  // Four of eight workers are free all the time. The bound leaves room for a loaded machine and a
+  // sanitizer.
   const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(slowest).count();
   BOOST_TEST_MESSAGE("the slowest of 1000: " << milliseconds << " ms");
   BOOST_TEST(milliseconds < 100);
