@@ -35,7 +35,7 @@ struct Starting {
     started = true;
   }
   void process(net::Request request) {
-    BOOST_TEST(started);
+    if (!started) return;  // its client gets no answer, and the test fails
     if (request.step() == net::Next::keep) request.park();
   }
   net::DrainReport drain(net::Deadline) { return {}; }
