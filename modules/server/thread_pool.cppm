@@ -15,9 +15,9 @@ export namespace net {
 ///
 /// A worker that is awake polls and serves what it polled, so a request costs no wake-up while
 /// handlers are short. Handlers that compute get every core. A handler that blocks is replaced by
-/// another worker, so no request waits behind it while a worker is free. Between two requests a
-/// connection occupies no worker. Each conversation (`void handle()`) occupies one until it ends;
-/// conversations beyond the workers wait in order, unless `overload` says otherwise.
+/// another worker: the first one after some milliseconds, those that follow at once. Between two
+/// requests a connection occupies no worker. Each conversation (`void handle()`) occupies one until
+/// it ends; conversations beyond the workers wait in order, unless `overload` says otherwise.
 ///
 /// The workers block all signals. Thread safety: as the policy concept asks, and `process` may be
 /// called from any thread.
