@@ -14,33 +14,48 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// "block\n" blocks until the gate opens; any other line is echoed at once.
+// "block\n" blocks until the gate opens; "work\n" computes for a millisecond; any other line is
+// echoed at once.
 struct Blocking : net::StreamRequestHandler {
   static std::size_t request_size(std::span<const std::byte> received) {
     return net::line(received);
   }
-  Blocking(Gate& opened, std::atomic<int>& blocked) : gate(opened), blocked_now(blocked) {}
+  struct Shared {
+    Gate gate;
+    std::atomic<int> blocked{0};
+    std::atomic<int> working{0};
+    std::atomic<int> beside{0};  // began to work while another did
+  };
+  explicit Blocking(Shared& with) : shared(with) {}
   net::Next handle() {
     const auto line = rfile.read_line();
     if (line == "block\n") {
-      ++blocked_now;
-      gate.wait();
+      ++shared.blocked;
+      shared.gate.wait();
+    } else if (line == "work\n") {
+      if (++shared.working > 1) ++shared.beside;
+      const auto end = Clock::now() + std::chrono::milliseconds(1);
+      while (Clock::now() < end) {
+      }
+      --shared.working;
     }
     wfile.write(line.value_or(""));
     return net::Next::keep;
   }
-  Gate& gate;
-  std::atomic<int>& blocked_now;
+  Shared& shared;
 };
 
-struct PoolOfBlocking {
+struct PoolOfBlocking : Blocking::Shared {
   explicit PoolOfBlocking(std::size_t workers)
       : server(loopback(), net::ThreadPool::Options{.workers = workers},
-               [this] { return Blocking(gate, blocked); }) {}
-  Gate gate;
-  std::atomic<int> blocked{0};
+               [this] { return Blocking(*this); }) {}
   net::TcpServer<Blocking> server;
 };
+
+int cores() {
+  cpu_set_t allowed;
+  return ::sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
+}
 
 }  // namespace
 
@@ -79,6 +94,26 @@ BOOST_AUTO_TEST_CASE(a_burst_of_blocking_handlers_gets_all_workers, *timeout(30)
   BOOST_TEST(soon([&] { return pool.blocked == 8; }));
   pool.gate.open();
   for (Client& client : clients) BOOST_TEST(client.receive(6) == "block\n");
+}
+
+// Workers whose handlers end together find the places taken, one of them by the worker that waits
+// in the lot. Nothing comes there, as all clients have sent what they will.
+BOOST_AUTO_TEST_CASE(pipelines_use_every_core_after_their_handlers_were_blocked, *timeout(30)) {
+  if (cores() < 2) return;
+  const LeavesNothing nothing;
+  constexpr int requests = 200;
+  PoolOfBlocking pool(8);
+  Running running(pool.server);
+  std::list<Client> clients;
+  std::string pipeline = "block\n";
+  for (int i = 0; i < requests; ++i) pipeline += "work\n";
+  for (int i = 0; i < 6; ++i) clients.emplace_back(pool.server).send(pipeline);
+  BOOST_REQUIRE(soon([&] { return pool.blocked == 6; }));
+  std::this_thread::sleep_for(100ms);  // one waits in the lot
+  pool.gate.open();
+  for (Client& client : clients) BOOST_TEST(client.receive(pipeline.size()) == pipeline);
+  BOOST_TEST_MESSAGE(pool.beside << " of " << 6 * requests << " began beside another");
+  BOOST_TEST(pool.beside > 3 * requests);
 }
 
 BOOST_AUTO_TEST_CASE(requests_beyond_the_workers_wait_and_are_served, *timeout(30)) {
@@ -164,10 +199,6 @@ class OneCore {
  private:
   cpu_set_t before_{};
 };
-
-}  // namespace
-
-namespace {
 
 // "block\n" blocks until the gate opens; "meet\n" until as many as there are clients have come.
 struct Meeting : net::StreamRequestHandler {

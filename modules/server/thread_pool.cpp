@@ -158,9 +158,10 @@ struct ThreadPool::State {
 
   FineTime poll(std::unique_lock<std::mutex>& lock) {
     polling = true;
+    waiting = ready.empty();
     taken_since_poll = 0;
     const Deadline deadline =
-        ready.empty() ? Deadline::never() : Deadline(Deadline::Clock::time_point::min());
+        waiting ? Deadline::never() : Deadline(Deadline::Clock::time_point::min());
     lock.unlock();
     std::array<Request, served_between_polls> batch;
     const std::size_t count = lot.wait(batch, deadline);
@@ -168,7 +169,7 @@ struct ThreadPool::State {
     for (std::size_t i = 0; i < count; ++i) polled.push(std::move(batch[i]));
     const FineTime now = fine_now();
     lock.lock();
-    polling = false;
+    polling = waiting = false;
     last_poll = now;
     make_ready(polled);
     notice_blocked(now);
@@ -206,7 +207,10 @@ struct ThreadPool::State {
     me.gate.close();
     me.below = std::exchange(asleep, &me);
     --awake;
+    // There is no room for me as one waits in the lot, who has work here instead.
+    const bool call = !ready.empty() && std::exchange(waiting, false);
     lock.unlock();
+    if (call) lot.wake();
     me.gate.wait();
     const FineTime now = fine_now();
     lock.lock();
@@ -345,10 +349,10 @@ struct ThreadPool::State {
   void take_in(Request request, std::unique_lock<std::mutex>& lock) {
     make_ready(std::move(request));
     Worker* const woken = another_may_wake(fine_now()) ? &take_sleeper() : nullptr;
-    const bool wake_lot = woken == nullptr && polling;
+    const bool call = woken == nullptr && std::exchange(waiting, false);
     lock.unlock();
     if (woken != nullptr) woken->gate.open();
-    if (wake_lot) lot.wake();
+    if (call) lot.wake();
   }
 
   std::size_t stop(Deadline deadline) {
@@ -376,6 +380,7 @@ struct ThreadPool::State {
   const Overload overload;
   std::mutex mutex;      // guards what follows
   bool polling = false;  // a worker is in lot.wait
+  bool waiting = false;  // without limit, and nobody has called it
   bool stopping = false;
   bool sentinel_asleep = false;
   RequestQueue ready;
