@@ -25,8 +25,10 @@ constexpr FineTime least_patience = 70 * microsecond;
 constexpr FineTime most_patience = 10 * millisecond;
 constexpr FineTime usual_patience = millisecond;
 
+// Seldom enough to cost nothing while handlers are many, and each of them while they are few: those
+// that sleep for a second must not pass unseen.
 constexpr FineTime samples_each_for = 20 * millisecond;
-constexpr unsigned then_samples_one_of = 8;
+constexpr FineTime then_samples_each = 100 * microsecond;
 
 constexpr FineTime first_nap = 2 * millisecond;
 constexpr FineTime last_nap = 8 * millisecond;
@@ -46,8 +48,10 @@ bool Pace::worth_waking(std::size_t waiting, bool polled, FineTime now) const no
   return static_cast<FineTime>(things) * mean_ >= (blocking ? price_while_blocking : price);
 }
 
-bool Pace::is_next_sample(FineTime now, unsigned& counter) const noexcept {
-  return now < samples_from_ + samples_each_for || counter++ % then_samples_one_of == 0;
+bool Pace::is_next_sample(FineTime now) noexcept {
+  if (now >= samples_from_ + samples_each_for && now < next_sample_) return false;
+  next_sample_ = now + then_samples_each;
+  return true;
 }
 
 void Pace::long_handler_ran(const Ran& ran) noexcept {

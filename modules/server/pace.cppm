@@ -37,11 +37,9 @@ class Pace {
   // would keep the workers that are awake busy for longer than a wake-up costs.
   bool worth_waking(std::size_t waiting, bool polled, FineTime now) const noexcept;
 
-  // Whether to count the context switches of the next handler, which costs two system calls. Call
-  // once for each handler; `counter` is the worker's.
-  inline bool samples(FineTime now, unsigned& counter) const noexcept {
-    return now < samples_until_ && is_next_sample(now, counter);
-  }
+  // Whether to count the context switches of the handler that is about to run, which costs two
+  // system calls.
+  inline bool samples(FineTime now) noexcept { return now < samples_until_ && is_next_sample(now); }
 
   // What a handler did: `sampled` says whether `slept` is known, `noticed` whether it was taken for
   // blocked while it ran.
@@ -72,7 +70,7 @@ class Pace {
   static constexpr FineTime long_handler = 100 * microsecond;
   static constexpr FineTime longest_counted = 10'000 * microsecond;
 
-  bool is_next_sample(FineTime now, unsigned& counter) const noexcept;
+  bool is_next_sample(FineTime now) noexcept;
   void long_handler_ran(const Ran& ran) noexcept;
 
   std::size_t cores_;
@@ -80,6 +78,7 @@ class Pace {
   FineTime patience_ = 1'000 * microsecond;
   FineTime samples_from_ = 0;   // a long handler was met after a quiet time
   FineTime samples_until_ = 0;  // a second after the last long handler
+  FineTime next_sample_ = 0;
   FineTime expects_until_ = 0;  // a second after the last handler that slept
   FineTime last_tick_ = 0;
   FineTime nap_ = 0;

@@ -99,7 +99,6 @@ struct alignas(64) Worker : Link {
   Worker* below = nullptr;  // on the stack of those that sleep
   FineTime since = 0;       // when its handler was called
   bool blocked = false;     // counts as blocked, and is not in the ring
-  unsigned samples = 0;
   std::thread thread;
 };
 
@@ -182,7 +181,7 @@ struct ThreadPool::State {
     ++taken_since_poll;
     ++taken;
     enter_handler(me, now, conversation);
-    const bool sampled = !conversation && pace.samples(now, me.samples);
+    const bool sampled = !conversation && pace.samples(now);
     Worker* const woken = worker_worth_waking(now);
     lock.unlock();
     if (woken != nullptr) woken->gate.open();
