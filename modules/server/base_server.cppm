@@ -9,7 +9,7 @@ import :options;
 import :server_parts;
 
 namespace net {
-class ServerCore;
+class Engine;
 }
 
 export namespace net {
@@ -103,9 +103,9 @@ class BaseServer {
 
  private:
   // The server as this process may use it: in one that was forked since, one of its own.
-  ServerCore& here(const char* call) const;
+  Engine& here(const char* call) const;
 
-  mutable std::atomic<ServerCore*> core_;
+  mutable std::atomic<Engine*> engine_;
 };
 
 }  // namespace net

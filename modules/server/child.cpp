@@ -18,7 +18,7 @@ module net.server;
 import net.socket;
 import net.handler;
 import :connection;
-import :core;
+import :service;
 import :forked;
 import :poller;
 import :signals;
@@ -38,11 +38,11 @@ void reap(idtype_t kind, int which) noexcept {
   }
 }
 
-[[noreturn]] void serve_in_child(ServerCore& core, Connection& connection, std::size_t slot) {
-  core.child_slot = slot;
+[[noreturn]] void serve_in_child(Service& service, Connection& connection, std::size_t slot) {
+  service.child_slot = slot;
   // The parent stores it as well, but its signal handler may look before.
-  core.page.children.at(slot).process.store(::getpid());
-  core.timer.close_in_child();
+  service.page.children.at(slot).process.store(::getpid());
+  service.timer.close_in_child();
   OwnDescriptors::close_all_but(connection.socket().fileno());
   connection.registered = false;  // that is the parent's epoll
   connection.run();
@@ -54,7 +54,7 @@ void reap(idtype_t kind, int which) noexcept {
 Child::Child(Request& request) {
   Expects(request);
   Connection& connection = *request.connection();
-  ServerCore& core = connection.core();
+  Service& service = connection.service();
   const bool waited = connection.state() == Connection::State::waiting;
   if (!connection.leave_queue()) {
     request.release();
@@ -68,7 +68,7 @@ Child::Child(Request& request) {
   const auto without_child = gsl::finally([&] {
     if (!request) return;
     {
-      const std::lock_guard lock(core.registry.mutex);
+      const std::lock_guard lock(service.registry.mutex);
       connection.note_silence_in_own();
     }
     if (waited) connection.rejoin_queue();
@@ -76,19 +76,19 @@ Child::Child(Request& request) {
   // Kept for the pidfd: a child that ran and cannot be waited for may have answered already.
   Descriptor reserved(above_standard_streams(::eventfd(0, EFD_CLOEXEC)));
   if (reserved.get() < 0) throw_system_error(errno, "fork");
-  slot_ = core.take_child_slot();
-  auto& slot = core.page.children.at(slot_);
+  slot_ = service.take_child_slot();
+  auto& slot = service.page.children.at(slot_);
   slot.silence.between.store(0);
   slot.silence.reading.store(0);
   slot.silence.ended.store(false);
   {
     const BlockedSignals blocked(BlockedSignals::stopping());
     {
-      const std::lock_guard lock(core.registry.mutex);
+      const std::lock_guard lock(service.registry.mutex);
       connection.note_silence_in(slot.silence);
     }
     process_ = fork_for_request();
-    if (process_ == 0) serve_in_child(core, *request.release(), slot_);
+    if (process_ == 0) serve_in_child(service, *request.release(), slot_);
     if (process_ < 0) {
       slot.process.store(0);
       throw_system_error(errno, "fork");
@@ -111,7 +111,7 @@ Child::Child(Request& request) {
     throw_system_error(error, "pidfd_open");
   }
   // What arrives is the child's from here on; the descriptor stays, for a polite close.
-  if (connection.registered) core.lot.leave(connection);
+  if (connection.registered) service.lot.leave(connection);
   request_ = std::move(request);
 }
 
@@ -134,7 +134,7 @@ Child::~Child() {
 void Child::collect() noexcept {
   Expects(request_);
   Connection& connection = *request_.release();
-  auto& slot = connection.core().page.children.at(slot_);
+  auto& slot = connection.service().page.children.at(slot_);
   // First, so that kill_children never meets a number that the system has given away again.
   slot.process.store(-1);
   reap(P_PIDFD, descriptor_);

@@ -4,8 +4,8 @@
 /// The parts, with Python's `socketserver` in mind:
 ///
 ///     TcpServer<Handler, Policy>      binds, listens, accepts, and parks what is idle; its
-///     siblings are
-///                                     UdpServer, UnixStreamServer, UnixDatagramServer,
+///     siblings
+///                                     are UdpServer, UnixStreamServer, UnixDatagramServer and
 ///                                     PacketServer
 ///     Handler                         answers requests: `net.handler`
 ///     Policy                          decides where they run: ThreadPool (the default),
@@ -51,7 +51,4 @@ export import :fork_per_request;
 export import :inline_policy;
 export import :server_parts;
 export import :base_server;
-export import :tcp_server;
-export import :udp_server;
-export import :unix_servers;
-export import :packet_server;
+export import :servers;

@@ -11,7 +11,7 @@ module net.server;
 import net.socket;
 import net.handler;
 import :connection;
-import :core;
+import :service;
 
 namespace net {
 
@@ -34,7 +34,7 @@ bool Request::ready() const noexcept { return connection_ != nullptr && connecti
 void Request::park() {
   Expects(connection_ != nullptr);
   if (try_park()) return;
-  connection_->core().lot.push(std::move(*this));
+  connection_->service().lot.push(std::move(*this));
 }
 
 bool Request::try_park() {
@@ -53,7 +53,7 @@ bool Request::evict_idle() noexcept {
   Expects(connection_ != nullptr);
   if (connection_->datagram() != nullptr) return false;  // nobody has its place
   connection_->want_place();
-  return connection_->core().evict_for_waiting();
+  return connection_->service().evict_for_waiting();
 }
 
 bool Request::was_shed() const noexcept {
@@ -83,7 +83,7 @@ Deadline Request::deadline() const noexcept {
 
 void Request::cut() noexcept {
   Expects(connection_ != nullptr);
-  const std::lock_guard lock(connection_->core().registry.mutex);
+  const std::lock_guard lock(connection_->service().registry.mutex);
   connection_->cut();
 }
 

@@ -265,10 +265,10 @@ ReceivedDatagram::ReceivedDatagram(std::shared_ptr<DatagramSocket> socket, Count
 bool ReceivedDatagram::reply(std::span<const std::byte> bytes) {
   const int error = socket_->reply(*this, sender_, bytes);
   if (error == 0) {
-    counters_.replies.fetch_add(1, std::memory_order_relaxed);
+    counters_.reply();
     return true;
   }
-  counters_.replies_dropped.fetch_add(1, std::memory_order_relaxed);
+  counters_.reply_dropped();
   // The client's file is another user's, or does not let us write. In a network it is this host
   // that forbids the answer, which the handler has to know.
   const bool forbidden = error == EACCES || error == EPERM;

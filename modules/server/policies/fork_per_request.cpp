@@ -11,7 +11,8 @@ module;
 module net.server;
 
 import net.socket;
-import :core;
+import :connection;
+import :service;
 import :forked;
 import :option_checks;
 
@@ -53,14 +54,14 @@ struct ForkPerRequest::State {
         unheard.push(std::move(request));
         continue;
       }
-      ServerCore& core = request.connection()->core();
+      Service& service = request.connection()->service();
       const Address peer = request.peer();
       try {
         start(request);
       } catch (const std::exception&) {
         // The end of another child is the next chance. Without one, the request is dropped.
         if (children.empty() || !request) {
-          core.tell_policy_error(peer);
+          service.hooks.policy_failed(peer);
           continue;
         }
         queue.push_front(std::move(request));
@@ -101,7 +102,7 @@ void ForkPerRequest::process(Request request) {
   state_->waiting.forget_shed();
   state_->unheard.forget_shed();
   // Sockets that only wait for their peers' politeness leave first.
-  const auto make_room = [&] { return request.connection()->core().close_lingering(); };
+  const auto make_room = [&] { return request.connection()->service().closer.close_all(); };
   if (state_->waiting.empty() && state_->children.size() < state_->options.max_children) {
     try {
       state_->start(request);

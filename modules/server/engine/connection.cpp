@@ -25,7 +25,7 @@ module net.server;
 import net.socket;
 import net.handler;
 import :connection;
-import :core;
+import :service;
 import :forked;
 
 namespace net {
@@ -39,20 +39,14 @@ std::optional<Socket::Duration> timeout(std::chrono::milliseconds limit) noexcep
 
 }  // namespace
 
-Connection::Reading Connection::reading_of(const HandlerMaker& maker) noexcept {
-  if (maker.conversation()) return Reading::conversation;
-  if (!maker.reads_ahead()) return Reading::raw;
-  return maker.request_size() != nullptr ? Reading::framed : Reading::unframed;
-}
-
-Connection::Connection(ServerCore& core, Socket socket, const Address& peer,
+Connection::Connection(Service& service, Socket socket, const Address& peer,
                        const Address& listener) noexcept
-    : RequestContext(std::move(socket), peer, core.options.limits),
-      core_(&core),
+    : RequestContext(std::move(socket), peer, service.options.limits),
+      service_(&service),
       listener_(listener),
-      reading_(reading_of(*core.maker)) {
+      reader_(stream(), *service.maker, service.options.max_request_size, false) {
   Connection::limits_changed();
-  stream().set_write_buffer(conversation() ? 0 : core.options.write_buffer);
+  stream().set_write_buffer(conversation() ? 0 : service.options.write_buffer);
   this->socket().wait_in_receive(conversation());
   this->socket().set_send_by_progress(true);
   this->socket().set_may_get_descriptors(listener.family() == Family::unix_domain);
@@ -60,18 +54,18 @@ Connection::Connection(ServerCore& core, Socket socket, const Address& peer,
   this->socket().set_watch(this);
 }
 
-Connection::Connection(ServerCore& core, const std::shared_ptr<DatagramSocket>& socket,
+Connection::Connection(Service& service, const std::shared_ptr<DatagramSocket>& socket,
                        const DatagramSocket::Arrival& arrival)
     : RequestContext(Socket::adopt_unchecked(socket->fileno()), arrival.sender,
-                     core.options.limits),
-      core_(&core),
+                     service.options.limits),
+      service_(&service),
       listener_(socket->address()),
-      reading_(Reading::datagram) {
+      reader_(stream(), *service.maker, service.options.max_request_size, true) {
   // The descriptor stays the listener's, also if what follows throws: then this object is not
   // destroyed, but its base is.
   const int descriptor = this->socket().detach();
   stream().hold_datagram(arrival.packet);
-  received_ = std::make_unique<ReceivedDatagram>(socket, core.page.datagrams,
+  received_ = std::make_unique<ReceivedDatagram>(socket, service.counters,
                                                  stream().input().content(), arrival);
   set_datagram(*received_);
   this->socket() = Socket::adopt_unchecked(descriptor);
@@ -85,14 +79,13 @@ Connection::~Connection() {
   if (received_ && socket().fileno() == received_->fileno()) socket().detach();
 }
 
-void Connection::shutdown() noexcept { core_->shutdown(); }
+void Connection::shutdown() noexcept { service_->shutdown(); }
 
 bool Connection::stopping() const noexcept {
-  return core_->page.draining.load(std::memory_order_relaxed) ||
-         core_->page.stop.load(std::memory_order_relaxed);
+  return service_->draining() || service_->stop_asked();
 }
 
-Stats Connection::stats() const { return core_->stats(); }
+Stats Connection::stats() const { return service_->stats(); }
 
 void Connection::limits_changed() {
   if (conversation()) {
@@ -121,10 +114,10 @@ int Connection::before_release(int descriptor) noexcept {
     // The peer is gone, or takes nothing: closing loses the rest.
   }
   {
-    const std::lock_guard lock(core_->registry.mutex);
+    const std::lock_guard lock(service_->registry.mutex);
     given_away_ = true;
   }
-  if (registered) core_->lot.leave(*this);
+  if (registered) service_->lot.leave(*this);
   OwnDescriptors::remove(descriptor);
   Socket& bare = socket();
   bare.set_watch(nullptr);
@@ -151,7 +144,7 @@ void Connection::close_in_child() noexcept {
 
 bool Connection::verify() noexcept {
   if (std::exchange(verified_, true)) return true;
-  const Outcome outcome = core_->verify(*this);
+  const Outcome outcome = service_->hooks.verify(socket(), client_address());
   if (outcome == Outcome::none) return true;
   end(outcome);
   return false;
@@ -163,7 +156,7 @@ bool Connection::try_park() noexcept {
   if (ready_) return false;
   stream().input().shrink();
   const CoarseTime now = coarse_now();
-  if (stream().pending() > 0 || request_since_ != 0 || wants_output) [[unlikely]] {
+  if (stream().pending() > 0 || reader_.request_since() != 0 || wants_output) [[unlikely]] {
     return park_unfinished(now);
   }
   note_parked(coarse_after(now, limits().idle.count()), now, true);
@@ -172,10 +165,10 @@ bool Connection::try_park() noexcept {
 
 [[gnu::noinline]] bool Connection::park_unfinished(CoarseTime now) noexcept {
   const bool pending = stream().pending() > 0;
-  const bool idle = !pending && request_since_ == 0;
+  const bool idle = !pending && reader_.request_since() == 0;
   note_parked(idle ? coarse_after(now, limits().idle.count()) : limit_of_unfinished(now), now,
               idle);
-  if (pending != wants_output) core_->lot.want_output(*this, pending);
+  if (pending != wants_output) service_->lot.want_output(*this, pending);
   return leave_running();
 }
 
@@ -193,7 +186,8 @@ bool Connection::try_park() noexcept {
 
 // Until when the rest of a request, or room for the rest of an answer, is waited for.
 CoarseTime Connection::limit_of_unfinished(CoarseTime now) noexcept {
-  if (stream().pending() == 0) return coarse_after(request_since_, limits().request.count());
+  if (stream().pending() == 0)
+    return coarse_after(reader_.request_since(), limits().request.count());
   client_takes_some(now);
   // There is more than one look until the limit.
   const std::int64_t send = limits().send.count();
@@ -202,8 +196,8 @@ CoarseTime Connection::limit_of_unfinished(CoarseTime now) noexcept {
 }
 
 [[gnu::noinline]] void Connection::file_for(CoarseTime limit, CoarseTime now) noexcept {
-  const std::lock_guard lock(core_->registry.mutex);
-  core_->registry.file(*this, limit, now);
+  const std::lock_guard lock(service_->registry.mutex);
+  service_->registry.file(*this, limit, now);
 }
 
 bool Connection::leave_running() noexcept {
@@ -231,9 +225,9 @@ bool Connection::give_back() noexcept {
 // For one that has not been parked yet: filed and handed on in one step, as no second attempt would
 // follow.
 void Connection::become(State state, CoarseTime limit) noexcept {
-  const std::lock_guard lock(core_->registry.mutex);
+  const std::lock_guard lock(service_->registry.mutex);
   park_limit_.store(limit, std::memory_order_relaxed);
-  core_->registry.file(*this, limit, coarse_now());
+  service_->registry.file(*this, limit, coarse_now());
   state_.store(state, std::memory_order_release);
 }
 
@@ -266,7 +260,7 @@ bool Connection::claim() noexcept {
 
 bool Connection::edge(std::uint32_t events) noexcept {
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0) {
-    look_again_.store(true, std::memory_order_relaxed);
+    reader_.distrust_short_receives();
   }
   State seen = state();
   for (;;) {
@@ -311,12 +305,12 @@ bool Connection::claim_waiting() noexcept {
 }
 
 void Connection::shed() noexcept {
-  ServerCore& core = *core_;
-  core.unlink(*this);
+  Service& service = *service_;
+  service.unlink(*this);
   close(Outcome::shed);
-  core.count(Outcome::shed);
+  service.counters.ended(Outcome::shed);
   if (state_.exchange(State::gone, std::memory_order_acq_rel) == State::abandoned) delete this;
-  core.gone();
+  service.gone();
 }
 
 CoarseTime Connection::silent_since(State state) const noexcept {
@@ -365,16 +359,16 @@ void Connection::cut() noexcept {
 
 void Connection::drop() noexcept {
   if (!leave_queue()) return;
-  const RunningMark mark(*core_);
+  const RunningMark mark(*service_);
   finish();
   end(Outcome::dropped);
 }
 
 void Connection::reject() noexcept {
   if (!leave_queue()) return;
-  const RunningMark mark(*core_);
+  const RunningMark mark(*service_);
   finish();
-  const std::string answer = core_->overload_answer(client_address());
+  const std::string answer = service_->hooks.overload_answer(client_address());
   // Once, as far as it goes: who is rejected must cost nothing.
   if (received_) {
     try {
@@ -401,8 +395,8 @@ bool Connection::finish() noexcept {
     return true;
   } catch (...) {
     const RequestError error{phase_, std::current_exception(), client_address()};
-    core_->page.counters.handler_errors.fetch_add(1, std::memory_order_relaxed);
-    core_->tell(error);
+    service_->counters.handler_error();
+    service_->hooks.connection_failed(error);
     return false;
   }
 }
@@ -410,28 +404,28 @@ bool Connection::finish() noexcept {
 void Connection::fail(std::exception_ptr exception) noexcept {
   failed_ = true;
   const RequestError error{phase_, std::move(exception), client_address()};
-  auto& counters = core_->page.counters;
+  Counters& counters = service_->counters;
   Outcome outcome = Outcome::failed;
   if (cut_.load(std::memory_order_relaxed)) {
     outcome = Outcome::cut;
   } else if (error.timed_out()) {
-    counters.time_outs.fetch_add(1, std::memory_order_relaxed);
+    counters.time_out();
     outcome = Outcome::timed_out;
   } else if (error.peer_gone()) {
-    counters.peer_gone.fetch_add(1, std::memory_order_relaxed);
+    counters.peer_gone();
     // Between two requests a reset is an end like any other.
-    if (phase_ == Phase::receive && request_since_ == 0 && stream().pending() == 0) {
+    if (phase_ == Phase::receive && reader_.request_since() == 0 && stream().pending() == 0) {
       outcome = Outcome::served;
     }
   } else {
-    counters.handler_errors.fetch_add(1, std::memory_order_relaxed);
+    counters.handler_error();
   }
   if (phase_ == Phase::setup) {
     handler_.reset();  // what was not set up is not finished
   } else {
     finish();
   }
-  if (outcome != Outcome::cut) core_->tell(error);
+  if (outcome != Outcome::cut) service_->hooks.connection_failed(error);
   if (outcome != Outcome::cut && !given_away_) {
     // What was answered before the exception is still an answer.
     try {
@@ -451,7 +445,7 @@ void Connection::close(Outcome outcome) noexcept {
   const bool input_ended = input_ended_.load() && !given_away_;
   const bool peer_ended = stream().ended() && !input_ended && !ends_itself_ && !given_away_;
   const bool impolite = outcome == Outcome::timed_out || outcome == Outcome::cut ||
-                        (outcome == Outcome::rejected && core_->lingers_enough());
+                        (outcome == Outcome::rejected && service_->lingers_enough());
   if (peer_ended || impolite) {
     OwnDescriptors::remove(bare.fileno());
     bare.close();
@@ -464,14 +458,14 @@ void Connection::close(Outcome outcome) noexcept {
   const bool all_taken =
       (idle || input_ended) && ::ioctl(bare.fileno(), TIOCOUTQ, &untaken) == 0 && untaken == 0;
   if (input_ended && !all_taken) {
-    core_->linger_until_taken(std::move(bare));
+    service_->closer.add_until_taken(std::move(bare));
     return;
   }
   ::shutdown(bare.fileno(), SHUT_WR);
   std::byte one{};
   const auto left = ::recv(bare.fileno(), &one, 1, MSG_DONTWAIT);
   if (left > 0 || (left < 0 && errno == EAGAIN && !all_taken)) {
-    core_->linger(std::move(bare));
+    service_->closer.add(std::move(bare));
   } else {
     OwnDescriptors::remove(bare.fileno());
     bare.close();
@@ -483,10 +477,10 @@ void Connection::close_replacement() noexcept {
   Socket& other = socket();
   if (other.fileno() < 0) return;
   ::shutdown(other.fileno(), SHUT_WR);
-  const Deadline limit(core_->options.linger);
+  const Deadline limit(service_->options.linger);
   std::array<std::byte, 4096> discarded;  // recv fills it
   try {
-    std::size_t left = core_->options.linger_bytes;
+    std::size_t left = service_->options.linger_bytes;
     while (other.wait_to_receive(limit)) {
       const auto count = other.try_recv(discarded);
       if (count && (*count == 0 || *count >= left)) break;
@@ -498,19 +492,19 @@ void Connection::close_replacement() noexcept {
 }
 
 void Connection::end(Outcome outcome) noexcept {
-  ServerCore& core = *core_;
+  Service& service = *service_;
   handler_.reset();
-  if (core.in_child()) {
+  if (service.in_child()) {
     // The parent closes politely, and counts.
-    auto& slot = core.page.children.at(core.child_slot);
+    auto& slot = service.page.children.at(service.child_slot);
     slot.detached.store(given_away_);
     slot.outcome.store(outcome);
     if (given_away_) close_replacement();
     delete this;
     return;
   }
-  ParkingLot& lot = core.lot;
-  core.unlink(*this);
+  ParkingLot& lot = service.lot;
+  service.unlink(*this);
   if (registered) lot.leave(*this);
   if (was_cut()) outcome = Outcome::cut;  // whatever its handler, or its child, made of that
   if (evicted_since_.load(std::memory_order_relaxed) != 0 &&
@@ -518,14 +512,14 @@ void Connection::end(Outcome outcome) noexcept {
     outcome = Outcome::evicted;
   }
   close(outcome);
-  core.count(outcome);
+  service.counters.ended(outcome);
   state_.store(State::gone, std::memory_order_release);
   if (entered) {
     lot.retire(this);
   } else {
     delete this;
   }
-  core.gone();
+  service.gone();
 }
 
 }  // namespace net

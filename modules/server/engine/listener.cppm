@@ -1,19 +1,34 @@
 /// \file
-/// `net.server:listener`, internal: where connections and datagrams come in.
+/// `net.server:listener`, internal: a bound socket, where connections or datagrams come in.
 module net.server:listener;
 
 import net.standard;
 import net.socket;
+import :connection;
 import :datagram_socket;
 import :parking_lot;
 import :poller;
 import :request;
+import :service;
 import :socket_file;
 
 namespace net {
 
-class Connection;
-class ServerCore;
+class Listener;
+
+// Who takes what comes in.
+class Newcomers {
+ public:
+  // Somebody waits: on the serving thread.
+  virtual void accept_from(Listener& listener) noexcept = 0;
+  // The same where the lot is waited on; returns how many requests that made.
+  virtual std::size_t receive_from(Listener& listener, std::span<Request> ready) noexcept = 0;
+  // It cannot be polled any more.
+  virtual void died(Listener& listener, int error) noexcept = 0;
+
+ protected:
+  ~Newcomers() = default;
+};
 
 // One bound socket: in the serving loop or, while a policy polls the parking lot by itself and
 // nothing speaks against it, where that waits.
@@ -28,11 +43,18 @@ class Listener : public Watch, public Receiver {
   };
   static Verdict verdict(int error) noexcept;
 
-  Listener(ServerCore& core, const Address& address, SocketFile file);
+  Listener(Service& service, Newcomers& newcomers, const Address& address, SocketFile file);
 
-  void ready(std::uint32_t events) override;
-  // Takes what is there, at most `most` connections or datagrams; returns how many.
-  virtual std::size_t accept(std::size_t most) noexcept = 0;
+  void ready(std::uint32_t) override { newcomers_.accept_from(*this); }
+  std::size_t receive(std::span<Request> ready) noexcept override {
+    return newcomers_.receive_from(*this, ready);
+  }
+
+  // Takes the next connection or datagram, which is counted; it is null if there was no memory for
+  // it. Returns 0, EAGAIN if there is none, or why not.
+  int take(Connection*& taken) noexcept;
+  // What is to be done when nothing was there.
+  virtual void found_nothing() noexcept {}
 
   // Gives the accepting to the lot's waits, and takes it back. On the serving thread.
   void enter_lot();
@@ -45,44 +67,43 @@ class Listener : public Watch, public Receiver {
   void resume() noexcept;
   bool paused() const noexcept { return paused_.load(); }
   CoarseTime paused_until() const noexcept { return paused_until_.load(); }
+  // Pauses, a while longer each time until something was taken.
+  void back_off() noexcept;
+  // Was told that somebody waits, and nobody did. Happens; but who is told so again and again, as
+  // of a socket that others have shut down, pauses. True if it did.
+  bool came_in_vain() noexcept;
+  // What a wait of the lot came upon is kept for the serving thread.
+  void keep_error(int error) noexcept { error_.store(error); }
+  int take_error() noexcept { return error_.exchange(0); }
 
   const Address& address() const noexcept { return address_; }
   // The socket, if it does not listen yet and should.
   virtual Socket* to_activate() noexcept { return nullptr; }
-  // Sees to what a wait of the lot came upon.
-  void look_into_error() noexcept;
   void set_adopted() noexcept { adopted_ = true; }
   bool dead() const noexcept { return fileno() < 0; }
   void close() noexcept;
+  // Of a socket of datagrams: how many the kernel dropped. From any thread.
+  virtual std::uint64_t lost() const noexcept { return 0; }
+
   // This process serves it.
   inline void note_serving() noexcept { file_.note_serving(); }
   // In a process that was forked since: gives socket and file to a listener of the server that
   // takes this one's place there, or closes the socket.
-  virtual std::unique_ptr<Listener> move_to(ServerCore& core) = 0;
+  virtual std::unique_ptr<Listener> move_to(Service& service, Newcomers& newcomers) = 0;
   virtual void close_in_child() noexcept = 0;
 
  protected:
-  // Pauses, a while longer each time until `succeeded`.
-  void back_off() noexcept;
-  void succeeded() noexcept { back_off_ = vain_ = 0; }
-  // Was told that somebody waits, and nobody did. Happens; but who is told so again and again, as
-  // of a socket that others have shut down, pauses. True if it did.
-  bool came_in_vain() noexcept;
-  // What accept or receive said. True if it may be tried again at once; on the serving thread.
-  bool failed(int error) noexcept;
-  // The same, in the lot.
-  void failed_in_lot(int error) noexcept;
-  // How many may come in by the lot now; if none, as the server is full or stopped, it pauses.
-  std::size_t room_in_lot() noexcept;
+  virtual int take_one(Connection*& taken) noexcept = 0;
   virtual void close_socket() noexcept = 0;
-  ServerCore& core() const noexcept { return core_; }
+  Service& service() const noexcept { return service_; }
   SocketFile& file() noexcept { return file_; }
   bool adopted() const noexcept { return adopted_; }
 
  private:
   bool arm(bool armed) noexcept;
 
-  ServerCore& core_;
+  Service& service_;
+  Newcomers& newcomers_;
   const Address address_;
   SocketFile file_;
   std::atomic<CoarseTime> paused_until_{0};
@@ -90,7 +111,7 @@ class Listener : public Watch, public Receiver {
   std::int64_t vain_ = 0;      // calls in a row for nothing
   std::mutex pausing_;         // a worker may pause what the serving thread resumes
   std::atomic<bool> paused_{false};
-  std::atomic<int> error_{0};  // what a wait of the lot came upon
+  std::atomic<int> error_{0};
   bool in_lot_ = false;
   bool adopted_ = false;
 };
@@ -98,20 +119,17 @@ class Listener : public Watch, public Receiver {
 // Accepts connections.
 class StreamListener final : public Listener {
  public:
-  StreamListener(ServerCore& core, Socket socket, const Address& address, SocketFile file);
+  StreamListener(Service& service, Newcomers& newcomers, Socket socket, const Address& address,
+                 SocketFile file);
   ~StreamListener() override;
 
-  std::size_t accept(std::size_t most) noexcept override;
-  std::size_t receive(std::span<Request> ready) noexcept override;
   Socket* to_activate() noexcept override { return adopted() ? nullptr : &socket_; }
   int fileno() const noexcept override { return socket_.fileno(); }
-  std::unique_ptr<Listener> move_to(ServerCore& core) override;
-  void close_in_child() noexcept override;
+  std::unique_ptr<Listener> move_to(Service& service, Newcomers& newcomers) override;
+  void close_in_child() noexcept override { close_socket(); }
 
  private:
-  struct Arrival;
-  // Takes the next one; 0, EAGAIN if there is none, or why not.
-  int take(Arrival& arrival) noexcept;
+  int take_one(Connection*& taken) noexcept override;
   void close_socket() noexcept override;
 
   Socket socket_;
@@ -120,19 +138,17 @@ class StreamListener final : public Listener {
 // Receives datagrams.
 class DatagramListener final : public Listener {
  public:
-  DatagramListener(ServerCore& core, Socket socket, const Address& address, SocketFile file);
+  DatagramListener(Service& service, Newcomers& newcomers, Socket socket, const Address& address,
+                   SocketFile file);
 
-  std::size_t accept(std::size_t most) noexcept override;
-  std::size_t receive(std::span<Request> ready) noexcept override;
+  void found_nothing() noexcept override { socket_->drop_errors(); }
   int fileno() const noexcept override { return socket_ ? socket_->fileno() : -1; }
-  std::unique_ptr<Listener> move_to(ServerCore& core) override;
+  std::unique_ptr<Listener> move_to(Service& service, Newcomers& newcomers) override;
   void close_in_child() noexcept override;
-
-  std::uint64_t lost() const noexcept;
+  std::uint64_t lost() const noexcept override;
 
  private:
-  // Takes the next one, null if there is no memory for it; 0, EAGAIN if there is none, or why not.
-  int take(Connection*& datagram) noexcept;
+  int take_one(Connection*& taken) noexcept override;
   void close_socket() noexcept override;
 
   std::shared_ptr<DatagramSocket> socket_;

@@ -16,7 +16,7 @@ module net.server;
 
 import net.socket;
 import net.handler;
-import :core;
+import :shared_page;
 import :option_checks;
 
 namespace net {

@@ -18,7 +18,7 @@ module;
 module net.server;
 
 import net.socket;
-import :core;
+import :fork_scope;
 import :forked;
 
 namespace net {
@@ -34,13 +34,13 @@ std::mutex first_use_mutex;
 std::mutex mutex_of_watches;
 
 void before_fork() {
-  Servers::lock();
+  ForkScope::lock();
   mutex_of_watches.lock();
 }
 
 void after_fork() {
   mutex_of_watches.unlock();
-  Servers::unlock();
+  ForkScope::unlock();
 }
 
 void in_parent() {

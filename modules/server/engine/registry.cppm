@@ -3,12 +3,23 @@
 module net.server:registry;
 
 import net.standard;
-import :connection;
 import :due_timer;
 import :poller;
 import :wheel;
 
 namespace net {
+
+// What is in a registry: a connection.
+struct Registered {
+  Registered* previous = nullptr;
+  Registered* next = nullptr;
+  // When its limit is looked at. Anybody may read it; the rest is under the registry's lock.
+  std::atomic<CoarseTime> filed_under{0};
+
+ protected:
+  Registered() noexcept = default;
+  ~Registered() = default;
+};
 
 // The connections from accept to close, filed by when the limit of each must be looked at, and the
 // number of those not wholly ended. The number falls last: when it is zero, nothing of the server
@@ -25,22 +36,22 @@ class Registry {
   // The rest under this lock, but for size and done.
   std::mutex mutex;
 
-  inline void add(Connection& connection) noexcept {
+  inline void add(Registered& connection) noexcept {
     wheel_.add(connection);
     size_.fetch_add(1);
   }
 
-  inline void unlink(Connection& connection) noexcept { wheel_.remove(connection); }
+  inline void unlink(Registered& connection) noexcept { wheel_.remove(connection); }
 
   // Has the connection looked at when `limit` has passed, at the latest a bucket later. The serving
   // thread is told.
-  inline void file(Connection& connection, CoarseTime limit, CoarseTime now) noexcept {
+  inline void file(Registered& connection, CoarseTime limit, CoarseTime now) noexcept {
     wheel_.file(connection, limit, now);
     timer_.due_by(connection.filed_under.load(std::memory_order_relaxed));
   }
 
   // Returns a connection whose time has come, and files it under none; null if there is none.
-  inline Connection* take_due(CoarseTime now) noexcept { return wheel_.take_due(now); }
+  inline Registered* take_due(CoarseTime now) noexcept { return wheel_.take_due(now); }
 
   // Sets the timer for the next connection.
   inline void set_timer() noexcept { timer_.due_by(wheel_.next_due()); }
@@ -61,7 +72,7 @@ class Registry {
   }
 
  private:
-  Wheel<Connection> wheel_;
+  Wheel<Registered> wheel_;
   DueTimer& timer_;
   std::atomic<std::size_t> size_{0};
 };

@@ -16,41 +16,20 @@ module net.server:connection;
 import net.standard;
 import net.socket;
 import net.handler;
+import :counters;
 import :datagram_socket;
 import :handler_binding;
 import :hooks;
 import :poller;
+import :registry;
 import :request;
+import :request_reader;
+import :service;
+import :shared_page;
 
 namespace net {
 
-class ServerCore;
-
-// How a connection ended; each has its counter in `Stats`.
-enum class Outcome : std::uint8_t {
-  none,
-  served,
-  closed_idle,
-  shed,
-  rejected,
-  evicted,
-  timed_out,
-  failed,
-  cut,
-  dropped,
-  refused,
-};
-inline constexpr std::size_t outcomes = static_cast<std::size_t>(Outcome::refused) + 1;
-
-// Since when a connection waits for its client, 0 if it does not; in a child, on the page that it
-// shares with its parent.
-struct Silence {
-  std::atomic<CoarseTime> between{0};  // between two requests, in `run`
-  std::atomic<CoarseTime> reading{0};  // in a read of the handler
-  std::atomic<bool> ended{false};      // the server has ended the input meanwhile
-};
-
-class Connection final : public RequestContext, private SocketWatch {
+class Connection final : public RequestContext, public Registered, private SocketWatch {
  public:
   enum class State : std::uint8_t {
     running,
@@ -62,9 +41,9 @@ class Connection final : public RequestContext, private SocketWatch {
     abandoned
   };
 
-  Connection(ServerCore& core, Socket socket, const Address& peer,
+  Connection(Service& service, Socket socket, const Address& peer,
              const Address& listener) noexcept;
-  Connection(ServerCore& core, const std::shared_ptr<DatagramSocket>& socket,
+  Connection(Service& service, const std::shared_ptr<DatagramSocket>& socket,
              const DatagramSocket::Arrival& arrival);
   ~Connection() override;
 
@@ -76,9 +55,11 @@ class Connection final : public RequestContext, private SocketWatch {
 
   // The server's own view, which sends nothing first.
   inline Socket& socket() noexcept { return stream().socket(); }
-  inline ServerCore& core() const noexcept { return *core_; }
-  // Not asked of the core: what was shed may outlive it in a policy's queue.
-  inline bool conversation() const noexcept { return reading_ == Reading::conversation; }
+  inline Service& service() const noexcept { return *service_; }
+  // Not asked of the server: what was shed may outlive it in a policy's queue.
+  inline bool conversation() const noexcept {
+    return reader_.kind() == RequestReader::Kind::conversation;
+  }
   // Asks `verify_request`, once; false if it is gone. For a datagram, in its step at the latest.
   bool verify() noexcept;
 
@@ -142,7 +123,7 @@ class Connection final : public RequestContext, private SocketWatch {
   // Marks it as evicted; the caller ends its input, or the connection.
   void evict(CoarseTime now) noexcept { evicted_since_.store(now, std::memory_order_relaxed); }
   // Ends its input, in whichever thread or process it is read: what has arrived is still read. As
-  // `cut`, under the lock of the core's list.
+  // `cut`, under the lock of the server's list.
   void end_input() noexcept;
   // Has its input end by itself in a silence of that length. For the owner.
   void end_input_after(std::chrono::milliseconds quiet);
@@ -163,16 +144,11 @@ class Connection final : public RequestContext, private SocketWatch {
     return state() == State::shedding || state() == State::gone;
   }
   inline bool parked_idle() const noexcept { return parked_idle_.load(std::memory_order_relaxed); }
-  // Under the lock of the core's list, so that it meets no descriptor that a handler gave away.
+  // Under the lock of the server's list, so that it meets no descriptor that a handler gave away.
   void cut() noexcept;
   // In a process that was forked since: closes its descriptors, and says nothing to the peer.
   void close_in_child() noexcept;
 
-  // The core's registry, under its lock, but that the last may be read by anyone: when this
-  // connection's limit is looked at.
-  Connection* previous = nullptr;
-  Connection* next = nullptr;
-  std::atomic<CoarseTime> filed_under{0};
   // The parking lot's: registered in epoll, ever and now; waiting for room to send; the list of the
   // retired (and, while one is owned by a sweep, of the swept).
   bool entered = false;
@@ -183,56 +159,23 @@ class Connection final : public RequestContext, private SocketWatch {
   Connection* next_queued = nullptr;
 
  private:
-  enum class Gathered : std::uint8_t { whole, partial, end };
-  // How its requests are read: a datagram is one; a conversation reads by itself, and so does a
-  // handler of the bare socket; for the others, the server reads ahead until one is whole by their
-  // framing, or until there is anything.
-  enum class Reading : std::uint8_t { datagram, conversation, raw, framed, unframed };
-
-  static Reading reading_of(const HandlerMaker& maker) noexcept;
   // Whether there is nothing to do before the next request is read.
   inline bool only_reads() const noexcept {
-    return reading_ >= Reading::raw && expired_ == Outcome::none && ending_ == Outcome::none &&
+    return !reader_.reads_one() && expired_ == Outcome::none && ending_ == Outcome::none &&
            stream().pending() == 0;
-  }
-  // Whether all that had come was received, as far as that is known.
-  inline bool drained() const noexcept {
-    return stream().socket().last_receive() == Socket::Received::all &&
-           !look_again_.load(std::memory_order_relaxed);
-  }
-  // Whether the handler asked for nothing, and epoll told of nothing.
-  inline bool untouched() const noexcept {
-    return stream().socket().last_receive() == Socket::Received::nothing_asked &&
-           !look_again_.load(std::memory_order_relaxed);
   }
   bool leave_waiting() noexcept;
   Prepared prepare_or_throw(bool may_finish);
   Prepared prepare_request(bool may_finish);
   Prepared end_expired(bool may_finish);
   Prepared finish_and_end(Outcome outcome, bool may_finish);
-  Gathered gather();
-  Gathered gather_on();
-  bool find_front();
-  Gathered look();
-  Gathered look_behind_the_rest() noexcept;
-  std::size_t unread() noexcept;
   bool client_takes_some(CoarseTime now) noexcept;
-  bool wait_for_new_input(Deadline limit);
   bool something_arrived() noexcept;
   void begin();
   Next handle_requests();
   Next call_handler();
-  Next handle_buffered();
-  Next handle_framed();
-  Next handle_raw();
-  void note_left_over(std::size_t before) noexcept;
-  bool another_at_hand() noexcept;
-  BufferedStream::Hold to_hold() noexcept;
-  BufferedStream::Hold to_hold_framed() noexcept;
-  std::size_t framed(std::span<const std::byte> input) const noexcept;
   Next converse();
   Next end_given_away() noexcept;
-  void note_input() noexcept;
   void fail(std::exception_ptr exception) noexcept;
   bool finish() noexcept;
   bool park_unfinished(CoarseTime now) noexcept;
@@ -248,32 +191,25 @@ class Connection final : public RequestContext, private SocketWatch {
   void close(Outcome outcome) noexcept;
   void close_replacement() noexcept;
 
-  ServerCore* core_;
+  Service* service_;
   std::unique_ptr<ReceivedDatagram> received_;  // null for a connection
   std::unique_ptr<BoundHandler> handler_;
   Address listener_;
+  RequestReader reader_;
   std::atomic<State> state_{State::running};
-  // Epoll told of an end of stream or of urgent data: a short receive does not mean that all that
-  // had come was taken.
-  std::atomic<bool> look_again_{false};
   std::atomic<bool> cut_{false};
   std::atomic<bool> parked_idle_{true};
   std::atomic<CoarseTime> park_limit_{0};
   std::atomic<CoarseTime> parked_since_{0};
   std::atomic<CoarseTime> evicted_since_{0};
   std::atomic<bool> wants_place_{false};
-  const Reading reading_;
   // Whether its socket was closed or moved by the handler, which may have put another one in its
-  // place. Written under the lock of the core's list.
+  // place. Written under the lock of the server's list.
   bool given_away_ = false;
   std::atomic<bool> input_ended_{false};  // by `end_input`
   bool ends_itself_ = false;              // by `end_input_after`
   Silence own_silence_;
   Silence* silence_ = &own_silence_;
-  CoarseTime request_since_ = 0;  // when the first byte of the request in hand came; 0: none
-  CoarseTime row_since_ = 0;   // when the requests that this step serves in a row began; 0: unknown
-  std::size_t front_ = 0;      // size of the whole request at the front of the input; 0: unknown
-  std::size_t following_ = 0;  // and of the one behind it; 0: it is not whole
   Phase phase_ = Phase::receive;
   Outcome expired_ = Outcome::none;
   Outcome ending_ = Outcome::none;  // how it ends once what is pending is sent
@@ -283,32 +219,31 @@ class Connection final : public RequestContext, private SocketWatch {
   CoarseTime progress_at_ = 0;
   bool verified_ = false;
   bool ready_ = true;
-  bool stalled_ = false;  // the handler left the input as it was: only new bytes make a request
-  // Of handlers that read the socket by themselves: what a stalled one left unread there, whether
-  // `look` has found a request that was not handled yet, and whether that is the end of the stream.
-  std::size_t unread_ = 0;
-  bool looked_ = false;
-  bool sees_end_ = false;
   bool failed_ = false;
 };
+
+// A registry holds nothing else.
+inline Connection& connection_of(Registered& registered) noexcept {
+  return static_cast<Connection&>(registered);
+}
 
 // A point of the coarse clock as a deadline.
 inline Deadline deadline_at(CoarseTime time) noexcept {
   return Deadline::Clock::time_point(std::chrono::nanoseconds(time));
 }
 
-// Marks this thread as running a handler of `core` while it lives; `server_close` there would wait
-// for itself.
+// Marks this thread as running a handler of the server while it lives; `server_close` there would
+// wait for itself.
 class RunningMark {
  public:
-  explicit RunningMark(const ServerCore& core) noexcept;
+  explicit RunningMark(const Service& service) noexcept;
   RunningMark(const RunningMark&) = delete;
   RunningMark& operator=(const RunningMark&) = delete;
   ~RunningMark();
-  static bool is_set(const ServerCore& core) noexcept;
+  static bool is_set(const Service& service) noexcept;
 
  private:
-  const ServerCore* core_;
+  const Service* service_;
   const RunningMark* outer_;
 };
 

@@ -6,6 +6,7 @@ module net.server:datagram_socket;
 import net.standard;
 import net.socket;
 import net.handler;
+import :counters;
 
 namespace net {
 
@@ -61,10 +62,6 @@ class DatagramSocket {
 // A datagram in the hand of its handler.
 class ReceivedDatagram final : public Datagram {
  public:
-  struct Counters {
-    std::atomic<std::uint64_t> replies{0}, replies_dropped{0};
-  };
-
   // The packet must outlive this.
   ReceivedDatagram(std::shared_ptr<DatagramSocket> socket, Counters& counters,
                    std::span<const std::byte> packet, const DatagramSocket::Arrival& arrival);

@@ -1,0 +1,138 @@
+module;
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <span>
+#include <utility>
+
+module net.server;
+
+import net.socket;
+import net.handler;
+import :connection;
+import :dispatcher;
+
+namespace net {
+
+void Dispatcher::welcome(Connection& connection) noexcept {
+  if (service_.options.overload == Overload::reject && service_.slots.overfull()) {
+    connection.reject();
+    return;
+  }
+  if (!connection.verify()) return;
+  if (draining_ && !start_policy_for_drain()) {
+    connection.end(Outcome::dropped);
+    return;
+  }
+  if (connection.datagram() != nullptr) {
+    hand_over(connection);
+    return;
+  }
+  if (connection.conversation()) {
+    // Nobody could cut one that holds the thread that drains.
+    connection.socket().set_deadline(drain_deadline_);
+    hand_over(connection);
+    return;
+  }
+  // Once it is registered, it may be anybody's, or gone. Before, it is this thread's, which is the
+  // one that ends parked connections by a limit.
+  bool entered = true;
+  connection.become_parked();
+  try {
+    service_.lot.enter(connection);
+  } catch (const std::exception&) {
+    entered = !connection.claim();
+  }
+  if (!entered) connection.end(Outcome::dropped);
+}
+
+bool Dispatcher::start_policy_for_drain() noexcept {
+  try {
+    start_policy();
+    return true;
+  } catch (...) {
+    service_.hooks.policy_failed({});
+    return false;
+  }
+}
+
+void Dispatcher::serve_from_lot() {
+  std::array<Request, 64> ready;
+  const auto room = std::span(ready).first(std::min(ready.size(), events_left_));
+  const std::size_t count = service_.lot.wait(room, Deadline::Clock::time_point::min());
+  spend_events(count);
+  for (Request& request : room.first(count)) serve(*request.release());
+}
+
+void Dispatcher::serve_policy() noexcept {
+  try {
+    policy_->context().dispatch();
+  } catch (...) {
+    service_.hooks.policy_failed({});
+  }
+}
+
+void Dispatcher::serve(Connection& connection) noexcept {
+  switch (connection.prepare()) {
+    case Connection::Prepared::handler: hand_over(connection); break;
+    case Connection::Prepared::later: Request(&connection).park(); break;
+    case Connection::Prepared::gone: break;
+  }
+}
+
+void Dispatcher::hand_over(Connection& connection) noexcept {
+  if (policy_drained_) {
+    // A straggler that was stuck: only its end is left, and no policy to run it.
+    Request request(&connection);
+    while (request && request.step() == Next::keep) {
+    }
+    return;
+  }
+  const Address peer = connection.client_address();
+  // Nobody else would end the input of one that holds the thread that drains.
+  if (draining_ && connection.datagram() == nullptr) {
+    connection.end_input_after(service_.options.quiet_grace);
+  }
+  if (connection.conversation() || (connection.datagram() != nullptr && service_.polls_lot())) {
+    connection.enter_queue();
+  }
+  try {
+    policy_->process(Request(&connection));
+  } catch (...) {
+    service_.hooks.policy_failed(peer);
+  }
+}
+
+// Outside of the registry's lock: handlers and hooks may run here, and ends need it.
+void Dispatcher::end_all(Connection* taken) noexcept {
+  while (taken != nullptr) {
+    Connection& connection = *std::exchange(taken, taken->next_retired);
+    if (connection.state() == Connection::State::shedding) {
+      connection.shed();
+    } else {
+      serve(connection);
+    }
+  }
+}
+
+void Dispatcher::begin_drain(Deadline deadline) noexcept {
+  events_left_ = unlimited;
+  draining_ = true;
+  drain_deadline_ = deadline;
+}
+
+std::uint64_t Dispatcher::drain_policy(Deadline deadline) noexcept {
+  if (policy_.use_count() != 1) return 0;
+  policy_drained_ = true;
+  try {
+    return policy_->drain(deadline).stuck;
+  } catch (...) {
+    service_.hooks.policy_failed({});
+    return 0;
+  }
+}
+
+}  // namespace net

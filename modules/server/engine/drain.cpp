@@ -1,0 +1,147 @@
+module;
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <gsl/util>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+module net.server;
+
+import net.socket;
+import net.handler;
+import :engine;
+import :forked;
+
+// How a server stops: a part of net.server:engine.
+
+namespace net {
+namespace {
+
+using namespace std::chrono_literals;
+
+// What is left after the deadline, out of the 100 ms that server_close promises: for handlers whose
+// sockets were cut, and for the policy's threads.
+constexpr auto time_to_notice = 60ms;
+constexpr auto time_for_policy = 20ms;
+constexpr auto time_for_free_policy = 1000ms;
+
+}  // namespace
+
+void Engine::shutdown() noexcept {
+  if (!in_child()) stop_.store(true);
+  // A child that serves one connection asks its parent; any other process, itself alone.
+  if (forked_away() && !in_child()) return;
+  page.stop.store(true);
+  wakeup.signal();
+}
+
+void Engine::restart() noexcept {
+  stop_.store(false);
+  if (!forked_away()) page.stop.store(false);
+}
+
+Stats Engine::begin_drain() {
+  const Stats before = stats();
+  reaper_.begin_drain(coarse_now());
+  page.draining.store(true);
+  return before;
+}
+
+DrainReport Engine::close(Deadline deadline) {
+  if (const auto report = lifecycle.begin_closing()) return *report;
+  std::optional<DrainReport> report;
+  const auto end_closing = gsl::finally([&] { lifecycle.end_closing(report); });
+  const Stats before = begin_drain();
+  // The serving thread itself may be held by a conversation: then nobody else tells that it ends.
+  const auto wait_until_free = [&](Deadline until) {
+    while (!lifecycle.wait_until_free(std::min(Deadline(10ms), until))) {
+      if (until.passed()) return false;
+      reaper_.end_silent(coarse_now());
+    }
+    return true;
+  };
+  if (!wait_until_free(deadline)) {
+    // The serving thread itself is held up by a handler.
+    reaper_.cut_running();
+    if (!wait_until_free(60ms)) return {.stuck = registry.size()};
+  }
+  const RunningMark mark(*this);  // a hook that closes could only wait for this thread
+  report = drain(deadline, before);
+  return *report;
+}
+
+DrainReport Engine::drain(Deadline deadline, const Stats& before) {
+  dispatcher_.begin_drain(deadline);
+  // Whoever waits is served by the child to which this process may have left the server.
+  const bool left_to_child = !served_ && forked();
+  if (left_to_child) {
+    acceptor_.close();
+  } else {
+    acceptor_.accept_rest();
+  }
+  timer.due_by(0);
+  const auto busy = [this] {
+    return registry.size() > 0 || closer.size() > 0 || !acceptor_.all_dead();
+  };
+  while (busy() && !deadline.passed()) {
+    turn(deadline);
+    acceptor_.accept_rest();
+  }
+  acceptor_.close();
+
+  if (registry.size() > 0) {
+    reaper_.drain_is_over();
+    // First those that nobody serves: no worker that the cut frees takes one up.
+    dispatcher_.end_all(reaper_.take_quiet(coarse_now()));
+    reaper_.cut_running();
+    kill_children();
+    const Deadline noticed(time_to_notice);
+    while (registry.size() > 0 && !noticed.passed()) turn(noticed);
+  }
+  closer.close_all();
+  std::uint64_t stuck = registry.size();
+  // Without a handler that is stuck, its threads have nothing left that could take time.
+  const auto time = stuck > 0 ? time_for_policy : time_for_free_policy;
+  const std::uint64_t threads_stuck = dispatcher_.drain_policy(std::max(deadline, Deadline(time)));
+  if (stuck == 0) stuck = threads_stuck;
+  const Stats after = stats();
+  const std::uint64_t drained = after.served + after.failed + after.timed_out + after.refused -
+                                before.served - before.failed - before.timed_out - before.refused;
+  drained_.store(drained);
+  return {.drained = drained,
+          .closed_idle = after.closed_idle - before.closed_idle,
+          .cut = after.cut - before.cut,
+          .dropped = after.dropped + after.shed - before.dropped - before.shed,
+          .stuck = stuck};
+}
+
+void Engine::wait_for_connections() {
+  reaper_.drain_is_over();
+  while (registry.size() > 0) {
+    turn(Deadline(50ms));
+    dispatcher_.end_all(reaper_.take_quiet(coarse_now()));
+  }
+  // The last one's end is over when it has given the lock back.
+  const std::lock_guard lock(registry.mutex);
+}
+
+// --- children ---------------------------------------------------------------------------------
+
+void Engine::kill_children() noexcept {
+  if (forked_away()) return;
+  for (SharedPage::ChildSlot& slot : page.children) {
+    const int process = slot.process.load();
+    if (process > 0) ::kill(process, SIGKILL);
+  }
+}
+
+}  // namespace net

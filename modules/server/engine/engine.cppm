@@ -1,0 +1,105 @@
+/// \file
+/// `net.server:engine`, internal: a server, put together.
+module net.server:engine;
+
+import net.standard;
+import net.socket;
+import net.handler;
+import :acceptor;
+import :dispatcher;
+import :lifecycle;
+import :options;
+import :poller;
+import :reaper;
+import :server_parts;
+import :service;
+
+namespace net {
+
+// A server: its parts, put together, and the loop that drives them.
+class Engine final : public Service {
+ public:
+  explicit Engine(AnyServerParts& parts);
+  ~Engine();
+
+  // --- binding ---
+  void bind() { acceptor_.bind(); }
+  void activate();
+  const Acceptor& acceptor() const noexcept { return acceptor_; }
+
+  // --- the serving thread ---
+  // To be called before it serves, and after.
+  void begin_serving();
+  void end_serving() noexcept { note_forks(); }
+  // Serves until `shutdown`, or until the last listener is dead: throws its error.
+  void serve(std::chrono::milliseconds poll_interval);
+  // Serves one event, within `deadline`; while a shutdown is pending, without waiting for one.
+  enum class Served : std::uint8_t { event, nothing, stopped };
+  Served serve_one(Deadline deadline);
+
+  // --- from any other thread ---
+  void shutdown() noexcept override;
+  void restart() noexcept;
+  Stats stats() override;
+  // Closes; see BaseServer::server_close.
+  DrainReport close(Deadline deadline);
+  // Serves on until no connection is left: for handlers that were stuck.
+  void wait_for_connections();
+  void kill_children() noexcept;
+
+  // --- in a process that was forked since the server was made ---
+  // Whether this one can be served nowhere else any more: it was closing, or this process closed
+  // its descriptors.
+  bool is_lost() const noexcept;
+  bool stopped_here() const noexcept { return stop_.load(); }
+  // Makes a server in the place of this one, with the same listeners, for this process to serve:
+  // all that it would share with the parent is made anew. Throws, and may be tried again unless
+  // this one is closed then.
+  std::unique_ptr<Engine> make_heir();
+  // Closes the descriptors that are left. Nothing is destroyed or told anybody.
+  void leave() noexcept;
+
+  Lifecycle lifecycle;
+
+ private:
+  // A watch that calls a function of the engine.
+  class CallingWatch final : public Watch {
+   public:
+    using Function = void (Engine::*)();
+    CallingWatch(Engine& engine, Function function) noexcept;
+    void ready(std::uint32_t events) override;
+
+   private:
+    Engine& engine_;
+    Function function_;
+  };
+
+  bool evict_for_waiting() noexcept override { return reaper_.evict_for_waiting(); }
+
+  // Polls once, then does what is due; returns whether the poll found anything.
+  bool turn(Deadline until);
+  void woken() { wakeup.clear(); }
+  void time_has_come() { due_at_ = timer.clear(); }
+  void serve_policy() { dispatcher_.serve_policy(); }
+  void serve_from_lot() { dispatcher_.serve_from_lot(); }
+  void do_what_is_due(CoarseTime now) noexcept;
+  // The drain begins before the serving thread is free: a conversation that holds it must hear of
+  // it. Returns what was counted until then.
+  Stats begin_drain();
+  DrainReport drain(Deadline deadline, const Stats& before);
+  void take_over(Engine& before);
+
+  Reaper reaper_{registry, timer, options};
+  Dispatcher dispatcher_;
+  Acceptor acceptor_;
+  CallingWatch wake_watch_;
+  CallingWatch timer_watch_;
+  CallingWatch policy_watch_;
+  CallingWatch lot_watch_;
+  CoarseTime due_at_ = 0;  // when the timer fired in this turn; 0: it did not
+  std::atomic<std::uint64_t> drained_{0};
+  bool served_ = false;            // in this process
+  std::atomic<bool> stop_{false};  // as page.stop, but each process has its own
+};
+
+}  // namespace net

@@ -1,0 +1,52 @@
+module;
+
+#include <mutex>
+#include <vector>
+
+module net.server;
+
+import :fork_scope;
+
+namespace net {
+namespace {
+
+struct AllServers {
+  std::mutex mutex;
+  std::vector<Service*> services;
+};
+
+AllServers& all() {
+  // Never destroyed: servers with static storage are removed from it at exit.
+  static AllServers& servers = *new AllServers;
+  return servers;
+}
+
+}  // namespace
+
+void ForkScope::add(Service& service) {
+  const std::lock_guard lock(all().mutex);
+  all().services.push_back(&service);
+}
+
+void ForkScope::remove(const Service& service) noexcept {
+  const std::lock_guard lock(all().mutex);
+  std::erase(all().services, &service);
+}
+
+void ForkScope::lock() noexcept {
+  all().mutex.lock();
+  for (Service* service : all().services) {
+    service->registry.mutex.lock();
+    service->closer.mutex().lock();
+  }
+}
+
+void ForkScope::unlock() noexcept {
+  for (Service* service : all().services) {
+    service->closer.mutex().unlock();
+    service->registry.mutex.unlock();
+  }
+  all().mutex.unlock();
+}
+
+}  // namespace net

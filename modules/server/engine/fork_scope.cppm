@@ -1,0 +1,21 @@
+/// \file
+/// `net.server:fork_scope`, internal: what a fork locks.
+module net.server:fork_scope;
+
+import net.standard;
+import :service;
+
+namespace net {
+
+// The servers of this process, for the moment of a fork.
+class ForkScope {
+ public:
+  static void add(Service& service);
+  static void remove(const Service& service) noexcept;
+  // Takes every lock that a child may need, so that none is left locked in it by a thread that it
+  // does not have, and lists are whole.
+  static void lock() noexcept;
+  static void unlock() noexcept;
+};
+
+}  // namespace net

@@ -1,0 +1,232 @@
+module;
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <utility>
+
+module net.server;
+
+import net.socket;
+import :connection;
+import :datagram_socket;
+import :forked;
+import :listener;
+import :poller;
+
+namespace net {
+namespace {
+
+constexpr std::int64_t first_back_off = 10;  // milliseconds
+constexpr std::int64_t last_back_off = 500;
+constexpr int failures_in_a_row = 100;  // until others get their turn
+constexpr std::int64_t most_in_vain = 100;
+
+}  // namespace
+
+Listener::Verdict Listener::verdict(int error) noexcept {
+  switch (error) {
+    case EAGAIN: return Verdict::nothing;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM: return Verdict::exhausted;
+    case EBADF:
+    case EINVAL:
+    case ENOTSOCK:
+    case EFAULT: return Verdict::dead;
+    // ECONNABORTED, and what accept(2) advises to treat alike: the error was that connection's.
+    default: return Verdict::again;
+  }
+}
+
+Listener::Listener(Service& service, Newcomers& newcomers, const Address& address, SocketFile file)
+    : service_(service), newcomers_(newcomers), address_(address), file_(std::move(file)) {}
+
+int Listener::take(Connection*& taken) noexcept {
+  for (int failures = 0; failures < failures_in_a_row; ++failures) {
+    const int error = take_one(taken);
+    if (error == 0) {
+      back_off_ = vain_ = 0;
+      return 0;
+    }
+    if (verdict(error) != Verdict::again) return error;
+    if (error != EINTR) service_.counters.accept_error();
+  }
+  return EAGAIN;
+}
+
+// --- pausing ----------------------------------------------------------------------------------
+
+void Listener::pause(CoarseTime until) noexcept {
+  const std::lock_guard lock(pausing_);
+  paused_until_.store(until);
+  if (!paused_.exchange(true)) arm(false);
+  service_.timer.due_by(until);
+}
+
+void Listener::resume() noexcept {
+  const std::lock_guard lock(pausing_);
+  error_.store(0);
+  if (!paused_.exchange(false) || arm(true)) return;
+  const CoarseTime until = coarse_after(coarse_now(), last_back_off);
+  paused_until_.store(until);
+  paused_.store(true);
+  service_.timer.due_by(until);
+}
+
+bool Listener::arm(bool armed) noexcept {
+  return in_lot_ ? service_.lot.arm(*this, armed) : service_.poller.arm(fileno(), *this, armed);
+}
+
+void Listener::back_off() noexcept {
+  back_off_ = std::clamp(back_off_ * 2, first_back_off, last_back_off);
+  pause(coarse_after(coarse_now(), back_off_));
+}
+
+bool Listener::came_in_vain() noexcept {
+  if (++vain_ < most_in_vain) return false;
+  vain_ = 0;
+  back_off();
+  return true;
+}
+
+// --- where it is polled -----------------------------------------------------------------------
+
+void Listener::enter_lot() {
+  in_lot_ = true;
+  try {
+    service_.lot.add(*this);
+  } catch (...) {
+    in_lot_ = false;
+    throw;
+  }
+  service_.poller.remove(fileno(), *this);
+  if (paused()) arm(false);
+}
+
+void Listener::leave_lot() noexcept {
+  if (!in_lot_) return;
+  service_.lot.remove(*this);
+  in_lot_ = false;
+  if (dead()) return;
+  try {
+    service_.poller.add(fileno(), *this);
+    if (paused()) arm(false);
+  } catch (const std::exception&) {
+    newcomers_.died(*this, ENOMEM);
+  }
+}
+
+void Listener::close() noexcept {
+  if (dead()) return;
+  if (in_lot_) {
+    service_.lot.remove(*this);
+    in_lot_ = false;
+  } else {
+    service_.poller.remove(fileno(), *this);
+  }
+  file_.remove(service_.forked(), [this] { close_socket(); });
+}
+
+// --- connections ------------------------------------------------------------------------------
+
+StreamListener::StreamListener(Service& service, Newcomers& newcomers, Socket socket,
+                               const Address& address, SocketFile file)
+    : Listener(service, newcomers, address, std::move(file)), socket_(std::move(socket)) {
+  if (!dead()) OwnDescriptors::add(fileno());
+}
+
+StreamListener::~StreamListener() { StreamListener::close_socket(); }
+
+void StreamListener::close_socket() noexcept {
+  OwnDescriptors::remove(fileno());
+  socket_.close();
+}
+
+int StreamListener::take_one(Connection*& taken) noexcept {
+  sockaddr_storage name;  // accept4 fills it
+  socklen_t size = sizeof name;
+  const int descriptor = above_standard_streams(
+      ::accept4(fileno(), reinterpret_cast<sockaddr*>(&name), &size, SOCK_CLOEXEC));
+  if (descriptor < 0) return errno;
+  service().counters.accepted();
+  taken = nullptr;
+  try {
+    Socket socket = Socket::adopt_unchecked(descriptor);
+    OwnDescriptors::add(descriptor);
+    const auto peer = std::as_bytes(std::span(&name, 1)).first(size);
+    taken = new Connection(service(), std::move(socket), Address::from_native(peer), address());
+  } catch (const std::exception&) {
+    OwnDescriptors::remove(descriptor);
+    service().counters.ended(Outcome::dropped);  // no memory for it; its socket has closed it
+    return 0;
+  }
+  service().add(*taken);
+  return 0;
+}
+
+std::unique_ptr<Listener> StreamListener::move_to(Service& service, Newcomers& newcomers) {
+  OwnDescriptors::remove(fileno());
+  return std::make_unique<StreamListener>(service, newcomers, std::move(socket_), address(),
+                                          std::move(file()));
+}
+
+// --- datagrams --------------------------------------------------------------------------------
+
+DatagramListener::DatagramListener(Service& service, Newcomers& newcomers, Socket socket,
+                                   const Address& address, SocketFile file)
+    : Listener(service, newcomers, address, std::move(file)) {
+  if (socket.fileno() < 0) return;
+  socket_ = std::make_shared<DatagramSocket>(std::move(socket), service.options.max_packet_size);
+}
+
+int DatagramListener::take_one(Connection*& taken) noexcept {
+  int error = 0;
+  const auto arrival = socket_->receive(error);
+  if (!arrival) return error;
+  service().counters.accepted();
+  taken = nullptr;
+  try {
+    taken = new Connection(service(), socket_, *arrival);
+  } catch (const std::exception&) {
+    service().counters.ended(Outcome::dropped);  // no memory for it
+    return 0;
+  }
+  service().add(*taken);
+  return 0;
+}
+
+std::uint64_t DatagramListener::lost() const noexcept {
+  // A child may have been forked while another thread held the lock.
+  if (service().forked_away()) return lost_;
+  const std::lock_guard lock(closing_);
+  return socket_ ? socket_->lost() : lost_;
+}
+
+void DatagramListener::close_socket() noexcept {
+  const std::lock_guard lock(closing_);
+  lost_ = socket_->lost();
+  socket_.reset();
+}
+
+// Datagrams that the parent is serving hold the old object, and with it the memory, but no
+// descriptor.
+std::unique_ptr<Listener> DatagramListener::move_to(Service& service, Newcomers& newcomers) {
+  Socket moved = socket_ ? socket_->take() : Socket();
+  return std::make_unique<DatagramListener>(service, newcomers, std::move(moved), address(),
+                                            std::move(file()));
+}
+
+void DatagramListener::close_in_child() noexcept {
+  if (socket_) socket_->close();
+}
+
+}  // namespace net

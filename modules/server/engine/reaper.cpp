@@ -1,0 +1,170 @@
+module;
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <limits>
+#include <mutex>
+#include <utility>
+
+module net.server;
+
+import :connection;
+import :poller;
+import :reaper;
+import :registry;
+
+namespace net {
+namespace {
+
+void add_to(Connection*& list, Connection* taken) noexcept {
+  if (taken != nullptr) taken->next_retired = std::exchange(list, taken);
+}
+
+}  // namespace
+
+// --- limits -----------------------------------------------------------------------------------
+
+Connection* Reaper::take_expired(CoarseTime now) noexcept {
+  constexpr int most = 256;
+  Connection* expired = nullptr;
+  const std::lock_guard lock(registry_.mutex);
+  for (int count = 0; count < most; ++count) {
+    Registered* const due = registry_.take_due(now);
+    if (due == nullptr) break;
+    add_to(expired, look_at(connection_of(*due), now));
+  }
+  registry_.set_timer();
+  return expired;
+}
+
+// Files a connection again if its limit has not passed; returns it if it is ours now. Under the
+// lock of the registry.
+Connection* Reaper::look_at(Connection& connection, CoarseTime now) noexcept {
+  if (connection.state() == Connection::State::waiting) {
+    if (now < connection.park_limit()) {
+      registry_.file(connection, connection.park_limit(), now);
+      return nullptr;
+    }
+    if (connection.claim_waiting()) return &connection;
+  }
+  // One that runs is not filed: the edge makes it file itself when it parks.
+  if (!connection.edge(0)) return nullptr;
+  if (now < connection.park_limit()) {
+    registry_.file(connection, connection.park_limit(), now);
+    return connection.give_back() ? nullptr : &connection;
+  }
+  connection.expire(connection.parked_idle() ? Outcome::closed_idle : Outcome::timed_out);
+  return &connection;
+}
+
+// --- draining ---------------------------------------------------------------------------------
+
+void Reaper::end_silent(CoarseTime now) noexcept {
+  const std::lock_guard lock(registry_.mutex);
+  registry_.for_each([&](Registered& registered) {
+    Connection& connection = connection_of(registered);
+    const CoarseTime since = connection.waits_since();
+    if (since == 0) return;
+    const CoarseTime quiet_since = std::max(since, drain_since_.load());
+    if (now >= coarse_after(quiet_since, options_.quiet_grace.count())) connection.end_input();
+  });
+}
+
+Connection* Reaper::take_quiet(CoarseTime now) noexcept {
+  Connection* quiet = nullptr;
+  const std::lock_guard lock(registry_.mutex);
+  registry_.for_each([&](Registered& registered) {
+    add_to(quiet, take_if_quiet(connection_of(registered), now));
+  });
+  return quiet;
+}
+
+Connection* Reaper::take_if_quiet(Connection& connection, CoarseTime now) noexcept {
+  const Connection::State state = connection.state();
+  if (state == Connection::State::waiting) {
+    return drain_is_over_ && connection.claim_waiting() ? &connection : nullptr;
+  }
+  if (state != Connection::State::parked) return nullptr;
+  const bool quiet = connection.parked_idle() &&
+                     now >= coarse_after(connection.parked_since(), options_.quiet_grace.count());
+  if ((!drain_is_over_ && !quiet) || !connection.claim()) return nullptr;
+  connection.expire(drain_is_over_ ? Outcome::cut : Outcome::closed_idle);
+  return &connection;
+}
+
+void Reaper::cut_running() noexcept {
+  const std::lock_guard lock(registry_.mutex);
+  registry_.for_each([](Registered& registered) {
+    Connection& connection = connection_of(registered);
+    // Parked ones are taken; they are nobody's to wake.
+    if (connection.state() != Connection::State::parked) connection.cut();
+  });
+}
+
+// --- places -----------------------------------------------------------------------------------
+
+std::size_t Reaper::leaving(CoarseTime now) noexcept {
+  std::size_t count = 0;
+  registry_.for_each([&](Registered& registered) {
+    if (connection_of(registered).is_leaving(now)) ++count;
+  });
+  return count;
+}
+
+bool Reaper::evict_for_newcomer(Connection*& taken) noexcept {
+  const CoarseTime now = coarse_now();
+  {
+    const std::lock_guard lock(registry_.mutex);
+    if (leaving(now) > 0) return true;
+  }
+  return evict_longest(now, true, taken);
+}
+
+bool Reaper::evict_for_waiting() noexcept {
+  const CoarseTime now = coarse_now();
+  std::size_t wanted = 0;
+  std::size_t left = 0;
+  {
+    const std::lock_guard lock(registry_.mutex);
+    registry_.for_each([&](Registered& registered) {
+      if (connection_of(registered).wants_place()) ++wanted;
+    });
+    left = leaving(now);
+  }
+  places_wanted_ = wanted > 0;
+  if (places_wanted_) timer_.due_by(coarse_after(now, next_eviction));
+  for (Connection* none = nullptr; left < wanted; ++left) {
+    if (!evict_longest(now, false, none)) return false;
+  }
+  return true;
+}
+
+bool Reaper::evict_longest(CoarseTime now, bool parked_too, Connection*& taken) noexcept {
+  Connection* longest = nullptr;
+  bool parked = false;
+  CoarseTime since = std::numeric_limits<CoarseTime>::max();
+  const std::lock_guard lock(registry_.mutex);
+  registry_.for_each([&](Registered& registered) {
+    Connection& connection = connection_of(registered);
+    const Connection::State state = connection.state();
+    if (state == Connection::State::parked && !parked_too) return;
+    const CoarseTime silent = connection.silent_since(state);
+    if (silent == 0 || silent >= since) return;
+    longest = &connection;
+    since = silent;
+    parked = state == Connection::State::parked;
+  });
+  if (longest == nullptr) return false;
+  if (parked && !longest->claim()) return false;
+  longest->evict(now);
+  if (parked) {
+    longest->expire(Outcome::evicted);
+    taken = longest;
+  } else {
+    longest->end_input();
+  }
+  return true;
+}
+
+}  // namespace net

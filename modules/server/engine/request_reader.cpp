@@ -1,0 +1,175 @@
+module;
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <system_error>
+
+module net.server;
+
+import net.socket;
+import net.handler;
+import :poller;
+import :request_reader;
+
+namespace net {
+namespace {
+
+[[noreturn]] void throw_too_large(std::size_t most) {
+  throw std::system_error(std::make_error_code(std::errc::message_size),
+                          "a request of more than " + std::to_string(most) + " bytes");
+}
+
+}  // namespace
+
+RequestReader::Kind RequestReader::kind_of(const HandlerMaker& maker, bool datagram) noexcept {
+  if (datagram) return Kind::datagram;
+  if (maker.conversation()) return Kind::conversation;
+  if (!maker.reads_ahead()) return Kind::raw;
+  return maker.request_size() != nullptr ? Kind::framed : Kind::unframed;
+}
+
+// --- reading ahead ----------------------------------------------------------------------------
+
+// Requests with framing, and what an earlier receive has left or told.
+[[gnu::noinline]] RequestReader::Found RequestReader::read_on() {
+  const ByteBuffer& input = stream_.input();
+  if (front_ != 0) return Found::whole;
+  for (;;) {
+    if (!input.empty() && !stalled_ && (kind_ == Kind::unframed || find_front())) {
+      return Found::whole;
+    }
+    if (stalled_ && input.size() >= most_) throw_too_large(most_);
+    if (stream_.ended()) {
+      // What came before the end is the last request, whole or not: the handler decides.
+      return input.empty() || stalled_ ? Found::end : Found::whole;
+    }
+    if (drained()) return Found::partial;
+    switch (stream_.receive_now(SIZE_MAX)) {
+      case BufferedStream::Arrival::bytes:
+        note_input();
+        stalled_ = false;
+        break;
+      case BufferedStream::Arrival::nothing: return Found::partial;
+      case BufferedStream::Arrival::end: break;
+    }
+  }
+}
+
+// Whether the input begins with a whole request.
+bool RequestReader::find_front() {
+  const auto input = stream_.input().content();
+  const std::size_t size = maker_.request_size()(input);
+  if (size > most_ || (size == 0 && input.size() >= most_)) throw_too_large(most_);
+  if (size == 0 || size > input.size()) return false;
+  front_ = size;
+  return true;
+}
+
+// The size of the request that the input begins with; 0 if it is not whole. What is wrong with it
+// is told when its turn comes.
+std::size_t RequestReader::framed(std::span<const std::byte> input) const noexcept {
+  if (input.empty() || stalled_) return 0;
+  try {
+    const std::size_t size = maker_.request_size()(input);
+    return size <= std::min(input.size(), most_) ? size : 0;
+  } catch (...) {
+    return 0;
+  }
+}
+
+[[gnu::noinline]] BufferedStream::Hold RequestReader::to_hold_framed() noexcept {
+  if (stream_.input().size() <= front_) return BufferedStream::Hold::none;
+  if (row_since_ == 0) row_since_ = coarse_now();
+  if (front_ != 0) following_ = framed(stream_.input().content().subspan(front_));
+  return following_ != 0 ? BufferedStream::Hold::all : BufferedStream::Hold::none;
+}
+
+// After a handler whose input was `before` bytes long, and that left some.
+[[gnu::noinline]] void RequestReader::note_left_over(std::size_t before) noexcept {
+  stalled_ = stream_.input().size() == before;
+  if (!stalled_) request_since_ = coarse_now();
+}
+
+// Framed once each, as long as handlers take just what is theirs.
+[[gnu::noinline]] void RequestReader::find_next(std::span<const std::byte> before) noexcept {
+  const auto left = stream_.input().content();
+  const bool took_one =
+      front_ != 0 && left.size() == before.size() - front_ && left.data() == before.data() + front_;
+  front_ = took_one ? following_ : framed(left);
+}
+
+// --- a bare socket ----------------------------------------------------------------------------
+
+[[gnu::noinline]] RequestReader::Found RequestReader::look_at_socket(bool begun) {
+  if (looked_) return Found::whole;
+  std::byte one{};
+  ssize_t count = 0;
+  do {
+    count = ::recv(stream_.socket().fileno(), &one, 1, MSG_PEEK | MSG_DONTWAIT);
+  } while (count < 0 && errno == EINTR);
+  if (count < 0 && errno != EAGAIN) throw_system_error(errno, "receive");
+  if (count < 0) return Found::partial;
+  // A client that left without a word costs no handler, and no child.
+  if (count == 0 && !begun) return Found::end;
+  if (count > 0 && stalled_) {
+    const Found found = look_behind_the_rest();
+    if (found != Found::whole) return found;
+  }
+  note_input();
+  stalled_ = false;
+  looked_ = true;
+  sees_end_ = count == 0;
+  return Found::whole;
+}
+
+// What a handler left unread is no news. New bytes are, and so is the end of the stream: then the
+// rest will never be more.
+RequestReader::Found RequestReader::look_behind_the_rest() noexcept {
+  if (unread() != unread_) return Found::whole;
+  pollfd polled{stream_.socket().fileno(), POLLRDHUP, 0};
+  return ::poll(&polled, 1, 0) > 0 ? Found::end : Found::partial;
+}
+
+std::size_t RequestReader::unread() noexcept {
+  int bytes = 0;
+  ::ioctl(stream_.socket().fileno(), FIONREAD, &bytes);
+  return static_cast<std::size_t>(bytes);
+}
+
+[[gnu::noinline]] bool RequestReader::after_raw_handler() noexcept {
+  const auto received = stream_.socket().last_receive();
+  const bool at_end = sees_end_ || received == Socket::Received::end;
+  looked_ = false;
+  // It may have read by calls that are not ours.
+  unread_ = received == Socket::Received::nothing_asked ? unread() : 0;
+  stalled_ = unread_ > 0;
+  if (!stalled_) request_since_ = stream_.input().empty() ? 0 : coarse_now();
+  return at_end;
+}
+
+// An edge tells of what was left once.
+bool RequestReader::wait_for_new_bytes(Deadline limit) {
+  const Descriptor epoll(above_standard_streams(::epoll_create1(EPOLL_CLOEXEC)));
+  epoll_event event{.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data = {}};
+  const int descriptor = stream_.socket().fileno();
+  if (epoll.get() < 0 || ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, descriptor, &event) != 0) {
+    throw_system_error(errno, "epoll");
+  }
+  while (look_behind_the_rest() == Found::partial) {
+    if (wait_for_events(epoll.get(), std::span(&event, 1), limit).empty() && limit.passed()) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace net

@@ -1,0 +1,153 @@
+/// \file
+/// `net.server:request_reader`, internal: how requests are found in what a client sends.
+module net.server:request_reader;
+
+import net.standard;
+import net.socket;
+import net.handler;
+import :handler_binding;
+import :poller;
+
+namespace net {
+
+// Finds the requests of one connection. For most handlers it reads ahead, until one is whole by
+// their framing or, without, until there is anything; a handler that reads the bare socket is
+// called when there is something to read. A conversation and a datagram have one request, which is
+// there from the start.
+//
+// Whether more may have arrived is known from the last receive: it met EAGAIN, or was so short that
+// nothing can have been left (`Socket::last_receive`); unless epoll told of an end of the stream or
+// of urgent data, which a short receive does not show.
+//
+// For the owner of the connection, except where it says otherwise.
+class RequestReader {
+ public:
+  enum class Kind : std::uint8_t { datagram, conversation, raw, framed, unframed };
+  enum class Found : std::uint8_t { whole, partial, end };
+
+  RequestReader(BufferedStream& stream, const HandlerMaker& maker, std::size_t most, bool datagram)
+      : stream_(stream), maker_(maker), most_(most), kind_(kind_of(maker, datagram)) {}
+  RequestReader(const RequestReader&) = delete;
+  RequestReader& operator=(const RequestReader&) = delete;
+
+  inline Kind kind() const noexcept { return kind_; }
+  inline bool reads_one() const noexcept { return kind_ <= Kind::conversation; }
+
+  // Looks for the next request, without waiting. `begun`: there is a handler already, so that it
+  // hears of an end. Throws what a receive does, and `message_size`.
+  inline Found look(bool begun) {
+    if (kind_ == Kind::raw) return look_at_socket(begun);
+    row_since_ = 0;
+    // Without framing, and with nothing left over, one receive decides.
+    const bool one_receive = kind_ == Kind::unframed && stream_.input().empty();
+    if (!one_receive || stream_.ended() || drained()) [[unlikely]] {
+      return read_on();
+    }
+    switch (stream_.receive_now(std::numeric_limits<std::size_t>::max())) {
+      [[likely]] case BufferedStream::Arrival::bytes:
+        note_input();
+        stalled_ = false;
+        return Found::whole;
+      case BufferedStream::Arrival::nothing: return Found::partial;
+      case BufferedStream::Arrival::end: break;
+    }
+    return Found::end;
+  }
+
+  // Which answers of the next handler wait for another one. Without framing it is not known before
+  // they are written. A handler that reads the socket by itself leaves no input, so none waits.
+  // `last`: no other is called in this row.
+  inline BufferedStream::Hold to_hold(bool last) noexcept {
+    following_ = 0;
+    if (last) return BufferedStream::Hold::none;
+    if (kind_ == Kind::framed) return to_hold_framed();
+    if (row_since_ == 0) row_since_ = coarse_now();
+    return BufferedStream::Hold::while_input;
+  }
+
+  // To be called before a handler and, with what that returned, after it. True if the handler has
+  // met the end of the stream by itself.
+  inline std::span<const std::byte> before_handler() noexcept {
+    if (kind_ == Kind::raw) stream_.socket().forget_receives();
+    return stream_.input().content();
+  }
+  inline bool after_handler(std::span<const std::byte> before) noexcept {
+    if (kind_ == Kind::raw) return after_raw_handler();
+    if (stream_.input().empty()) [[likely]] {
+      stalled_ = false;
+      request_since_ = 0;
+    } else {
+      note_left_over(before.size());
+    }
+    if (kind_ == Kind::framed) find_next(before);
+    return false;
+  }
+  // Whether another request may be handled in a row with the last one: those that come later wait
+  // for the others of this thread.
+  inline bool another_at_hand() const noexcept {
+    if (stream_.input().empty() || stalled_) return false;
+    // A slow reader gets what it is owed first.
+    if (stream_.pending() > 0 && !stream_.held()) return false;
+    if (request_since_ != row_since_) return false;
+    return kind_ == Kind::unframed || front_ != 0;
+  }
+  // Whether it is worth to look again at once.
+  inline bool may_find_more() const noexcept {
+    // What a handler of the bare socket did not ask for, it left alone: then `stalled_` tells.
+    const bool all_known = drained() || (kind_ == Kind::raw && untouched());
+    return !all_known || stream_.ended() || (!stream_.input().empty() && !stalled_);
+  }
+
+  // When the first byte of the request in hand came; 0: there is none.
+  inline CoarseTime request_since() const noexcept { return request_since_; }
+  // The last handler of a bare socket left bytes there: a poll would tell of them for ever.
+  bool polls_in_vain() const noexcept { return kind_ == Kind::raw && stalled_; }
+  // Waits for other bytes than those; false at the limit.
+  bool wait_for_new_bytes(Deadline limit);
+  // Epoll has told of more than bytes. From any thread.
+  inline void distrust_short_receives() noexcept {
+    distrusts_.store(true, std::memory_order_relaxed);
+  }
+
+ private:
+  static Kind kind_of(const HandlerMaker& maker, bool datagram) noexcept;
+  inline bool drained() const noexcept {
+    return stream_.socket().last_receive() == Socket::Received::all &&
+           !distrusts_.load(std::memory_order_relaxed);
+  }
+  // Whether the handler asked for nothing, and epoll told of nothing.
+  inline bool untouched() const noexcept {
+    return stream_.socket().last_receive() == Socket::Received::nothing_asked &&
+           !distrusts_.load(std::memory_order_relaxed);
+  }
+  inline void note_input() noexcept {
+    row_since_ = coarse_now();
+    if (request_since_ == 0) request_since_ = row_since_;
+  }
+  Found read_on();
+  bool find_front();
+  Found look_at_socket(bool begun);
+  Found look_behind_the_rest() noexcept;
+  std::size_t unread() noexcept;
+  std::size_t framed(std::span<const std::byte> input) const noexcept;
+  BufferedStream::Hold to_hold_framed() noexcept;
+  void note_left_over(std::size_t before) noexcept;
+  void find_next(std::span<const std::byte> before) noexcept;
+  bool after_raw_handler() noexcept;
+
+  BufferedStream& stream_;
+  const HandlerMaker& maker_;
+  const std::size_t most_;  // bytes in a request
+  CoarseTime request_since_ = 0;
+  CoarseTime row_since_ = 0;   // when the requests that are served in a row began; 0: unknown
+  std::size_t front_ = 0;      // size of the whole request at the front of the input; 0: unknown
+  std::size_t following_ = 0;  // and of the one behind it; 0: it is not whole
+  std::size_t unread_ = 0;     // what the last handler left in a bare socket
+  const Kind kind_;
+  std::atomic<bool> distrusts_{false};
+  bool stalled_ = false;   // the handler left the input as it was: only new bytes make a request
+  bool looked_ = false;    // a request in a bare socket was found, and not handled yet
+  bool sees_end_ = false;  // and it is the end of the stream
+};
+
+}  // namespace net

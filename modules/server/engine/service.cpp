@@ -1,0 +1,103 @@
+module;
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <system_error>
+#include <utility>
+
+module net.server;
+
+import net.socket;
+import net.handler;
+import :service;
+
+namespace net {
+namespace {
+
+std::size_t descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+  return limit.rlim_cur;
+}
+
+// Descriptors for everything but connections.
+std::size_t reserve() { return std::max<std::size_t>(16, descriptor_limit() / 16); }
+
+constexpr std::size_t most_datagrams = 1024;
+
+std::size_t most_connections(ServerKind kind, std::size_t wanted, std::size_t descriptors_each) {
+  if (wanted != 0) return wanted;
+  if (!is_stream(kind)) return most_datagrams;
+  if (descriptor_limit() <= reserve()) return 1;
+  return std::max<std::size_t>(1, (descriptor_limit() - reserve()) / descriptors_each);
+}
+
+SharedPage& make_shared_page() {
+  void* const memory = ::mmap(nullptr, sizeof(SharedPage), PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw_system_error(errno, "mmap");
+  return *new (memory) SharedPage;
+}
+
+}  // namespace
+
+Service::Service(AnyServerParts& parts)
+    : options(parts.options),
+      maker(std::move(parts.maker)),
+      page(make_shared_page()),
+      hooks(parts.hooks, parts.verifies, counters),
+      own_lot_(parts.policy->context().parking_lot() == nullptr ? std::make_unique<ParkingLot>()
+                                                                : nullptr),
+      lot(own_lot_ ? *own_lot_ : *parts.policy->context().parking_lot()),
+      slots(registry, wakeup,
+            most_connections(parts.kind, options.max_connections,
+                             parts.policy->context().descriptors_each())),
+      closer(poller, timer, options.linger.count(), options.linger_bytes),
+      most_rejected(std::min<std::size_t>(64, reserve() / 2)) {}
+
+Service::~Service() { ::munmap(&page, sizeof page); }
+
+void Service::close_polls() noexcept {
+  closer.close_in_child();
+  poller.close();
+  timer.close_in_child();
+  if (own_lot_) own_lot_->close();
+  wakeup.close();
+}
+
+void Service::add(Registered& connection) noexcept {
+  const std::lock_guard lock(registry.mutex);
+  registry.add(connection);
+}
+
+void Service::unlink(Registered& connection) noexcept {
+  const std::lock_guard lock(registry.mutex);
+  registry.unlink(connection);
+}
+
+void Service::gone() noexcept {
+  registry.done([this](std::size_t left) {
+    slots.freed();
+    if (left == 0 && draining()) wakeup.signal();
+  });
+}
+
+std::size_t Service::take_child_slot() {
+  for (std::size_t slot = 0; slot < page.children.size(); ++slot) {
+    int free = 0;
+    if (page.children.at(slot).process.compare_exchange_strong(free, -1)) return slot;
+  }
+  throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again),
+                          "more children than a server can count");
+}
+
+}  // namespace net

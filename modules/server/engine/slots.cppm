@@ -1,0 +1,63 @@
+/// \file
+/// `net.server:slots`, internal: how many connections may come in, and the one hand-shake between
+/// "there is no slot" and "a slot is free".
+module net.server:slots;
+
+import net.standard;
+import :poller;
+import :registry;
+
+namespace net {
+
+// A slot is a place among the connections of a server. A listener that finds none pauses, and says
+// so; a connection that ends says that a slot is free if anybody has paused. Whichever of the two
+// comes second sees the other, so no listener stays paused beside a free slot. From any thread,
+// except where it says otherwise.
+class Slots {
+ public:
+  Slots(const Registry& registry, Wakeup& serving_thread, std::size_t most) noexcept
+      : registry_(registry), serving_thread_(serving_thread), most_(most) {}
+  Slots(const Slots&) = delete;
+  Slots& operator=(const Slots&) = delete;
+
+  std::size_t free() const noexcept {
+    const std::size_t taken = registry_.size();
+    return taken < most_ ? most_ - taken : 0;
+  }
+  bool overfull() const noexcept { return registry_.size() > most_; }
+
+  // Why a listener has paused: for want of a slot; until a time, or for the serving thread to see
+  // to it.
+  enum class PausedFor : std::uint8_t { slot, other };
+  void paused(PausedFor reason) noexcept {
+    somebody_paused_.store(true);
+    if (reason == PausedFor::other || free() == 0) return;
+    // Who left before that did not know that somebody waits.
+    slot_freed_.store(true);
+    serving_thread_.signal();
+  }
+
+  // A connection has ended.
+  void freed() noexcept {
+    if (!somebody_paused_.load()) return;
+    slot_freed_.store(true, std::memory_order_relaxed);
+    serving_thread_.signal();
+  }
+
+  // On the serving thread, which then resumes listeners; those that stay paused say so again.
+  // Returns whether a slot was freed.
+  bool begin_resuming() noexcept {
+    somebody_paused_.store(false);
+    return slot_freed_.exchange(false);
+  }
+  bool anybody_paused() const noexcept { return somebody_paused_.load(std::memory_order_relaxed); }
+
+ private:
+  const Registry& registry_;
+  Wakeup& serving_thread_;
+  const std::size_t most_;
+  std::atomic<bool> slot_freed_{false};  // since the last look
+  std::atomic<bool> somebody_paused_{false};
+};
+
+}  // namespace net
