@@ -20,7 +20,7 @@ namespace net {
 class Engine final : public Service {
  public:
   explicit Engine(AnyServerParts& parts);
-  ~Engine();
+  ~Engine() override;
 
   // --- binding ---
   void bind() { acceptor_.bind(); }

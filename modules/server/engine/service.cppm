@@ -26,6 +26,7 @@ class Service {
  public:
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
+  virtual ~Service();
 
   // What handlers and policies ask of the server. From any thread.
   virtual void shutdown() noexcept = 0;
@@ -82,7 +83,6 @@ class Service {
 
  protected:
   explicit Service(AnyServerParts& parts);
-  ~Service();
   // In a process that was forked since: takes no part any more in what it shares with the parent.
   void close_polls() noexcept;
 
