@@ -149,14 +149,14 @@ class Connection final : public RequestContext, public Registered, private Socke
   // In a process that was forked since: closes its descriptors, and says nothing to the peer.
   void close_in_child() noexcept;
 
-  // The parking lot's: registered in epoll, ever and now; waiting for room to send; the list of the
-  // retired (and, while one is owned by a sweep, of the swept).
+  // A RequestQueue's.
+  Connection* next_queued = nullptr;
+  // The parking lot's: the list of the retired (and, while one is owned by a sweep, of the swept);
+  // registered in epoll, ever and now; waiting for room to send.
+  Connection* next_retired = nullptr;
   bool entered = false;
   bool registered = false;
   bool wants_output = false;
-  Connection* next_retired = nullptr;
-  // A RequestQueue's.
-  Connection* next_queued = nullptr;
 
  private:
   // Whether there is nothing to do before the next request is read.
@@ -191,35 +191,36 @@ class Connection final : public RequestContext, public Registered, private Socke
   void close(Outcome outcome) noexcept;
   void close_replacement() noexcept;
 
+  // Those of one byte come first, beside the lot's: thousands of connections may be parked.
+  Phase phase_ = Phase::receive;
+  Outcome expired_ = Outcome::none;
+  Outcome ending_ = Outcome::none;  // how it ends once what is pending is sent
+  bool verified_ = false;
+  bool ready_ = true;
+  bool failed_ = false;
+  // Whether its socket was closed or moved by the handler, which may have put another one in its
+  // place. Written under the lock of the server's list.
+  bool given_away_ = false;
+  bool ends_itself_ = false;              // by `end_input_after`
+  std::atomic<bool> input_ended_{false};  // by `end_input`
+  std::atomic<bool> cut_{false};
+  std::atomic<bool> wants_place_{false};
+  std::atomic<bool> parked_idle_{true};
+  std::atomic<State> state_{State::running};
   Service* service_;
   std::unique_ptr<ReceivedDatagram> received_;  // null for a connection
   std::unique_ptr<BoundHandler> handler_;
   Address listener_;
   RequestReader reader_;
-  std::atomic<State> state_{State::running};
-  std::atomic<bool> cut_{false};
-  std::atomic<bool> parked_idle_{true};
   std::atomic<CoarseTime> park_limit_{0};
   std::atomic<CoarseTime> parked_since_{0};
   std::atomic<CoarseTime> evicted_since_{0};
-  std::atomic<bool> wants_place_{false};
-  // Whether its socket was closed or moved by the handler, which may have put another one in its
-  // place. Written under the lock of the server's list.
-  bool given_away_ = false;
-  std::atomic<bool> input_ended_{false};  // by `end_input`
-  bool ends_itself_ = false;              // by `end_input_after`
   Silence own_silence_;
   Silence* silence_ = &own_silence_;
-  Phase phase_ = Phase::receive;
-  Outcome expired_ = Outcome::none;
-  Outcome ending_ = Outcome::none;  // how it ends once what is pending is sent
   // Of an answer that waits for room to send: what the client had not taken when that was last
   // looked at, in the kernel's queue or pending, 0 if there is none; and when it last took some.
   std::size_t untaken_ = 0;
   CoarseTime progress_at_ = 0;
-  bool verified_ = false;
-  bool ready_ = true;
-  bool failed_ = false;
 };
 
 // A registry holds nothing else.

@@ -35,8 +35,10 @@ class RequestReader {
 
   // Looks for the next request, without waiting. `begun`: there is a handler already, so that it
   // hears of an end. Throws what a receive does, and `message_size`.
-  inline Found look(bool begun) {
-    if (kind_ == Kind::raw) return look_at_socket(begun);
+  [[gnu::always_inline]] inline Found look(bool begun) {
+    if (kind_ == Kind::raw) [[unlikely]] {
+      return look_at_socket(begun);
+    }
     row_since_ = 0;
     // Without framing, and with nothing left over, one receive decides.
     const bool one_receive = kind_ == Kind::unframed && stream_.input().empty();
@@ -68,11 +70,15 @@ class RequestReader {
   // To be called before a handler and, with what that returned, after it. True if the handler has
   // met the end of the stream by itself.
   inline std::span<const std::byte> before_handler() noexcept {
-    if (kind_ == Kind::raw) stream_.socket().forget_receives();
+    if (kind_ == Kind::raw) [[unlikely]] {
+      stream_.socket().forget_receives();
+    }
     return stream_.input().content();
   }
-  inline bool after_handler(std::span<const std::byte> before) noexcept {
-    if (kind_ == Kind::raw) return after_raw_handler();
+  [[gnu::always_inline]] inline bool after_handler(std::span<const std::byte> before) noexcept {
+    if (kind_ == Kind::raw) [[unlikely]] {
+      return after_raw_handler();
+    }
     if (stream_.input().empty()) [[likely]] {
       stalled_ = false;
       request_since_ = 0;
