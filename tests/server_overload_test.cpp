@@ -3,8 +3,11 @@
 #include <sys/resource.h>
 
 #include <concepts>
+#include <list>
 #include <stdexcept>
 #include <string>
+#include <thread>
+#include <tuple>
 #include <type_traits>
 
 #include "support/server_test.hpp"
@@ -33,6 +36,8 @@ typename P::Options one_at_once(net::Overload overload) {
   options.overload = overload;
   return options;
 }
+
+using Threaded = std::tuple<net::ThreadPool, net::ThreadPerRequest>;
 
 // Says that it has begun; then an echo.
 struct Talk : net::StreamRequestHandler {
@@ -158,6 +163,38 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_policy_without_a_place_evicts_the_silent, Policy
   BOOST_TEST(first.sees_end());
   BOOST_TEST(second.ask("again") == "again");
   BOOST_TEST(soon([&] { return server.stats().shed_evicted == 1; }));
+}
+
+// The serving thread is held, so that nobody but the policy's own threads sees to the limit.
+BOOST_TEST_DECORATOR(*timeout(30))
+BOOST_AUTO_TEST_CASE_TEMPLATE(who_waited_too_long_is_not_served, Policy, Threaded) {
+  struct Holding : QuietHooks {
+    bool verify_request(const net::Socket&, const net::Address&) override {
+      if (++asked == 6) gate.wait();
+      return true;
+    }
+    int asked = 0;
+    Gate gate;
+  } hooks;
+  net::ServerOptions options = quick();
+  options.limits.request = 50ms;
+  net::TcpServer<Talk, Policy> server{loopback(), options, hooks,
+                                      one_at_once<Policy>(net::Overload::wait)};
+  Running running{server};
+  std::list<Client> clients;
+  for (int i = 0; i < 6; ++i) clients.emplace_back(server);
+  BOOST_TEST(clients.front().receive(6) == "hello\n");
+  BOOST_TEST_REQUIRE(soon([&] { return server.stats().accepted == 6; }));
+  // It is time itself that is tested.
+  std::this_thread::sleep_for(2 * options.limits.request);
+  clients.front().end_sending();
+  BOOST_TEST(clients.front().sees_end());
+  clients.pop_front();
+  clients.back().end_sending();
+  for (int i = 0; i < 4; ++i, clients.pop_front()) BOOST_TEST(clients.front().receive_all() == "");
+  BOOST_TEST(server.stats().shed_waiting == 4U);
+  hooks.gate.open();
+  BOOST_TEST(clients.front().receive_all() == "hello\n");
 }
 
 BOOST_AUTO_TEST_CASE(a_default_limit_leaves_descriptors_for_others, *timeout(20)) {

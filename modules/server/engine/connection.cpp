@@ -282,7 +282,10 @@ void Connection::enter_queue() noexcept {
 bool Connection::leave_waiting() noexcept {
   State expected = State::waiting;
   if (state_.compare_exchange_strong(expected, State::running, std::memory_order_acq_rel)) {
-    return true;
+    // Whoever comes first sees to the limit: that the reaper has not come by yet is no reprieve.
+    if (coarse_now() < park_limit()) return true;
+    end(Outcome::shed);
+    return false;
   }
   // It is being shed, or was: whoever comes second frees it.
   if (state_.exchange(State::abandoned, std::memory_order_acq_rel) == State::gone) delete this;

@@ -127,6 +127,10 @@ Connection::Prepared Connection::end_expired(bool may_finish) {
       ready_ = false;
       return Prepared::later;
     }
+  } else if (outcome == Outcome::timed_out) {
+    // The rest may have come in time, while this process was stopped or busy with others.
+    ready_ = true;
+    if (reader_.look(handler_ != nullptr) == RequestReader::Found::whole) return Prepared::handler;
   }
   if (handler_ && !may_finish) {
     expired_ = outcome;
