@@ -13,6 +13,7 @@
 #include <optional>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/client.hpp"
@@ -230,10 +231,12 @@ BOOST_AUTO_TEST_CASE(a_number_out_of_bounds_is_answered_with_the_bounds, *timeou
   BOOST_TEST(answer({"echo", "--drain-timeout", "-1"}) ==
              "netserve: --drain-timeout: \"-1\" is not a number of seconds from 0 to 86400, "
              "which is a day");
-  for (const char* const option : {"--workers", "--max-connections"}) {
+  // Versions of CLI11 write bounds each in its own way.
+  for (const auto& [option, bound] :
+       {std::pair("--workers", "4096"), std::pair("--max-connections", "16777216")}) {
     const std::string said = answer({"echo", option, "0"});
     BOOST_TEST(said.find(option) != std::string::npos, said);
-    BOOST_TEST(said.find(" 1 to ") != std::string::npos, said);
+    BOOST_TEST(said.find(bound) != std::string::npos, said);
   }
 }
 
