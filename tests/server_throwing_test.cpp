@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <stdexcept>
+#include <string>
 
 #include "support/server_test.hpp"
 
@@ -151,6 +152,26 @@ BOOST_AUTO_TEST_CASE(the_default_hooks_write_a_line_to_stderr, *timeout(20)) {
   running.stop();
   BOOST_TEST(stderr_so_far() ==
              "netserve: request from " + address + " failed in handle: thrown by a test\n");
+}
+
+// A client can have a say in what an exception says, and the application's own `report` may write
+// it to a terminal.
+BOOST_AUTO_TEST_CASE(a_client_cannot_forge_lines_of_a_log, *timeout(20)) {
+  struct Quoting : net::StreamRequestHandler {
+    net::Next handle() { throw std::runtime_error(std::string(rfile.read_some())); }
+  };
+  struct Log : net::ServerHooks {
+    void report(const net::Event& event) override { text = event.text; }
+    std::string text;
+  } log;
+  net::TcpServer<Quoting> server{loopback(), quick(), log};
+  Running running{server};
+  Client client{server};
+  client.send("a\nb\r\x1b[2J\x7f, \xc2\x9b, \xc3\xa9\\n");
+  BOOST_TEST(client.sees_end());
+  running.stop();
+  BOOST_TEST(log.text.ends_with("in handle: a\\nb\\x0d\\x1b[2J\\x7f, \xc2\\x9b, \xc3\xa9\\n"),
+             log.text);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -13,6 +13,7 @@ module;
 #include <exception>
 #include <new>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 module net.server;
@@ -62,6 +63,29 @@ void write_line(std::string line) {
   // Poll says so too if the reader of a pipe is gone. A line that cannot be written is lost: there
   // is nowhere to report it.
   write_without_signals(STDERR_FILENO, bytes(line));
+}
+
+// The text on one line, and without what a terminal obeys: clients may have a say in exceptions and
+// in the names of their sockets. Control characters of ISO 646 and, in UTF-8, of ISO 6429.
+std::string printable(std::string_view text) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string line;
+  unsigned char before = 0;
+  for (const char character : text) {
+    const auto byte = static_cast<unsigned char>(character);
+    const bool control = byte < 0x20 || byte == 0x7f || (before == 0xc2 && byte < 0xa0);
+    before = byte;
+    if (!control) {
+      line += character;
+    } else if (byte == '\n') {
+      line += "\\n";
+    } else {
+      line += "\\x";
+      line += digits[byte / 16];
+      line += digits[byte % 16];
+    }
+  }
+  return line;
 }
 
 bool has_code(const std::exception_ptr& exception, auto... codes) noexcept {
@@ -132,7 +156,7 @@ void ServerHooks::handle_timeout() {}
 void ServerHooks::handle_listener_error(const Address& address, std::exception_ptr error) {
   const RequestError described{Phase::handle_listener_error, std::move(error), address};
   report({Event::Kind::listener_dead,
-          "the listener on " + address.to_string() + " is dead: " + described.what()});
+          printable("the listener on " + address.to_string() + " is dead: " + described.what())});
 }
 
 void ServerHooks::handle_error(const RequestError& error) {
@@ -143,7 +167,7 @@ void ServerHooks::handle_error(const RequestError& error) {
   } else {
     text = "request from " + error.client_address.to_string() + " failed in " + name(error.phase);
   }
-  report({Event::Kind::request_error, text + ": " + error.what()});
+  report({Event::Kind::request_error, printable(text + ": " + error.what())});
 }
 
 void ServerHooks::report(const Event& event) {

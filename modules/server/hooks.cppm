@@ -43,7 +43,9 @@ struct RequestError {
 struct Event {
   enum class Kind : std::uint8_t { request_error, accept_error, listener_dead, hook_error, stuck };
   Kind kind;
-  std::string text;  ///< one line, without its end
+  /// One line, without its end. What clients may have a say in is without control characters: those
+  /// are written as `\n` and `\x1b`.
+  std::string text;
 };
 
 /// Lets an application see and decide. Derive, override what you need, and give it to the server,
