@@ -2,13 +2,16 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <string>
 
+#include "support/forked.hpp"
 #include "support/server_test.hpp"
 
 namespace {
@@ -68,14 +71,31 @@ struct Crashing : net::StreamRequestHandler {
   }
 };
 
+constexpr std::array synchronous{SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+
+// Answers which signals are blocked: "y" or "n" for each of some.
 struct Masked : net::StreamRequestHandler {
   net::Next handle() {
     rfile.read_some();
     sigset_t blocked{};
     ::pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
-    for (const int signal : {SIGINT, SIGTERM}) {
-      wfile.write(::sigismember(&blocked, signal) != 0 ? "y" : "n");
-    }
+    std::string answer;
+    const auto add = [&](int signal) {
+      answer += ::sigismember(&blocked, signal) != 0 ? "y" : "n";
+    };
+    for (const int signal : {SIGINT, SIGTERM, SIGCHLD, SIGUSR1}) add(signal);
+    for (const int signal : synchronous) add(signal);
+    wfile.write(answer);
+    return net::Next::close;
+  }
+};
+
+// Writes where nothing may be written.
+struct Faulting : net::StreamRequestHandler {
+  net::Next handle() {
+    rfile.read_some();
+    void* const page = ::mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    *static_cast<volatile char*>(page) = 1;
     return net::Next::close;
   }
 };
@@ -158,12 +178,39 @@ BOOST_AUTO_TEST_CASE(a_crashed_child_is_a_failed_connection, *timeout(20)) {
   BOOST_TEST(server.stats().served == 1U);
 }
 
-BOOST_AUTO_TEST_CASE(a_child_blocks_what_stops_its_parent, *timeout(20)) {
-  net::TcpServer<Masked, Forking> server{loopback(), quick()};
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_handler_is_spared_asynchronous_signals_alone, P, Policies) {
+  // A child, and the serving thread itself, have the mask of the program.
+  sigset_t blocked{};
+  sigset_t before{};
+  ::sigemptyset(&blocked);
+  ::sigaddset(&blocked, SIGUSR1);
+  ::pthread_sigmask(SIG_BLOCK, &blocked, &before);
+  net::TcpServer<Masked, P> server{loopback(), quick()};
   Running running{server};
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const bool in_thread_of_library =
+      std::is_same_v<P, net::ThreadPool> || std::is_same_v<P, net::ThreadPerRequest>;
   Client client{server};
   client.send("x");
-  BOOST_TEST(client.receive_all() == "yy");
+  BOOST_TEST(client.receive_all() ==
+             (in_thread_of_library ? "yyyy" : "nnny") + std::string(synchronous.size(), 'n'));
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_fault_in_a_handler_reaches_the_programs_handler, P,
+                              ThreadPolicies) {
+  support::Forked program([] {
+    struct sigaction action{};
+    action.sa_handler = [](int) { ::_exit(42); };
+    ::sigaction(SIGSEGV, &action, nullptr);
+    net::TcpServer<Faulting, P> server{loopback(), quick()};
+    net::Socket client = net::create_connection(server.server_address());
+    client.sendall(net::bytes("x"));
+    server.serve_forever();
+    return 0;
+  });
+  BOOST_TEST(program.status() == 42);
 }
 
 BOOST_AUTO_TEST_CASE(a_connection_keeps_its_child, *timeout(20)) {

@@ -10,6 +10,7 @@ module;
 #include <csignal>
 #include <gsl/assert>
 #include <gsl/util>
+#include <initializer_list>
 #include <mutex>
 #include <utility>
 
@@ -36,6 +37,22 @@ void reap(idtype_t kind, int which) noexcept {
   // A host that ignores SIGCHLD leaves nothing to reap (ECHILD).
   while (::waitid(kind, static_cast<id_t>(which), &result, WEXITED) != 0 && errno == EINTR) {
   }
+}
+
+// Has a child take the signals of a thread with that mask, except for the two that tell a program
+// to stop: a terminal and a service manager send them to all processes, and draining is the
+// parent's decision. They are caught and not blocked or ignored, since programs that the handler
+// starts would inherit that.
+void take_signals(const sigset_t& mask) noexcept {
+  struct sigaction action{};
+  action.sa_handler = [](int) {};
+  action.sa_flags = SA_RESTART;
+  for (const int signal : {SIGINT, SIGTERM}) {
+    struct sigaction before{};
+    ::sigaction(signal, nullptr, &before);
+    if (before.sa_handler != SIG_IGN) ::sigaction(signal, &action, nullptr);
+  }
+  ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
 }
 
 [[noreturn]] void serve_in_child(Service& service, Connection& connection, std::size_t slot) {
@@ -88,7 +105,10 @@ Child::Child(Request& request) {
       connection.note_silence_in(slot.silence);
     }
     process_ = fork_for_request();
-    if (process_ == 0) serve_in_child(service, *request.release(), slot_);
+    if (process_ == 0) {
+      take_signals(blocked.before());
+      serve_in_child(service, *request.release(), slot_);
+    }
     if (process_ < 0) {
       slot.process.store(0);
       throw_system_error(errno, "fork");

@@ -11,9 +11,11 @@ export namespace net {
 /// Is a child process that serves one connection to its end. What `ForkPerRequest` is made of, and
 /// what a policy of yours may use.
 ///
-/// The child closes the listeners and the connections of others, blocks SIGINT and SIGTERM (so that
-/// draining is the parent's decision), runs the request, and ends by `_exit`: no destructor, no
-/// atexit function and no buffer of stdio of the parent runs twice. Only async-signal-safe
+/// The child closes the listeners and the connections of others, runs the request, and ends by
+/// `_exit`: no destructor, no atexit function and no buffer of stdio of the parent runs twice. It
+/// has the signal mask of the forking thread. SIGINT and SIGTERM are caught and do nothing, unless
+/// the program ignores them: draining is the parent's decision. Programs that the handler starts
+/// get the default action. Only async-signal-safe
 /// functions are safe there if the host has other threads: fork(2). What it counts reaches the
 /// parent's `Stats`. No SIGCHLD handler is needed, no other child is ever waited for, and a host
 /// that ignores SIGCHLD is allowed.

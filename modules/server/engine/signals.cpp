@@ -3,6 +3,7 @@ module;
 #include <pthread.h>
 
 #include <csignal>
+#include <initializer_list>
 
 module net.server;
 
@@ -19,6 +20,9 @@ BlockedSignals::~BlockedSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nul
 sigset_t BlockedSignals::all() noexcept {
   sigset_t signals{};
   ::sigfillset(&signals);
+  for (const int raised : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT}) {
+    ::sigdelset(&signals, raised);
+  }
   return signals;
 }
 
