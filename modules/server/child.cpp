@@ -1,6 +1,7 @@
 module;
 
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,7 +11,6 @@ module;
 #include <csignal>
 #include <gsl/assert>
 #include <gsl/util>
-#include <initializer_list>
 #include <mutex>
 #include <utility>
 
@@ -39,20 +39,41 @@ void reap(idtype_t kind, int which) noexcept {
   }
 }
 
+// What the signal handler of a child knows.
+int parent = 0;
+Connection* served = nullptr;
+std::atomic<bool> asked{false};
+
+// Runs at SIGTERM: from an operator or a service manager, or because the parent has ended.
+void on_terminate(int /*signal*/, siginfo_t* info, void* /*context*/) {
+  constexpr int ended_by_signal = 128 + SIGTERM;
+  if (::getppid() != parent) ::_exit(ended_by_signal);
+  // The thread that forked has ended, and the others go on.
+  if (info->si_pid == parent) return;
+  if (asked.exchange(true)) ::_exit(ended_by_signal);
+  const int error = errno;
+  served->ask_to_end();
+  errno = error;
+}
+
 // Has a child take the signals of a thread with that mask, except for the two that tell a program
-// to stop: a terminal and a service manager send them to all processes, and draining is the
-// parent's decision. They are caught and not blocked or ignored, since programs that the handler
-// starts would inherit that.
-void take_signals(const sigset_t& mask) noexcept {
+// to stop. A terminal and a service manager send them to all processes, and how a server drains is
+// the parent's decision: SIGINT does nothing, and SIGTERM lets a request end. They are caught and
+// not blocked or ignored, since programs that the handler starts would inherit that.
+void take_signals(sigset_t mask) noexcept {
   struct sigaction action{};
-  action.sa_handler = [](int) {};
-  action.sa_flags = SA_RESTART;
-  for (const int signal : {SIGINT, SIGTERM}) {
-    struct sigaction before{};
-    ::sigaction(signal, nullptr, &before);
-    if (before.sa_handler != SIG_IGN) ::sigaction(signal, &action, nullptr);
-  }
+  action.sa_flags = SA_RESTART | SA_SIGINFO;
+  action.sa_sigaction = on_terminate;
+  ::sigaction(SIGTERM, &action, nullptr);
+  action.sa_sigaction = [](int, siginfo_t*, void*) {};
+  struct sigaction before{};
+  ::sigaction(SIGINT, nullptr, &before);
+  if (before.sa_handler != SIG_IGN) ::sigaction(SIGINT, &action, nullptr);
+  // A host that waits for SIGTERM in a thread or by a descriptor blocks it; a child has neither.
+  ::sigdelset(&mask, SIGTERM);
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
+  if (::getppid() != parent) ::_exit(0);  // it has ended before the prctl
 }
 
 [[noreturn]] void serve_in_child(Service& service, Connection& connection, std::size_t slot) {
@@ -104,8 +125,11 @@ Child::Child(Request& request) {
       const std::lock_guard lock(service.registry.mutex);
       connection.note_silence_in(slot.silence);
     }
+    const int this_process_id = ::getpid();
     process_ = fork_for_request();
     if (process_ == 0) {
+      parent = this_process_id;
+      served = &connection;
       take_signals(blocked.before());
       serve_in_child(service, *request.release(), slot_);
     }

@@ -13,9 +13,11 @@ export namespace net {
 ///
 /// The child closes the listeners and the connections of others, runs the request, and ends by
 /// `_exit`: no destructor, no atexit function and no buffer of stdio of the parent runs twice. It
-/// has the signal mask of the forking thread. SIGINT and SIGTERM are caught and do nothing, unless
-/// the program ignores them: draining is the parent's decision. Programs that the handler starts
-/// get the default action. Only async-signal-safe
+/// has the signal mask of the forking thread, in which SIGTERM is never blocked. SIGINT does
+/// nothing, because a terminal sends it to all processes and draining is the parent's decision.
+/// SIGTERM has the child answer the request at hand and end; a second one ends it at once. So does
+/// the end of the parent, however it comes (PR_SET_PDEATHSIG(2const), a SIGTERM as well). Programs
+/// that the handler starts get the default action of both. Only async-signal-safe
 /// functions are safe there if the host has other threads: fork(2). What it counts reaches the
 /// parent's `Stats`. No SIGCHLD handler is needed, no other child is ever waited for, and a host
 /// that ignores SIGCHLD is allowed.

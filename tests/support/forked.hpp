@@ -17,6 +17,7 @@ class Forked {
   ~Forked();
   // The exit status; -1 for a signal, -2 if it goes on for ten seconds.
   int status();
+  pid_t process() const noexcept { return process_; }
 
  private:
   pid_t process_;

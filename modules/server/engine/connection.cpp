@@ -82,7 +82,8 @@ Connection::~Connection() {
 void Connection::shutdown() noexcept { service_->shutdown(); }
 
 bool Connection::stopping() const noexcept {
-  return service_->draining() || service_->stop_asked();
+  return asked_to_end_.load(std::memory_order_relaxed) || service_->draining() ||
+         service_->stop_asked();
 }
 
 Stats Connection::stats() const { return service_->stats(); }
@@ -340,6 +341,15 @@ void Connection::end_input() noexcept {
   if (given_away_ || input_ended_.exchange(true)) return;
   silence_->ended.store(true);
   ::shutdown(stream().socket().fileno(), SHUT_RD);
+}
+
+void Connection::ask_to_end() noexcept {
+  asked_to_end_.store(true);
+  if (waits_since() != 0) {
+    end_input();
+  } else if (conversation() && !given_away_) {
+    end_input_after(service_->options.quiet_grace);
+  }
 }
 
 void Connection::end_input_after(std::chrono::milliseconds quiet) {

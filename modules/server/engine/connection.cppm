@@ -125,6 +125,9 @@ class Connection final : public RequestContext, public Registered, private Socke
   // Ends its input, in whichever thread or process it is read: what has arrived is still read. As
   // `cut`, under the lock of the server's list.
   void end_input() noexcept;
+  // In a child, also from a signal handler: has the connection end after the request at hand. A
+  // conversation that is not silent sees the end of its input at its next silence.
+  void ask_to_end() noexcept;
   // Has its input end by itself in a silence of that length. For the owner.
   void end_input_after(std::chrono::milliseconds quiet);
   // Whether it was told so a short while ago.
@@ -203,6 +206,7 @@ class Connection final : public RequestContext, public Registered, private Socke
   bool given_away_ = false;
   bool ends_itself_ = false;              // by `end_input_after`
   std::atomic<bool> input_ended_{false};  // by `end_input`
+  std::atomic<bool> asked_to_end_{false};
   std::atomic<bool> cut_{false};
   std::atomic<bool> wants_place_{false};
   std::atomic<bool> parked_idle_{true};

@@ -246,7 +246,10 @@ bool Connection::wait_for_more() noexcept {
       const bool partial = since != 0;
       const CoarseTime limit = partial ? coarse_after(since, limits().request.count())
                                        : coarse_after(coarse_now(), limits().idle.count());
-      if (!partial) silence_->between.store(coarse_now(), std::memory_order_relaxed);
+      if (!partial) {
+        silence_->between.store(coarse_now(), std::memory_order_relaxed);
+        if (asked_to_end_.load()) end_input();
+      }
       const bool came = reader_.polls_in_vain()
                             ? reader_.wait_for_new_bytes(deadline_at(limit))
                             : socket().wait_to_receive(deadline_at(limit)) &&
