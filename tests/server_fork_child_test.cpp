@@ -9,7 +9,10 @@
 #include <array>
 #include <boost/test/data/test_case.hpp>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <sstream>
 #include <string>
 
 #include "support/forked.hpp"
@@ -106,6 +109,16 @@ struct WhoAmI : net::StreamRequestHandler {
     rfile.read_some();
     wfile.write(std::to_string(::getpid()) + "\n");
     return net::Next::keep;
+  }
+};
+
+// Prints without flushing.
+struct Printing : net::StreamRequestHandler {
+  net::Next handle() {
+    const std::string text(rfile.read_some());
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    if (text == "two ") context().shutdown();
+    return net::Next::close;
   }
 };
 
@@ -358,6 +371,35 @@ BOOST_DATA_TEST_CASE(a_child_ends_with_its_parent, boost::unit_test::data::make(
   // Sooner than the handler ends by itself.
   client.socket.settimeout(5s);
   BOOST_TEST(client.is_closed());
+}
+
+// What the program printed before is in the buffer that a child inherits.
+BOOST_AUTO_TEST_CASE(what_a_child_prints_appears_once_and_nothing_else_twice, *timeout(20)) {
+  const ScratchDirectory scratch;
+  const std::string output = scratch.path("output");
+  const Shared<std::atomic<std::uint16_t>> port;
+  Gate made;
+  support::Forked program([&] {
+    if (std::freopen(output.c_str(), "w", stdout) == nullptr) return 1;
+    std::setvbuf(stdout, nullptr, _IOFBF, 4096);
+    std::fputs("program ", stdout);
+    net::TcpServer<Printing, Forking> server{loopback(), quick()};
+    *port = server.server_address().port();
+    made.open();
+    server.serve_forever();
+    server.server_close(5s);
+    return std::fflush(stdout);
+  });
+  BOOST_TEST_REQUIRE(made.wait());
+  for (const char* const text : {"one ", "two "}) {
+    Client client{net::Address{"127.0.0.1", *port}};
+    client.send(text);
+    BOOST_TEST(client.sees_end());
+  }
+  BOOST_TEST(program.status() == 0);
+  std::ostringstream printed;
+  printed << std::ifstream(output).rdbuf();
+  BOOST_TEST(printed.str() == "one two program ");
 }
 
 BOOST_AUTO_TEST_CASE(a_connection_keeps_its_child, *timeout(20)) {

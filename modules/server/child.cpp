@@ -1,5 +1,6 @@
 module;
 
+#include <stdio_ext.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -9,8 +10,10 @@ module;
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <gsl/assert>
 #include <gsl/util>
+#include <initializer_list>
 #include <mutex>
 #include <utility>
 
@@ -83,7 +86,11 @@ void take_signals(sigset_t mask) noexcept {
   service.timer.close_in_child();
   OwnDescriptors::close_all_but(connection.socket().fileno());
   connection.registered = false;  // that is the parent's epoll
+  // What the parent has printed is the parent's to write. A flush before the fork could block the
+  // serving thread: on a pipe that nobody reads, or on a stream that another thread has locked.
+  for (FILE* const stream : {stdout, stderr}) ::__fpurge(stream);
   connection.run();
+  for (FILE* const stream : {stdout, stderr}) std::fflush(stream);
   ::_exit(0);
 }
 

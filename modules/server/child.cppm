@@ -12,15 +12,19 @@ export namespace net {
 /// what a policy of yours may use.
 ///
 /// The child closes the listeners and the connections of others, runs the request, and ends by
-/// `_exit`: no destructor, no atexit function and no buffer of stdio of the parent runs twice. It
-/// has the signal mask of the forking thread, in which SIGTERM is never blocked. SIGINT does
-/// nothing, because a terminal sends it to all processes and draining is the parent's decision.
-/// SIGTERM has the child answer the request at hand and end; a second one ends it at once. So does
-/// the end of the parent, however it comes (PR_SET_PDEATHSIG(2const), a SIGTERM as well). Programs
-/// that the handler starts get the default action of both. Only async-signal-safe
-/// functions are safe there if the host has other threads: fork(2). What it counts reaches the
-/// parent's `Stats`. No SIGCHLD handler is needed, no other child is ever waited for, and a host
-/// that ignores SIGCHLD is allowed.
+/// `_exit`: no destructor and no atexit function of the parent runs twice. What the child prints to
+/// stdout and stderr by stdio is flushed when it ends; what the parent has buffered is left to the
+/// parent. Flush other files, and std::cout after `sync_with_stdio(false)`, yourself.
+///
+/// The child has the signal mask of the forking thread, in which SIGTERM is never blocked. SIGINT
+/// does nothing, because a terminal sends it to all processes and draining is the parent's
+/// decision. SIGTERM has the child answer the request at hand and end; a second one ends it at
+/// once. So does the end of the parent, however it comes (PR_SET_PDEATHSIG(2const), a SIGTERM as
+/// well). Programs that the handler starts get the default action of both. Only async-signal-safe
+/// functions are safe in the child if the host has other threads: fork(2).
+///
+/// What the child counts reaches the parent's `Stats`. No SIGCHLD handler is needed, no other child
+/// is ever waited for, and a host that ignores SIGCHLD is allowed.
 class Child {
  public:
   Child() noexcept = default;
