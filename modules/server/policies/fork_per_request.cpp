@@ -1,5 +1,9 @@
 module;
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstddef>
 #include <exception>
 #include <map>
@@ -82,6 +86,11 @@ struct ForkPerRequest::State {
 
 ForkPerRequest::ForkPerRequest(Options options, PolicyContext& context) {
   check(options);
+  // Without pidfd_open(2) no child could be waited for: better to fail now than at each request.
+  const Descriptor probe(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+  if (probe.get() < 0 && (errno == ENOSYS || errno == EPERM)) {
+    throw_system_error(errno, "ForkPerRequest needs pidfd_open");
+  }
   state_ = std::make_unique<State>(options, context);
   context.each_opens(1);  // the child's pidfd
 }

@@ -27,7 +27,9 @@ class ForkPerRequest {
     Overload overload = Overload::wait;
   };
 
-  /// Throws `invalid_argument` for options out of bounds.
+  /// Throws `invalid_argument` for options out of bounds, and `function_not_supported` or
+  /// `operation_not_permitted` if the kernel (before Linux 5.3) or a seccomp filter refuses
+  /// pidfd_open(2).
   ForkPerRequest(Options options, PolicyContext& context);
   ForkPerRequest(const ForkPerRequest&) = delete;
   ForkPerRequest& operator=(const ForkPerRequest&) = delete;
