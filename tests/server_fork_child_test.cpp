@@ -2,12 +2,10 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
-#include <boost/test/data/test_case.hpp>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -75,35 +73,6 @@ struct Crashing : net::StreamRequestHandler {
   }
 };
 
-constexpr std::array synchronous{SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
-
-// Answers which signals are blocked: "y" or "n" for each of some.
-struct Masked : net::StreamRequestHandler {
-  net::Next handle() {
-    rfile.read_some();
-    sigset_t blocked{};
-    ::pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
-    std::string answer;
-    const auto add = [&](int signal) {
-      answer += ::sigismember(&blocked, signal) != 0 ? "y" : "n";
-    };
-    for (const int signal : {SIGINT, SIGTERM, SIGCHLD, SIGUSR1}) add(signal);
-    for (const int signal : synchronous) add(signal);
-    wfile.write(answer);
-    return net::Next::close;
-  }
-};
-
-// Writes where nothing may be written.
-struct Faulting : net::StreamRequestHandler {
-  net::Next handle() {
-    rfile.read_some();
-    void* const page = ::mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    *static_cast<volatile char*>(page) = 1;
-    return net::Next::close;
-  }
-};
-
 struct WhoAmI : net::StreamRequestHandler {
   net::Next handle() {
     rfile.read_some();
@@ -121,38 +90,6 @@ struct Printing : net::StreamRequestHandler {
     return net::Next::close;
   }
 };
-
-// Answers with its process, and again once it may go on.
-struct Holding : net::StreamRequestHandler {
-  explicit Holding(const Gate& opening) : released(opening) {}
-  net::Next handle() {
-    rfile.read_some();
-    wfile.write(number(::getpid()));
-    wfile.flush();
-    released.wait();
-    wfile.write(context().stopping() ? "stopping" : "serving ");
-    return net::Next::keep;
-  }
-  static std::string number(pid_t process) { return std::to_string(1'000'000'000 + process); }
-  const Gate& released;
-};
-
-// As an echo, but that its first answer is its process.
-struct TellingConversation : net::StreamRequestHandler {
-  void handle() {
-    wfile.write(Holding::number(::getpid()));
-    for (auto text = rfile.read_some(); !text.empty(); text = rfile.read_some()) wfile.write(text);
-    wfile.write("farewell");
-  }
-};
-
-pid_t process_at(Client& client) { return std::stoi(client.receive(10)) - 1'000'000'000; }
-
-// Sends a signal as another process does.
-void signal_from_elsewhere(pid_t process, int signal) {
-  support::Forked sender([&] { return ::kill(process, signal); });
-  BOOST_TEST(sender.status() == 0);
-}
 
 }  // namespace
 
@@ -222,155 +159,6 @@ BOOST_AUTO_TEST_CASE(a_crashed_child_is_a_failed_connection, *timeout(20)) {
   running.stop();
   BOOST_TEST(server.stats().failed == 4U);
   BOOST_TEST(server.stats().served == 1U);
-}
-
-BOOST_TEST_DECORATOR(*timeout(20))
-BOOST_AUTO_TEST_CASE_TEMPLATE(a_handler_is_spared_asynchronous_signals_alone, P, Policies) {
-  // A child, and the serving thread itself, have the mask of the program.
-  sigset_t blocked{};
-  sigset_t before{};
-  ::sigemptyset(&blocked);
-  ::sigaddset(&blocked, SIGUSR1);
-  ::pthread_sigmask(SIG_BLOCK, &blocked, &before);
-  net::TcpServer<Masked, P> server{loopback(), quick()};
-  Running running{server};
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  const bool in_thread_of_library =
-      std::is_same_v<P, net::ThreadPool> || std::is_same_v<P, net::ThreadPerRequest>;
-  Client client{server};
-  client.send("x");
-  BOOST_TEST(client.receive_all() ==
-             (in_thread_of_library ? "yyyy" : "nnny") + std::string(synchronous.size(), 'n'));
-}
-
-BOOST_TEST_DECORATOR(*timeout(20))
-BOOST_AUTO_TEST_CASE_TEMPLATE(a_fault_in_a_handler_reaches_the_programs_handler, P,
-                              ThreadPolicies) {
-  support::Forked program([] {
-    struct sigaction action{};
-    action.sa_handler = [](int) { ::_exit(42); };
-    ::sigaction(SIGSEGV, &action, nullptr);
-    net::TcpServer<Faulting, P> server{loopback(), quick()};
-    net::Socket client = net::create_connection(server.server_address());
-    client.sendall(net::bytes("x"));
-    server.serve_forever();
-    return 0;
-  });
-  BOOST_TEST(program.status() == 42);
-}
-
-BOOST_AUTO_TEST_CASE(a_child_leaves_an_interrupt_to_its_parent, *timeout(20)) {
-  Gate released;
-  net::TcpServer<Holding, Forking> server{loopback(), quick(), [&] { return Holding(released); }};
-  Running running{server};
-  Client client{server};
-  client.send("x");
-  signal_from_elsewhere(process_at(client), SIGINT);
-  released.open();
-  BOOST_TEST(client.receive(8) == "serving ");
-  client.send("x");
-  process_at(client);
-}
-
-BOOST_AUTO_TEST_CASE(a_child_that_is_told_to_end_answers_first, *timeout(20)) {
-  Gate released;
-  net::TcpServer<Holding, Forking> server{loopback(), quick(), [&] { return Holding(released); }};
-  Running running{server};
-  Client client{server};
-  client.send("x");
-  signal_from_elsewhere(process_at(client), SIGTERM);
-  released.open();
-  BOOST_TEST(client.receive_all() == "stopping");
-  Client next{server};
-  next.send("x");
-  process_at(next);
-}
-
-BOOST_AUTO_TEST_CASE(a_child_that_is_told_twice_ends_at_once, *timeout(20)) {
-  const Gate never;
-  net::TcpServer<Holding, Forking> server{loopback(), quick(), [&] { return Holding(never); }};
-  Running running{server};
-  Client client{server};
-  client.send("x");
-  const pid_t child = process_at(client);
-  signal_from_elsewhere(child, SIGTERM);
-  // The second of two that wait would be lost; and the child may be gone already.
-  BOOST_TEST(soon([&] {
-    support::Forked sender([&] { return ::kill(child, SIGTERM) == 0 ? 0 : 1; });
-    sender.status();
-    return server.stats().failed == 1;
-  }));
-  BOOST_TEST(client.is_closed());
-}
-
-BOOST_AUTO_TEST_CASE(a_silent_child_ends_when_it_is_told, *timeout(20)) {
-  Gate released;
-  released.open();
-  net::TcpServer<Holding, Forking> server{loopback(), quick(), [&] { return Holding(released); }};
-  Running running{server};
-  Client client{server};
-  client.send("x");
-  const pid_t child = process_at(client);
-  BOOST_TEST(client.receive(8) == "serving ");
-  signal_from_elsewhere(child, SIGTERM);
-  BOOST_TEST(client.sees_end());
-}
-
-BOOST_AUTO_TEST_CASE(a_conversation_ends_when_its_child_is_told, *timeout(20)) {
-  net::TcpServer<TellingConversation, Forking> server{loopback(), quick()};
-  Running running{server};
-  Client client{server};
-  const pid_t child = process_at(client);
-  BOOST_TEST(client.ask("hello") == "hello");
-  signal_from_elsewhere(child, SIGTERM);
-  BOOST_TEST(client.receive_all() == "farewell");
-}
-
-// The thread that forked ends before the drain.
-BOOST_AUTO_TEST_CASE(a_child_outlives_the_thread_that_forked_it, *timeout(20)) {
-  Gate released;
-  net::TcpServer<Holding, Forking> server{loopback(), quick(), [&] { return Holding(released); }};
-  Running running{server};
-  Client client{server};
-  client.send("x");
-  process_at(client);
-  server.shutdown();
-  running.join();
-  std::thread drainer([&] {
-    soon([&] { return server.fileno() == -1; }, 200ms);
-    released.open();
-  });
-  running.stop();
-  drainer.join();
-  BOOST_TEST(client.receive_all() == "stopping");
-}
-
-// Whether it blocks what a child is told by, as hosts do that use signalfd(2).
-BOOST_DATA_TEST_CASE(a_child_ends_with_its_parent, boost::unit_test::data::make({false, true}),
-                     blocked) {
-  const Gate never;
-  const Shared<std::atomic<std::uint16_t>> port;
-  Gate made;
-  support::Forked program([&] {
-    sigset_t mask{};
-    ::sigemptyset(&mask);
-    ::sigaddset(&mask, SIGTERM);
-    if (blocked) ::pthread_sigmask(SIG_BLOCK, &mask, nullptr);
-    net::TcpServer<Holding, Forking> server{loopback(), quick(), [&] { return Holding(never); }};
-    *port = server.server_address().port();
-    made.open();
-    std::jthread serving([&] { server.serve_forever(); });
-    return ::pause();
-  });
-  BOOST_TEST_REQUIRE(made.wait());
-  Client client{net::Address{"127.0.0.1", *port}};
-  client.send("x");
-  process_at(client);
-  ::kill(program.process(), SIGKILL);
-  BOOST_TEST(program.status() == -1);
-  // Sooner than the handler ends by itself.
-  client.socket.settimeout(5s);
-  BOOST_TEST(client.is_closed());
 }
 
 // What the program printed before is in the buffer that a child inherits.
