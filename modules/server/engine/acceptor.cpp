@@ -1,13 +1,11 @@
 module;
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <memory>
 #include <span>
 #include <thread>
 #include <utility>
@@ -58,9 +56,7 @@ void Acceptor::accept_from(Listener& listener) noexcept {
 std::size_t Acceptor::make_room() noexcept {
   const Overload overload = service_.options.overload;
   if (service_.slots.free() == 0 && overload == Overload::evict_idle) {
-    Connection* evicted = nullptr;
-    reaper_.evict_for_newcomer(evicted);
-    dispatcher_.end_all(evicted);
+    dispatcher_.end_all(reaper_.evict_for_newcomer());
   }
   if (const std::size_t most = service_.slots.free(); most > 0) return most;
   if (overload != Overload::reject) return 0;

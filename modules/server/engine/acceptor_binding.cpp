@@ -1,13 +1,7 @@
 module;
 
-#include <fcntl.h>
-
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
-#include <cstdint>
-#include <exception>
-#include <functional>
 #include <memory>
 #include <string>
 #include <system_error>

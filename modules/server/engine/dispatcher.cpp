@@ -109,7 +109,7 @@ void Dispatcher::hand_over(Connection& connection) noexcept {
 // Outside of the registry's lock: handlers and hooks may run here, and ends need it.
 void Dispatcher::end_all(Connection* taken) noexcept {
   while (taken != nullptr) {
-    Connection& connection = *std::exchange(taken, taken->next_retired);
+    Connection& connection = *std::exchange(taken, std::exchange(taken->next_retired, nullptr));
     if (connection.state() == Connection::State::shedding) {
       connection.shed();
     } else {

@@ -1,18 +1,12 @@
 module;
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <csignal>
 #include <gsl/util>
-#include <memory>
 #include <mutex>
 #include <optional>
-#include <system_error>
-#include <utility>
-#include <vector>
 
 module net.server;
 

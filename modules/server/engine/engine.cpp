@@ -1,25 +1,14 @@
 module;
 
-#include <sys/mman.h>
-#include <sys/resource.h>
-
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <gsl/util>
 #include <memory>
 #include <mutex>
-#include <new>
-#include <span>
-#include <system_error>
 #include <utility>
-#include <vector>
 
 module net.server;
 

@@ -112,59 +112,56 @@ std::size_t Reaper::leaving(CoarseTime now) noexcept {
   return count;
 }
 
-bool Reaper::evict_for_newcomer(Connection*& taken) noexcept {
+Connection* Reaper::evict_for_newcomer() noexcept {
   const CoarseTime now = coarse_now();
-  {
-    const std::lock_guard lock(registry_.mutex);
-    if (leaving(now) > 0) return true;
+  Connection* taken = nullptr;
+  const std::lock_guard lock(registry_.mutex);
+  if (leaving(now) > 0) return nullptr;
+  const auto [longest, parked] = longest_silent(true);
+  if (longest == nullptr || (parked && !longest->claim())) return nullptr;
+  longest->evict(now);
+  if (parked) {
+    longest->expire(Outcome::evicted);
+    add_to(taken, longest);
+  } else {
+    longest->end_input();
   }
-  return evict_longest(now, true, taken);
+  return taken;
 }
 
 bool Reaper::evict_for_waiting() noexcept {
   const CoarseTime now = coarse_now();
+  const std::lock_guard lock(registry_.mutex);
   std::size_t wanted = 0;
-  std::size_t left = 0;
-  {
-    const std::lock_guard lock(registry_.mutex);
-    registry_.for_each([&](Registered& registered) {
-      if (connection_of(registered).wants_place()) ++wanted;
-    });
-    left = leaving(now);
-  }
+  registry_.for_each([&](Registered& registered) {
+    if (connection_of(registered).wants_place()) ++wanted;
+  });
   places_wanted_ = wanted > 0;
   if (places_wanted_) timer_.due_by(coarse_after(now, next_eviction));
-  for (Connection* none = nullptr; left < wanted; ++left) {
-    if (!evict_longest(now, false, none)) return false;
+  for (std::size_t left = leaving(now); left < wanted; ++left) {
+    Connection* const longest = longest_silent(false).connection;
+    if (longest == nullptr) return false;
+    longest->evict(now);
+    longest->end_input();
   }
   return true;
 }
 
-bool Reaper::evict_longest(CoarseTime now, bool parked_too, Connection*& taken) noexcept {
-  Connection* longest = nullptr;
-  bool parked = false;
+// Under the lock of the registry.
+Reaper::Silent Reaper::longest_silent(bool parked_too) noexcept {
+  Silent longest;
   CoarseTime since = std::numeric_limits<CoarseTime>::max();
-  const std::lock_guard lock(registry_.mutex);
   registry_.for_each([&](Registered& registered) {
     Connection& connection = connection_of(registered);
     const Connection::State state = connection.state();
-    if (state == Connection::State::parked && !parked_too) return;
+    const bool parked = state == Connection::State::parked;
+    if (parked && !parked_too) return;
     const CoarseTime silent = connection.silent_since(state);
     if (silent == 0 || silent >= since) return;
-    longest = &connection;
+    longest = {.connection = &connection, .parked = parked};
     since = silent;
-    parked = state == Connection::State::parked;
   });
-  if (longest == nullptr) return false;
-  if (parked && !longest->claim()) return false;
-  longest->evict(now);
-  if (parked) {
-    longest->expire(Outcome::evicted);
-    taken = longest;
-  } else {
-    longest->end_input();
-  }
-  return true;
+  return longest;
 }
 
 }  // namespace net

@@ -39,9 +39,9 @@ class Reaper {
   void cut_running() noexcept;
 
   // Has the one that has been silent for longest end, unless one that was told so is still leaving.
-  // For a newcomer, one that is parked goes as well: then it is `taken`. False if nobody is silent.
-  bool evict_for_newcomer(Connection*& taken) noexcept;
-  // Has as many end as want a place of their policy.
+  // For a newcomer, one that is parked goes as well: that one is taken.
+  Connection* evict_for_newcomer() noexcept;
+  // Has as many end as want a place of their policy. False if too few are silent.
   bool evict_for_waiting() noexcept;
   bool places_wanted() const noexcept { return places_wanted_; }
   static constexpr std::int64_t next_eviction = 50;  // milliseconds, if the last one made no room
@@ -50,7 +50,11 @@ class Reaper {
   Connection* look_at(Connection& connection, CoarseTime now) noexcept;
   Connection* take_if_quiet(Connection& connection, CoarseTime now) noexcept;
   std::size_t leaving(CoarseTime now) noexcept;
-  bool evict_longest(CoarseTime now, bool parked_too, Connection*& taken) noexcept;
+  struct Silent {
+    Connection* connection = nullptr;  // null: nobody is
+    bool parked = false;
+  };
+  Silent longest_silent(bool parked_too) noexcept;
 
   Registry& registry_;
   DueTimer& timer_;

@@ -17,7 +17,7 @@ BlockedSignals::BlockedSignals(const sigset_t& blocked) noexcept {
 
 BlockedSignals::~BlockedSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
-sigset_t BlockedSignals::all() noexcept {
+sigset_t BlockedSignals::asynchronous() noexcept {
   sigset_t signals{};
   ::sigfillset(&signals);
   for (const int raised : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT}) {

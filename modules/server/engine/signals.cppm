@@ -18,7 +18,7 @@ class BlockedSignals {
 
   // All but those that a thread raises by what it does: of these, the kernel ends the program
   // instead of running the program's handler if they are blocked. signal(7).
-  static sigset_t all() noexcept;
+  static sigset_t asynchronous() noexcept;
   static sigset_t stopping() noexcept;  // SIGINT and SIGTERM
 
   // The mask of the thread without this object.

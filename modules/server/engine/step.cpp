@@ -1,8 +1,5 @@
 module;
 
-#include <poll.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -11,9 +8,6 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <span>
-#include <string>
-#include <system_error>
 #include <utility>
 
 module net.server;

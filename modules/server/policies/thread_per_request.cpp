@@ -117,7 +117,7 @@ struct ThreadPerRequest::State {
     if (ended.empty()) ended.emplace_front();
     const Self started = ended.begin();
     if (started->thread.joinable()) started->thread.join();
-    const BlockedSignals blocked(BlockedSignals::all());
+    const BlockedSignals blocked(BlockedSignals::asynchronous());
     started->thread = std::thread([this, started] { work(started); });
     busy.splice(busy.begin(), ended, started);
     on_its_way = true;

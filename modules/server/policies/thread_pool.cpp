@@ -107,7 +107,7 @@ struct alignas(64) Worker : Link {
 struct ThreadPool::State {
   State(std::size_t workers_wanted, Overload at_overload, ParkingLot& parking_lot)
       : lot(parking_lot), overload(at_overload), pace(cores()) {
-    const BlockedSignals all_blocked(BlockedSignals::all());
+    const BlockedSignals no_signals(BlockedSignals::asynchronous());
     try {
       for (; running < workers_wanted; ++running) {
         Worker& worker = workers.emplace_back();
@@ -146,7 +146,7 @@ struct ThreadPool::State {
   }
 
   bool should_poll(FineTime now) const noexcept {
-    if (polling || stopping) return false;
+    if (polling != Polling::nobody || stopping) return false;
     return ready.empty() || taken_since_poll >= served_between_polls ||
            now - last_poll > time_between_polls;
   }
@@ -156,11 +156,11 @@ struct ThreadPool::State {
   }
 
   FineTime poll(std::unique_lock<std::mutex>& lock) {
-    polling = true;
-    waiting = ready.empty();
+    polling = ready.empty() ? Polling::waiting : Polling::glancing;
     taken_since_poll = 0;
-    const Deadline deadline =
-        waiting ? Deadline::never() : Deadline(Deadline::Clock::time_point::min());
+    const Deadline deadline = polling == Polling::waiting
+                                  ? Deadline::never()
+                                  : Deadline(Deadline::Clock::time_point::min());
     lock.unlock();
     std::array<Request, served_between_polls> batch;
     const std::size_t count = lot.wait(batch, deadline);
@@ -168,7 +168,7 @@ struct ThreadPool::State {
     for (std::size_t i = 0; i < count; ++i) polled.push(std::move(batch[i]));
     const FineTime now = fine_now();
     lock.lock();
-    polling = waiting = false;
+    polling = Polling::nobody;
     last_poll = now;
     make_ready(polled);
     notice_blocked(now);
@@ -207,7 +207,7 @@ struct ThreadPool::State {
     me.below = std::exchange(asleep, &me);
     --awake;
     // There is no room for me as one waits in the lot, who has work here instead.
-    const bool call = !ready.empty() && std::exchange(waiting, false);
+    const bool call = !ready.empty() && must_call_poller();
     lock.unlock();
     if (call) lot.wake();
     me.gate.wait();
@@ -283,8 +283,16 @@ struct ThreadPool::State {
   }
 
   Worker* worker_worth_waking(FineTime now) noexcept {
-    if (!another_may_wake(now) || !pace.worth_waking(ready.size(), polling, now)) return nullptr;
+    if (!another_may_wake(now) || !pace.worth_waking(ready.size(), polling != Polling::nobody, now))
+      return nullptr;
     return &take_sleeper();
+  }
+
+  // Whether a worker waits in the lot without limit; the caller wakes the lot, without the lock.
+  bool must_call_poller() noexcept {
+    if (polling != Polling::waiting) return false;
+    polling = Polling::glancing;
+    return true;
   }
 
   // --- the sentinel ---------------------------------------------------------------------------
@@ -311,7 +319,7 @@ struct ThreadPool::State {
       lock.unlock();
       watch.wait_for(nap);
       lock.lock();
-      const bool idle = ready.empty() && polling;
+      const bool idle = ready.empty() && polling != Polling::nobody;
       quiet = idle ? quiet + 1 : 0;
       tick(lock, idle, taken == taken_before);
     }
@@ -348,7 +356,7 @@ struct ThreadPool::State {
   void take_in(Request request, std::unique_lock<std::mutex>& lock) {
     make_ready(std::move(request));
     Worker* const woken = another_may_wake(fine_now()) ? &take_sleeper() : nullptr;
-    const bool call = woken == nullptr && std::exchange(waiting, false);
+    const bool call = woken == nullptr && must_call_poller();
     lock.unlock();
     if (woken != nullptr) woken->gate.open();
     if (call) lot.wake();
@@ -375,11 +383,13 @@ struct ThreadPool::State {
     return 0;
   }
 
+  // How long the worker that is in lot.wait stays there: until something comes, or not at all.
+  enum class Polling : std::uint8_t { nobody, glancing, waiting };
+
   ParkingLot& lot;
   const Overload overload;
-  std::mutex mutex;      // guards what follows
-  bool polling = false;  // a worker is in lot.wait
-  bool waiting = false;  // without limit, and nobody has called it
+  std::mutex mutex;  // guards what follows
+  Polling polling = Polling::nobody;
   bool stopping = false;
   bool sentinel_asleep = false;
   RequestQueue ready;
