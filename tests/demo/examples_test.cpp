@@ -1,0 +1,162 @@
+// Each example over TCP, started as a user starts it, against a client, and stopped with SIGTERM.
+
+#include <array>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/example.hpp"
+#include "support/program_test.hpp"
+
+namespace {
+
+using support::address_in;
+using support::ask;
+using support::Client;
+using support::Example;
+using support::port_of;
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(echo_echoes, *timeout(20)) {
+  const Example example("echo");
+  BOOST_TEST(ask(example.client(), "hello\n") == "hello\n");
+}
+
+BOOST_AUTO_TEST_CASE(an_example_takes_the_port_that_it_is_given, *timeout(20)) {
+  std::uint16_t port = 0;
+  {
+    const Example example("echo");
+    port = example.port();
+  }
+  const Example example("echo", std::to_string(port));
+  BOOST_TEST(example.port() == port);
+  BOOST_TEST(ask(example.client(), "hello\n") == "hello\n");
+}
+
+BOOST_AUTO_TEST_CASE(upper_case_lines_gathers_lines, *timeout(20)) {
+  const Example example("upper_case_lines");
+  const Client client = example.client();
+  client.send("one\ntw");
+  BOOST_TEST(client.receive_line() == "ONE\n");
+  BOOST_TEST(ask(client, "o\n") == "TWO\n");
+  client.send("three");
+  client.end_output();
+  BOOST_TEST(client.receive_to_end() == "THREE");
+}
+
+BOOST_AUTO_TEST_CASE(state_by_factory_counts_its_clients, *timeout(20)) {
+  const Example example("state_by_factory");
+  BOOST_TEST(example.client().receive_to_end() == "you are visitor 1\n");
+  BOOST_TEST(example.client().receive_to_end() == "you are visitor 2\n");
+}
+
+BOOST_AUTO_TEST_CASE(access_control_refuses_strangers, *timeout(20)) {
+  Example example("access_control");
+  BOOST_TEST(example.client("127.0.0.2").receive_to_end().empty());
+  BOOST_TEST(example.read_line() == "refused 127.0.0.2");
+  BOOST_TEST(ask(example.client(), "hello\n") == "hello\n");
+}
+
+BOOST_AUTO_TEST_CASE(fork_server_serves_each_connection_in_a_process, *timeout(20)) {
+  Example example("fork_server");
+  const Client one = example.client();
+  const Client other = example.client();
+  const std::string first = ask(one, "hello\n");
+  BOOST_TEST(first.ends_with(", request 1\n"));
+  const std::string process = first.substr(0, first.find(','));
+  BOOST_TEST(ask(one, "hello\n") == process + ", request 2\n");
+  BOOST_TEST(!ask(other, "hello\n").starts_with(process + ","));
+  other.send("crash\n");
+  BOOST_TEST(other.receive_to_end().empty());
+  BOOST_TEST(ask(one, "hello\n") == process + ", request 3\n");
+}
+
+BOOST_AUTO_TEST_CASE(redis_server_speaks_the_protocol_of_redis, *timeout(20)) {
+  const Example example("redis_server");
+  const Client client = example.client();
+  const auto answers = [&](const std::string& commands, const std::string& expected) {
+    client.send(commands);
+    std::string answer;
+    while (answer.size() < expected.size()) answer += client.receive_line();
+    BOOST_TEST(answer == expected);
+  };
+  answers("*1\r\n$4\r\nPING\r\n", "+PONG\r\n");
+  answers("*2\r\n$4\r\nping\r\n$5\r\nhello\r\nECHO inline\r\n\r\n",
+          "$5\r\nhello\r\n$6\r\ninline\r\n");
+  answers("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4\r\na\r\nb\r\nGET k\nGET none\n",
+          "+OK\r\n$4\r\na\r\nb\r\n$-1\r\n");
+  answers("INCR n\nINCR n\nINCR k\nSET n 9223372036854775807\nINCR n\n",
+          ":1\r\n:2\r\n-ERR value is not an integer or out of range\r\n+OK\r\n"
+          "-ERR increment or decrement would overflow\r\n");
+  answers("EXISTS k n none k\nDBSIZE\nDEL k none\nDBSIZE\nFLUSHALL\nDBSIZE\n",
+          ":3\r\n:2\r\n:1\r\n:1\r\n+OK\r\n:0\r\n");
+  answers("SELECT 0\nSELECT 1\nCONFIG GET save\nCOMMAND DOCS\n",
+          "+OK\r\n-ERR DB index is out of range\r\n*2\r\n$4\r\nsave\r\n$0\r\n\r\n*0\r\n");
+  answers("GET\nnonsense a b\n",
+          "-ERR wrong number of arguments for 'get' command\r\n"
+          "-ERR unknown command 'nonsense', with args beginning with: 'a' 'b' \r\n");
+  // A command that comes in pieces, beside another client.
+  client.send("*2\r\n$3\r\nGET\r\n$4\r\nno");
+  BOOST_TEST(ask(example.client(), "PING\r\n") == "+PONG\r\n");
+  answers("ne\r\n", "$-1\r\n");
+  client.send("PING\nQUIT\nPING\n");
+  BOOST_TEST(client.receive_to_end() == "+PONG\r\n+OK\r\n");
+  for (const auto& [wrong, complaint] : {std::pair("*x\r\n", "invalid multibulk length"),
+                                         std::pair("*1\r\n$-5\r\n", "invalid bulk length")}) {
+    const Client other = example.client();
+    other.send(std::string("PING\n") + wrong);
+    BOOST_TEST(other.receive_to_end() ==
+               std::string("+PONG\r\n-ERR Protocol error: ") + complaint + "\r\n");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(custom_policy_serves_several_clients, *timeout(20)) {
+  const Example example("custom_policy");
+  std::vector<Client> clients;
+  for (int i = 0; i < 10; ++i) clients.push_back(example.client());
+  for (const std::string text : {"once\n", "twice\n"}) {
+    const std::vector<std::string> messages(clients.size(), text);
+    BOOST_TEST(support::echo_all(clients, messages) == clients.size());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(conversation_speaks_first, *timeout(20)) {
+  const Example example("conversation");
+  const Client client = example.client();
+  BOOST_TEST(client.receive_line() == "numbers, please; an empty line ends\n");
+  BOOST_TEST(ask(client, "1\n40\n1\n\n") == "sum 42\n");
+  BOOST_TEST(client.receive_to_end().empty());
+}
+
+BOOST_AUTO_TEST_CASE(shared_pool_serves_on_both_ports, *timeout(20)) {
+  Example who("shared_pool");
+  const Client echo("127.0.0.1", port_of(address_in(who.read_line())));
+  BOOST_TEST(ask(echo, "hello\n") == "hello\n");
+  BOOST_TEST(who.client().receive_line().starts_with("you are 127.0.0.1:"));
+}
+
+BOOST_AUTO_TEST_CASE(thread_per_request_looks_names_up, *timeout(20)) {
+  const Example example("thread_per_request");
+  const Client client = example.client();
+  BOOST_TEST(ask(client, "127.0.0.1\n") == "127.0.0.1 \n");
+  BOOST_TEST(ask(example.client(), "::1\n") == "::1 \n");
+  BOOST_TEST(ask(client, "no name\n").find("no name") != std::string::npos);
+  BOOST_TEST(ask(client, "127.0.0.2\n") == "127.0.0.2 \n");
+}
+
+BOOST_AUTO_TEST_CASE(socket_activation_serves_what_it_is_handed, *timeout(20)) {
+  const Example alone("socket_activation");
+  BOOST_TEST(ask(alone.client(), "hello\n") == "hello\n");
+  const std::string manager = R"(
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(listener.getsockname())  # before anybody accepts
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[1], sys.argv[1:]))";
+  const Example example({"python3", "-c", manager, EXAMPLES "/socket_activation"});
+  BOOST_TEST(ask(example.client(), "hello\n") == "hello\n");
+}

@@ -1,0 +1,238 @@
+// The demo server, from outside: what clients of datagrams can do to it, on purpose or not.
+
+#include "support/datagram_client.hpp"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "support/canary.hpp"
+#include "support/demo.hpp"
+#include "support/process.hpp"
+#include "support/program_test.hpp"
+#include "support/survivor.hpp"
+
+namespace {
+
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr auto canary_patience = 10s;
+#else
+constexpr auto canary_patience = 1s;
+#endif
+
+// Stands still while the clients do something, so that its answers come after it.
+template <class Function>
+void meanwhile(const Survivor& server, Function function) {
+  server.echo.process.signal(SIGSTOP);
+  BOOST_REQUIRE(::waitpid(server.echo.process.pid(), nullptr, WUNTRACED) > 0);
+  function();
+  server.echo.process.signal(SIGCONT);
+}
+
+void check_dropped(Survivor& server, std::uint64_t count) {
+  BOOST_TEST(server.counts("served", count));
+  BOOST_TEST(server.stats().at("replies_dropped") == count);
+  BOOST_TEST(server.stats().at("failed") == 0U);
+}
+
+// Gives a Unix client's socket room to send more at once.
+void send_buffer(const DatagramClient& client, int size) {
+  BOOST_REQUIRE(::setsockopt(client.fileno(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size) == 0);
+}
+
+// Sends a datagram from port 0, which no socket has; false if that cannot be done here.
+bool send_from_port_0(const Line& line) {
+  const Descriptor raw(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP));
+  if (raw.get() < 0) return false;
+  const std::string text = "nowhere";
+  // Source, destination, length, and no sum.
+  const auto size = static_cast<std::uint16_t>(8 + text.size());
+  std::array<std::uint16_t, 4> header{0, htons(line.port), htons(size), 0};
+  std::string packet(size, '\0');
+  std::memcpy(packet.data(), header.data(), 8);
+  std::ranges::copy(text, packet.begin() + 8);
+  const Name to(line);
+  return ::sendto(raw.get(), packet.data(), packet.size(), 0, to.get(), to.size()) == size;
+}
+
+}  // namespace
+
+// --- those who cannot be answered ---------------------------------------------------------------
+
+BOOST_TEST_DECORATOR(*timeout(30))
+BOOST_DATA_TEST_CASE(nothing_is_sent_to_port_0, policies, policy) {
+  Survivor server({"--policy", policy}, {}, "udp");
+  if (!send_from_port_0(server.echo.line)) {
+    BOOST_TEST_MESSAGE("no datagram can be sent from port 0 here");
+    return;
+  }
+  check_dropped(server, 1);
+  server.common_end();
+  BOOST_TEST(server.complaints().empty(), server.complaints());
+}
+
+BOOST_TEST_DECORATOR(*timeout(30))
+BOOST_DATA_TEST_CASE(who_has_no_name_is_served_without_an_answer, policies, policy) {
+  Survivor server({"--policy", policy}, {}, "unixgram");
+  const Name to(server.echo.line);
+  const Descriptor nameless(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  for (int i = 0; i < 3; ++i) {
+    BOOST_TEST(::sendto(nameless.get(), "hello", 5, 0, to.get(), to.size()) == 5);
+  }
+  check_dropped(server, 3);
+  server.common_end();
+  BOOST_TEST(server.complaints().empty(), server.complaints());
+}
+
+// The name is gone, or nobody's, or somebody else's by then.
+BOOST_TEST_DECORATOR(*timeout(30))
+BOOST_DATA_TEST_CASE(who_has_gone_by_then_is_not_missed, policies, policy) {
+  Survivor server({"--policy", policy}, {}, "unixgram");
+  const Line& line = server.echo.line;
+  const Scratch scratch;
+  Descriptor connections(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  meanwhile(server, [&] {
+    for (const std::string name : {"gone", "nobodys", "anothers"}) {
+      DatagramClient(line, scratch.path(name)).send("hello");
+    }
+    std::filesystem::remove(scratch.path("gone"));
+    std::filesystem::remove(scratch.path("anothers"));
+    const Name another({.host = {}, .port = 0, .path = scratch.path("anothers")});
+    BOOST_REQUIRE(::bind(connections.get(), another.get(), another.size()) == 0);
+    BOOST_REQUIRE(::listen(connections.get(), 1) == 0);
+  });
+  check_dropped(server, 3);
+  server.common_end();
+  BOOST_TEST(server.complaints().empty(), server.complaints());
+}
+
+// Nobody tells us of them: their host says so to nobody.
+BOOST_TEST_DECORATOR(*timeout(30))
+BOOST_DATA_TEST_CASE(udp_clients_that_have_gone_hold_nothing_up, policies, policy) {
+  Survivor server({"--policy", policy}, {}, "udp");
+  meanwhile(server, [&] {
+    for (int i = 0; i < 50; ++i) server.datagram_client().send("hello");
+  });
+  BOOST_TEST(server.counts("served", 50));
+  BOOST_TEST(server.stats().at("failed") == 0U);
+  server.common_end();
+  BOOST_TEST(server.complaints().empty(), server.complaints());
+}
+
+BOOST_TEST_DECORATOR(*timeout(60))
+BOOST_DATA_TEST_CASE(who_reads_no_answers_keeps_nobody_waiting,
+                     data::make(datagram_kinds) * data::make(policies), kind, policy) {
+  constexpr std::size_t count = 300;
+  Survivor server({"--policy", policy}, {}, kind);
+  {
+    const DatagramClient deaf = server.datagram_client();
+    const DatagramClient other = server.datagram_client();
+    const auto begin = Clock::now();
+    for (std::size_t i = 0; i < count; ++i) {
+      deaf.send(pattern(1000, i));
+      if (i % 30 == 0) BOOST_TEST(other.echoes("I do", canary_patience));
+    }
+    BOOST_TEST((Clock::now() - begin < 10 * canary_patience));
+    // What the kernel keeps for it, it still gets.
+    BOOST_TEST(deaf.receive().has_value());
+  }
+  const auto stats = server.stats();
+  BOOST_TEST(stats.at("failed") == 0U);
+  // Of a Unix client that does not read the kernel keeps few; of the network it does not tell.
+  if (kind == "unixgram") BOOST_TEST(stats.at("replies_dropped") > 0U);
+  server.common_end();
+  BOOST_TEST(server.complaints().empty(), server.complaints());
+}
+
+// The kernel charges what a Unix client has not read yet to the server: there is no room for the
+// answers of others, which are dropped and counted, until it reads or goes.
+BOOST_TEST_DECORATOR(*timeout(30))
+BOOST_DATA_TEST_CASE(who_hoards_large_answers_has_others_miss_theirs_until_it_goes, policies,
+                     policy) {
+  Survivor server({"--policy", policy}, {}, "unixgram");
+  const DatagramClient other = server.datagram_client();
+  {
+    const DatagramClient hoarding = server.datagram_client();
+    for (int i = 0; i < 8; ++i) hoarding.send(pattern(60'000, 1));
+    BOOST_TEST(server.counts("served", 8));
+    other.send("no room");
+    BOOST_TEST(server.counts("served", 9));
+    BOOST_TEST(!other.receive(0ms).has_value());
+    BOOST_TEST(server.stats().at("replies_dropped") > 1U);
+    BOOST_TEST(hoarding.receive().has_value());
+    BOOST_TEST(other.echoes("room again", canary_patience));
+  }
+  BOOST_TEST(other.echoes("room for all", canary_patience));
+  BOOST_TEST(server.stats().at("failed") == 0U);
+  server.common_end();
+  BOOST_TEST(server.complaints().empty(), server.complaints());
+}
+
+// --- floods -------------------------------------------------------------------------------------
+
+// In bursts, with time for the canary's: what the network drops tells nothing of the server.
+BOOST_TEST_DECORATOR(*timeout(60))
+BOOST_DATA_TEST_CASE(a_canary_is_answered_beside_a_flood,
+                     data::make(datagram_kinds) * data::make(policies) *
+                         data::make({std::size_t{0}, std::size_t{60'000}}),
+                     kind, policy, size) {
+  Survivor server({"--policy", policy}, {}, kind);
+  const auto begin = Clock::now();
+  {
+    std::optional<DatagramClient> flooding = server.datagram_client();
+    const std::string text = pattern(size, 1);
+    Canary canary(server.echo.line);
+    std::size_t sent = 0;
+    for (auto next = begin; next < begin + 2s; next += 20ms) {
+      for (int i = 0; i < 20; ++i) sent += flooding->try_send(text) == 0 ? 1 : 0;
+      while (Clock::now() < next + 20ms) flooding->receive(1ms);
+    }
+    flooding.reset();
+    canary.join();
+    BOOST_TEST(canary.missed() == "");
+    BOOST_TEST((canary.longest() <= canary_patience), canary.longest().count() << " ms");
+    BOOST_TEST(sent > 100U);
+    BOOST_TEST(canary.times() > 1U);
+  }
+  BOOST_TEST(server.stats().at("failed") == 0U);
+  server.common_end();
+  BOOST_TEST(server.complaints().empty(), server.complaints());
+}
+
+// More than the server receives of one, and more than it could send: each is a handler's error, and
+// no more than that.
+BOOST_TEST_DECORATOR(*timeout(60))
+BOOST_DATA_TEST_CASE(an_oversize_datagram_fails_alone, policies, policy) {
+  constexpr std::size_t count = 20;
+  constexpr int room = 400'000;
+  Survivor server({"--policy", policy}, {}, "unixgram");
+  const auto begin = Clock::now();
+  {
+    const DatagramClient client = server.datagram_client();
+    send_buffer(client, room);
+    Canary canary(server.echo.line);
+    for (std::size_t i = 0; i < count; ++i) client.send(pattern(300'000, i));
+    BOOST_TEST(server.counts("failed", count));
+    canary.join();
+    BOOST_TEST(canary.missed() == "");
+    BOOST_TEST((canary.longest() <= canary_patience), canary.longest().count() << " ms");
+    BOOST_TEST(!client.receive(0ms).has_value());
+  }
+  server.common_end();
+  BOOST_TEST(server.complaint_lines() >= 1U);
+  BOOST_TEST(server.complaint_lines() <= 1U + static_cast<std::size_t>((Clock::now() - begin) / 1s),
+             server.complaints());
+}
