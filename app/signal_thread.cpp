@@ -95,6 +95,7 @@ std::string describe(const net::Stats& stats) {
       {"shed_waiting", stats.shed_waiting},
       {"shed_rejected", stats.shed_rejected},
       {"shed_evicted", stats.shed_evicted},
+      {"shed_greedy", stats.shed_greedy},
       {"timed_out", stats.timed_out},
       {"failed", stats.failed},
       {"cut", stats.cut},

@@ -4,14 +4,22 @@ export module net.handler:context;
 
 import net.standard;
 import net.socket;
+import :buffered_stream;
 import :datagram;
+import :limits;
 import :stats;
-import :stream;
 
 export namespace net {
 
 /// Says what becomes of the connection after a request.
-enum class Next : std::uint8_t { close, keep };
+enum class Next : std::uint8_t {
+  close,  ///< it ends, when the answer is sent
+  keep,   ///< it waits for the next request
+  /// The answer goes on: `handle` is called again when what it has written so far is sent, without
+  /// a worker that waits for that; of a handler that writes to `request()`, when that has room
+  /// again. A large answer is written in pieces of at most `ServerOptions::write_buffer` so.
+  more
+};
 
 /// Is a handler's view of its connection and server: Python's `self.request`,
 /// `self.client_address` and `self.server`. A server makes one for each connection; tests of a

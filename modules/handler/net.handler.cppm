@@ -43,6 +43,9 @@ export module net.handler;
 
 export import net.socket;
 export import :stats;
+export import :limits;
+export import :byte_buffer;
+export import :buffered_stream;
 export import :stream;
 export import :datagram;
 export import :context;

@@ -24,6 +24,7 @@ Stats& Stats::operator+=(const Stats& other) noexcept {
                                               &Stats::shed_waiting,
                                               &Stats::shed_rejected,
                                               &Stats::shed_evicted,
+                                              &Stats::shed_greedy,
                                               &Stats::requests,
                                               &Stats::drained,
                                               &Stats::replies,

@@ -31,7 +31,8 @@ struct Stats {
   // Connections that were shed, by the reason.
   std::uint64_t shed_waiting = 0;   ///< unserved for longer than the request limit
   std::uint64_t shed_rejected = 0;  ///< all places were taken: `Overload::reject`
-  std::uint64_t shed_evicted = 0;   ///< silent, and the place was needed: `Overload::evict_idle`
+  std::uint64_t shed_evicted = 0;   ///< the place was needed: `Overload::evict_idle`
+  std::uint64_t shed_greedy = 0;    ///< held most of `ServerOptions::buffer_memory`
 
   std::uint64_t requests = 0;  ///< calls of `handle`
   std::uint64_t drained = 0;   ///< connections served to their end while the server was closed

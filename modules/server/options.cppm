@@ -15,8 +15,9 @@ enum class Overload : std::uint8_t {
   wait,
   /// They get the answer of `ServerHooks::on_overload`, and are closed.
   reject,
-  /// The one that has been silent for longest goes: a parked connection, or a conversation or a
-  /// child that waits for its client. If none is silent: as `wait`.
+  /// The one that keeps its place waiting for longest goes: by silence between requests, with a
+  /// request that is not whole, or with an answer that it takes slower than 64 KiB a second; a
+  /// conversation, by silence alone. If none waits for its client: as `wait`.
   evict_idle,
 };
 
@@ -64,13 +65,19 @@ struct ServerOptions {
   std::size_t max_connections = 0;
   Overload overload = Overload::wait;  ///< what becomes of those beyond it
 
-  Limits limits;  ///< of each connection: request, idle, send; each 1 ms or more
+  Limits limits;  ///< of each connection; each 1 ms or more
 
   /// The largest request that is gathered before a handler is called, in bytes; 1 or more.
   std::size_t max_request_size = std::size_t{64} * 1024;
   /// How much of an answer waits with its connection for a slow reader, in bytes, before `write`
   /// itself waits. For handlers of one request a call.
   std::size_t write_buffer = std::size_t{256} * 1024;
+  /// How much memory all connections together may hold of requests that are not whole and answers
+  /// that are not taken, in bytes. Beyond it, those that hold most are closed:
+  /// `Stats::shed_greedy`. 0 is a quarter of what the process may use: of the machine's memory, its
+  /// control groups' (cgroups(7)), or RLIMIT_AS and RLIMIT_DATA, when the server is
+  /// made.
+  std::size_t buffer_memory = 0;
 
   // Each 0 or more.
   std::chrono::milliseconds drain{10'000};     ///< the time of `server_close` without a deadline

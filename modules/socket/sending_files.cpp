@@ -120,6 +120,25 @@ void send_copied(Operation& operation, Rest& rest) {
   }
 }
 
+void check_offset(std::uint64_t offset) {
+  if (offset <= std::uint64_t{std::numeric_limits<off_t>::max()}) return;
+  throw_system_error(EOVERFLOW, "offset into the file to send");
+}
+
+// Nothing: the socket takes none now.
+std::optional<std::size_t> try_send_copied(const Operation& operation, const Rest& rest) {
+  std::array<std::byte, 65536> buffer;
+  const auto room = std::min<std::uint64_t>(rest.count, buffer.size());
+  const auto size = read_some(operation, rest, std::span(buffer).first(room));
+  if (size == 0) return 0;
+  for (;;) {
+    const auto count = ::send(operation.fileno(), buffer.data(), size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (count >= 0) return gsl::narrow_cast<std::size_t>(count);
+    if (errno == EAGAIN) return std::nullopt;
+    if (errno != EINTR) operation.fail(errno);
+  }
+}
+
 }  // namespace
 
 std::uint64_t sendfile(Socket& socket, int file, std::uint64_t offset,
@@ -131,14 +150,34 @@ std::uint64_t sendfile(Socket& socket, int file, std::uint64_t offset,
   struct stat status{};
   if (::fstat(file, &status) != 0) throw_system_error(errno, "the file to send");
   const bool has_position = S_ISREG(status.st_mode) || S_ISBLK(status.st_mode);
-  if (offset > std::uint64_t{std::numeric_limits<off_t>::max()}) {
-    throw_system_error(EOVERFLOW, "offset into the file to send");
-  }
+  check_offset(offset);
   if (offset != 0 && !has_position) throw_system_error(ESPIPE, "offset into the file to send");
   Rest rest{file, has_position, gsl::narrow_cast<off_t>(offset),
             count.value_or(std::numeric_limits<std::uint64_t>::max())};
   if (!has_position || !send_uncopied(operation, rest)) send_copied(operation, rest);
   return rest.sent;
+}
+
+std::optional<std::size_t> try_sendfile(Socket& socket, int file, std::uint64_t offset,
+                                        std::size_t count) {
+  const Operation operation(socket, "send a file", Deadline::never());
+  if (count == 0) return 0;
+  check_offset(offset);
+  Rest rest{file, true, gsl::narrow_cast<off_t>(offset), count};
+  ssize_t sent = 0;
+  int error = 0;
+  do {
+    const WithoutWriteSignals without_signals;
+    const WithoutBlocking without_blocking(operation);
+    sent = ::sendfile(operation.fileno(), file, &rest.offset, count);
+    error = errno;
+  } while (sent < 0 && error == EINTR);
+  if (sent >= 0) return gsl::narrow_cast<std::size_t>(sent);
+  if (error == EAGAIN) return std::nullopt;
+  if (error == EINVAL || error == ENOSYS || error == EOPNOTSUPP) {
+    return try_send_copied(operation, rest);
+  }
+  operation.fail(error);
 }
 
 }  // namespace net

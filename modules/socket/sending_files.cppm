@@ -19,4 +19,10 @@ std::uint64_t sendfile(Socket& socket, int file, std::uint64_t offset = 0,
                        std::optional<std::uint64_t> count = {},
                        Deadline deadline = Deadline::never());
 
+/// Sends what the socket takes of `count` bytes of a file from `offset` on, without waiting;
+/// returns how many that were, 0 if the file has no more, and nothing if the socket takes none now.
+/// For files with positions. Throws `invalid_seek` for others, and what reading the file throws.
+std::optional<std::size_t> try_sendfile(Socket& socket, int file, std::uint64_t offset,
+                                        std::size_t count);
+
 }  // namespace net

@@ -1,5 +1,6 @@
 // Each example over TCP, started as a user starts it, against a client, and stopped with SIGTERM.
 
+#include <algorithm>
 #include <array>
 #include <stdexcept>
 #include <string>
@@ -44,6 +45,19 @@ BOOST_AUTO_TEST_CASE(upper_case_lines_gathers_lines, *timeout(20)) {
   client.send("three");
   client.end_output();
   BOOST_TEST(client.receive_to_end() == "THREE");
+}
+
+BOOST_AUTO_TEST_CASE(file_server_sends_files_and_numbers, *timeout(20)) {
+  const Example example("file_server");
+  const Client client = example.client();
+  BOOST_TEST(ask(client, "/no/such/file\n") == "no such file\n");
+  client.send("/proc/self/exe\n");
+  const std::size_t size = std::stoul(client.receive_line());
+  BOOST_TEST(client.receive(size).substr(1, 3) == "ELF");
+  client.send("count\n\n");
+  const std::string numbers = client.receive_to_end();
+  BOOST_TEST(numbers.ends_with("\n999999\n1000000\n"));
+  BOOST_TEST(std::ranges::count(numbers, '\n') == 1'000'000);
 }
 
 BOOST_AUTO_TEST_CASE(state_by_factory_counts_its_clients, *timeout(20)) {

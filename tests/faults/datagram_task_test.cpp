@@ -11,9 +11,9 @@
 #include <thread>
 #include <vector>
 
+#include "support/control_group.hpp"
 #include "support/datagram_client.hpp"
 #include "support/demo.hpp"
-#include "support/pids_group.hpp"
 #include "support/process.hpp"
 #include "support/program_test.hpp"
 #include "support/survivor.hpp"

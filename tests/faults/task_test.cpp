@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "support/client.hpp"
+#include "support/control_group.hpp"
 #include "support/demo.hpp"
-#include "support/pids_group.hpp"
 #include "support/process.hpp"
 #include "support/program_test.hpp"
 #include "support/survivor.hpp"

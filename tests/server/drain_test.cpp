@@ -1,6 +1,10 @@
 // Closing a server: what becomes of the connections that it has.
 
+#include <atomic>
+#include <chrono>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "support/server_test.hpp"
 
@@ -125,6 +129,60 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_silent_conversation_sees_the_end_of_its_stream, 
   BOOST_TEST(client.receive_all() == "farewell");
   closing.join();
   BOOST_TEST((closing.report == net::DrainReport{.drained = 1}));
+}
+
+// Who asks again as soon as it is answered is never silent. Nothing in its protocol says that the
+// server would like to stop, so it is ended between two requests, and not cut amid one.
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(busy_clients_are_ended_after_an_answer, Policy, Policies) {
+  net::TcpServer<LineEcho, Policy> server{loopback(), quick()};
+  Running running{server};
+  std::atomic<int> busy{0};
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.emplace_back([&] {
+      Client client{server};
+      for (bool counted = false;; counted = true) {
+        try {
+          client.send("hello\n");
+          const std::string answer = client.receive(6);
+          if (answer.empty()) return;  // ended after an answer
+          if (answer != "hello\n") ++wrong;
+        } catch (const std::system_error&) {
+          return;  // it was ended before it asked again
+        } catch (const net::EndOfStream&) {
+          return;
+        }
+        if (!counted) ++busy;
+      }
+    });
+  }
+  BOOST_TEST(soon([&] { return busy == 4; }));
+  const auto begin = std::chrono::steady_clock::now();
+  const net::DrainReport report = running.stop(10s);
+  BOOST_TEST((std::chrono::steady_clock::now() - begin < 2s));
+  for (std::thread& client : clients) client.join();
+  BOOST_TEST(wrong == 0);
+  BOOST_TEST((report == net::DrainReport{.drained = 4}));
+}
+
+// It was greeted and has said nothing.
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(who_never_spoke_counts_as_idle, Policy, Policies) {
+  struct Greeting : net::StreamRequestHandler {
+    void handle() {
+      wfile.write("hello");
+      while (rfile.read_line()) {
+      }
+    }
+  };
+  net::TcpServer<Greeting, Policy> server{loopback(), quick()};
+  Running running{server};
+  Client silent{server};
+  BOOST_TEST(silent.receive(5) == "hello");
+  BOOST_TEST((running.stop(10s) == net::DrainReport{.closed_idle = 1}));
+  BOOST_TEST(silent.sees_end());
 }
 
 BOOST_TEST_DECORATOR(*timeout(20))

@@ -93,6 +93,7 @@ void Connection::limits_changed() {
     socket().settimeout(timeout(limits().idle), timeout(limits().send));
     stream().set_rest_limit(limits().request);
   } else {
+    stream().set_answer_limit(limits().answer);
     // Each receive of `handle` is bounded by the request limit, as a deadline.
     socket().settimeout(std::nullopt, timeout(limits().send));
   }
@@ -157,42 +158,52 @@ bool Connection::try_park() noexcept {
   if (ready_) return false;
   stream().input().shrink();
   const CoarseTime now = coarse_now();
-  if (stream().pending() > 0 || reader_.request_since() != 0 || wants_output) [[unlikely]] {
+  const bool was_unfinished = wants_output || held() != 0;
+  if (is_owed() || reader_.request_since() != 0 || was_unfinished) [[unlikely]] {
     return park_unfinished(now);
   }
-  note_parked(coarse_after(now, limits().idle.count()), now, true);
+  note_parked(coarse_after(now, limits().idle.count()), now, now, true);
   return leave_running();
 }
 
 [[gnu::noinline]] bool Connection::park_unfinished(CoarseTime now) noexcept {
-  const bool pending = stream().pending() > 0;
-  const bool idle = !pending && reader_.request_since() == 0;
-  note_parked(idle ? coarse_after(now, limits().idle.count()) : limit_of_unfinished(now), now,
-              idle);
-  if (pending != wants_output) service_->lot.want_output(*this, pending);
+  note_held(stream().shrink());
+  const CoarseTime begun = reader_.request_since();
+  if (is_owed()) {
+    const CoarseTime limit = limit_of_answer(now);
+    note_parked(limit, now, progress_.behind_since(), false);
+  } else if (begun != 0) {
+    note_parked(coarse_after(begun, limits().request.count()), now, begun, false);
+  } else {
+    note_parked(coarse_after(now, limits().idle.count()), now, now, true);
+  }
+  if (is_owed() != wants_output) service_->lot.want_output(*this, is_owed());
   return leave_running();
+}
+
+void Connection::note_held(std::size_t bytes) noexcept {
+  const std::size_t before = held_.exchange(bytes, std::memory_order_relaxed);
+  if (before != bytes) service_->buffers.changed(before, bytes);
 }
 
 // The registry has to look at this connection before the limit passes. If it takes a running
 // connection out meanwhile, it makes the parking fail: the next attempt files it.
 [[gnu::always_inline]] void Connection::note_parked(CoarseTime limit, CoarseTime now,
-                                                    bool idle) noexcept {
+                                                    CoarseTime since, bool idle) noexcept {
   park_limit_.store(limit, std::memory_order_relaxed);
   parked_idle_.store(idle, std::memory_order_relaxed);
-  parked_since_.store(now, std::memory_order_relaxed);
+  parked_since_.store(since, std::memory_order_relaxed);
   if (limit < filed_under.load(std::memory_order_relaxed)) [[unlikely]] {
     file_for(limit, now);
   }
 }
 
-// Until when the rest of a request, or room for the rest of an answer, is waited for.
-CoarseTime Connection::limit_of_unfinished(CoarseTime now) noexcept {
-  if (stream().pending() == 0)
-    return coarse_after(reader_.request_since(), limits().request.count());
+// Until when room for the rest of an answer is waited for.
+CoarseTime Connection::limit_of_answer(CoarseTime now) noexcept {
   client_takes_some(now);
   // There is more than one look until the limit.
   const std::int64_t send = limits().send.count();
-  return std::min(coarse_after(progress_at_, send),
+  return std::min(coarse_after(progress_.progress_at(), send),
                   coarse_after(now, std::max<std::int64_t>(send / 4, 1)));
 }
 
@@ -232,15 +243,12 @@ void Connection::become(State state, CoarseTime limit) noexcept {
   state_.store(state, std::memory_order_release);
 }
 
-// Whether the client took something of its answer within the limit. Epoll tells of room only when a
-// good part of the kernel's buffer is free.
+// Whether the client took something of its answer within the limit.
 bool Connection::client_takes_some(CoarseTime now) noexcept {
   int queued = 0;
   ::ioctl(socket().fileno(), TIOCOUTQ, &queued);
-  const std::size_t untaken = stream().pending() + static_cast<std::size_t>(queued);
-  if (untaken_ == 0 || untaken < untaken_) progress_at_ = now;
-  untaken_ = untaken;
-  return now < coarse_after(progress_at_, limits().send.count());
+  progress_.look(stream().pending() + static_cast<std::uint64_t>(queued), now);
+  return now < coarse_after(progress_.progress_at(), limits().send.count());
 }
 
 void Connection::become_parked() noexcept {
@@ -318,10 +326,15 @@ void Connection::shed() noexcept {
 }
 
 CoarseTime Connection::silent_since(State state) const noexcept {
-  if (state == State::parked) return parked_idle() ? parked_since() : 0;
+  if (state == State::parked) return parked_since();
   const bool running = state == State::running || state == State::running_more;
   if (!running || input_ended_.load(std::memory_order_relaxed)) return 0;
-  return (conversation() ? silence_->reading : silence_->between).load(std::memory_order_relaxed);
+  const auto waits = [](const std::atomic<CoarseTime>& since) {
+    return since.load(std::memory_order_relaxed);
+  };
+  if (conversation()) return waits(silence_->reading);
+  const CoarseTime between = waits(silence_->between);
+  return between != 0 ? between : waits(silence_->amid);
 }
 
 CoarseTime Connection::waits_since() const noexcept {
@@ -427,7 +440,7 @@ void Connection::fail(std::exception_ptr exception) noexcept {
   } else if (error.peer_gone()) {
     counters.peer_gone();
     // Between two requests a reset is an end like any other.
-    if (phase_ == Phase::receive && reader_.request_since() == 0 && stream().pending() == 0) {
+    if (phase_ == Phase::receive && reader_.request_since() == 0 && !is_owed()) {
       outcome = Outcome::served;
     }
   } else {
@@ -518,6 +531,7 @@ void Connection::end(Outcome outcome) noexcept {
   }
   ParkingLot& lot = service.lot;
   service.unlink(*this);
+  note_held(0);
   if (registered) lot.leave(*this);
   if (was_cut()) outcome = Outcome::cut;  // whatever its handler, or its child, made of that
   if (evicted_since_.load(std::memory_order_relaxed) != 0 &&

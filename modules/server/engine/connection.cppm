@@ -24,6 +24,7 @@ import :poller;
 import :registry;
 import :request;
 import :request_reader;
+import :send_progress;
 import :service;
 import :shared_page;
 
@@ -112,8 +113,7 @@ class Connection final : public RequestContext, public Registered, private Socke
   // Takes a waiting conversation away from its policy, and ends it.
   bool claim_waiting() noexcept;
   void shed() noexcept;
-  // Since when it waits for its client in that state, and could be evicted; 0 if it does not. In
-  // the middle of a request, nobody is silent.
+  // Since when it waits for its client in that state, and could be evicted; 0 if it does not.
   CoarseTime silent_since(State state) const noexcept;
   // Since when what runs it waits for its client, wherever; 0 if it does not.
   CoarseTime waits_since() const noexcept;
@@ -142,6 +142,8 @@ class Connection final : public RequestContext, public Registered, private Socke
   inline CoarseTime parked_since() const noexcept {
     return parked_since_.load(std::memory_order_relaxed);
   }
+  // The memory that it holds while it is parked amid a request or an answer.
+  inline std::size_t held() const noexcept { return held_.load(std::memory_order_relaxed); }
   inline bool was_cut() const noexcept { return cut_.load(std::memory_order_relaxed); }
   inline bool was_shed() const noexcept {
     return state() == State::shedding || state() == State::gone;
@@ -165,25 +167,35 @@ class Connection final : public RequestContext, public Registered, private Socke
   // Whether there is nothing to do before the next request is read.
   inline bool only_reads() const noexcept {
     return !reader_.reads_one() && expired_ == Outcome::none && ending_ == Outcome::none &&
-           stream().pending() == 0;
+           !is_owed();
   }
+  // Whether its client has to take something before the next request.
+  inline bool is_owed() const noexcept { return stream().is_pending() || more_; }
   bool leave_waiting() noexcept;
   Prepared prepare_or_throw(bool may_finish);
   Prepared prepare_request(bool may_finish);
   Prepared end_expired(bool may_finish);
   Prepared finish_and_end(Outcome outcome, bool may_finish);
   bool client_takes_some(CoarseTime now) noexcept;
+  bool has_come();
   bool something_arrived() noexcept;
   void begin();
   Next handle_requests();
-  Next call_handler();
+  Next handle_more();
+  Next go_on_later();
+  Next keep();
+  Next end_served();
+  Next call_handler(CoarseTime since);
   Next converse();
+  Outcome outcome_of_conversation() noexcept;
   Next end_given_away() noexcept;
   void fail(std::exception_ptr exception) noexcept;
   bool finish() noexcept;
   bool park_unfinished(CoarseTime now) noexcept;
-  CoarseTime limit_of_unfinished(CoarseTime now) noexcept;
-  void note_parked(CoarseTime limit, CoarseTime now, bool idle) noexcept;
+  CoarseTime limit_of_answer(CoarseTime now) noexcept;
+  void note_parked(CoarseTime limit, CoarseTime now, CoarseTime since, bool idle) noexcept;
+  void note_held(std::size_t bytes) noexcept;
+  bool ends_in_drain() const noexcept;
   void file_for(CoarseTime limit, CoarseTime now) noexcept;
   void become(State state, CoarseTime limit) noexcept;
   bool leave_running() noexcept;
@@ -200,6 +212,7 @@ class Connection final : public RequestContext, public Registered, private Socke
   Outcome ending_ = Outcome::none;  // how it ends once what is pending is sent
   bool verified_ = false;
   bool ready_ = true;
+  bool more_ = false;  // the handler goes on with its answer
   bool failed_ = false;
   // Whether its socket was closed or moved by the handler, which may have put another one in its
   // place. Written under the lock of the server's list.
@@ -221,10 +234,8 @@ class Connection final : public RequestContext, public Registered, private Socke
   std::atomic<CoarseTime> evicted_since_{0};
   Silence own_silence_;
   Silence* silence_ = &own_silence_;
-  // Of an answer that waits for room to send: what the client had not taken when that was last
-  // looked at, in the kernel's queue or pending, 0 if there is none; and when it last took some.
-  std::size_t untaken_ = 0;
-  CoarseTime progress_at_ = 0;
+  SendProgress progress_;
+  std::atomic<std::size_t> held_{0};
 };
 
 // A registry holds nothing else.

@@ -21,7 +21,8 @@ void Counters::read_into(Stats& stats) const noexcept {
   stats.shed_waiting = ended_as(Outcome::shed);
   stats.shed_rejected = ended_as(Outcome::rejected);
   stats.shed_evicted = ended_as(Outcome::evicted);
-  stats.shed = stats.shed_waiting + stats.shed_rejected + stats.shed_evicted;
+  stats.shed_greedy = ended_as(Outcome::greedy);
+  stats.shed = stats.shed_waiting + stats.shed_rejected + stats.shed_evicted + stats.shed_greedy;
   stats.timed_out = ended_as(Outcome::timed_out);
   stats.failed = ended_as(Outcome::failed);
   stats.cut = ended_as(Outcome::cut);

@@ -15,6 +15,7 @@ enum class Outcome : std::uint8_t {
   shed,
   rejected,
   evicted,
+  greedy,
   timed_out,
   failed,
   cut,

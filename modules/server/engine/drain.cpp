@@ -45,8 +45,9 @@ void Engine::restart() noexcept {
 
 Stats Engine::begin_drain() {
   const Stats before = stats();
-  reaper_.begin_drain(coarse_now());
-  page.draining.store(true);
+  const CoarseTime now = coarse_now();
+  reaper_.begin_drain(now);
+  page.draining_since.store(now);
   return before;
 }
 

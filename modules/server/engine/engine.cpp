@@ -97,6 +97,8 @@ bool Engine::turn(Deadline until) {
   } else if (slots.anybody_paused()) {
     acceptor_.resume(coarse_now());
   }
+  if (buffers.to_free() > 0) dispatcher_.end_all(reaper_.take_greediest(buffers.to_free()));
+  buffers.give_back();
   return found;
 }
 
@@ -106,7 +108,7 @@ void Engine::do_what_is_due(CoarseTime now) noexcept {
   acceptor_.resume(now);
   dispatcher_.end_all(reaper_.take_expired(now));
   if (reaper_.places_wanted()) reaper_.evict_for_waiting();
-  if (!page.draining.load(std::memory_order_relaxed)) return;
+  if (!draining()) return;
   closer.hurry(now, options.quiet_grace.count());
   reaper_.end_silent(now);
   dispatcher_.end_all(reaper_.take_quiet(now));

@@ -129,6 +129,26 @@ Connection* Reaper::evict_for_newcomer() noexcept {
   return taken;
 }
 
+// In two rounds, each of which meets all: those that hold at least half of what the greediest does.
+Connection* Reaper::take_greediest(std::size_t to_free) noexcept {
+  Connection* greedy = nullptr;
+  const std::lock_guard lock(registry_.mutex);
+  std::size_t most = 1;
+  registry_.for_each([&](Registered& registered) {
+    const Connection& connection = connection_of(registered);
+    if (connection.state() == Connection::State::parked) most = std::max(most, connection.held());
+  });
+  registry_.for_each([&](Registered& registered) {
+    Connection& connection = connection_of(registered);
+    const std::size_t held = connection.held();
+    if (to_free == 0 || held <= most / 2 || !connection.claim()) return;
+    to_free -= std::min(to_free, held);
+    connection.expire(Outcome::greedy);
+    add_to(greedy, &connection);
+  });
+  return greedy;
+}
+
 bool Reaper::evict_for_waiting() noexcept {
   const CoarseTime now = coarse_now();
   const std::lock_guard lock(registry_.mutex);

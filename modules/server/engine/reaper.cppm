@@ -41,6 +41,8 @@ class Reaper {
   // Has the one that has been silent for longest end, unless one that was told so is still leaving.
   // For a newcomer, one that is parked goes as well: that one is taken.
   Connection* evict_for_newcomer() noexcept;
+  // Takes those that hold most memory for their clients, so many bytes in all.
+  Connection* take_greediest(std::size_t to_free) noexcept;
   // Has as many end as want a place of their policy. False if too few are silent.
   bool evict_for_waiting() noexcept;
   bool places_wanted() const noexcept { return places_wanted_; }

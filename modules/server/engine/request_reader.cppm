@@ -93,7 +93,7 @@ class RequestReader {
   inline bool another_at_hand() const noexcept {
     if (stream_.input().empty() || stalled_) return false;
     // A slow reader gets what it is owed first.
-    if (stream_.pending() > 0 && !stream_.held()) return false;
+    if (stream_.is_pending() && !stream_.held()) return false;
     if (request_since_ != row_since_) return false;
     return kind_ == Kind::unframed || front_ != 0;
   }
@@ -104,6 +104,10 @@ class RequestReader {
     return !all_known || stream_.ended() || (!stream_.input().empty() && !stalled_);
   }
 
+  // The client could not be heard until now: an answer had to be sent first.
+  inline void restart_clock(CoarseTime now) noexcept {
+    if (request_since_ != 0) request_since_ = now;
+  }
   // When the first byte of the request in hand came; 0: there is none.
   inline CoarseTime request_since() const noexcept { return request_since_; }
   // The last handler of a bare socket left bytes there: a poll would tell of them for ever.

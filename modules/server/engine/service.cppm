@@ -5,6 +5,7 @@ module net.server:service;
 import net.standard;
 import net.socket;
 import net.handler;
+import :buffer_budget;
 import :closer;
 import :counters;
 import :due_timer;
@@ -34,7 +35,10 @@ class Service {
   // On the serving thread.
   virtual bool evict_for_waiting() noexcept = 0;
 
-  bool draining() const noexcept { return page.draining.load(std::memory_order_relaxed); }
+  CoarseTime draining_since() const noexcept {
+    return page.draining_since.load(std::memory_order_relaxed);
+  }
+  bool draining() const noexcept { return draining_since() != 0; }
   bool stop_asked() const noexcept { return page.stop.load(std::memory_order_relaxed); }
   // A child that serves one connection.
   bool in_child() const noexcept { return child_slot != no_child; }
@@ -76,6 +80,7 @@ class Service {
   ParkingLot& lot;
   Registry registry{timer};
   Slots slots;
+  BufferBudget buffers{options.buffer_memory, wakeup};
   Closer closer;
   const std::size_t most_rejected;  // lingering, so that rejecting stays cheap
   static constexpr std::size_t no_child = std::numeric_limits<std::size_t>::max();

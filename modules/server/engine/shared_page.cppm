@@ -12,6 +12,7 @@ namespace net {
 // shares with its parent.
 struct Silence {
   std::atomic<CoarseTime> between{0};  // between two requests, in `run`
+  std::atomic<CoarseTime> amid{0};     // for the rest of a request, in `run`
   std::atomic<CoarseTime> reading{0};  // in a read of the handler
   std::atomic<bool> ended{false};      // the server has ended the input meanwhile
 };
@@ -27,7 +28,7 @@ struct SharedPage {
   static constexpr std::size_t most_children = 1024;
 
   std::atomic<bool> stop{false};
-  std::atomic<bool> draining{false};
+  std::atomic<CoarseTime> draining_since{0};
   SharedCounters counters;
   std::array<ChildSlot, most_children> children;
 };

@@ -1,10 +1,12 @@
 module;
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <climits>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -59,7 +61,8 @@ Next Connection::step() noexcept {
     if (prepared != Prepared::handler) {
       return prepared == Prepared::later ? Next::keep : Next::close;
     }
-    return reader_.reads_one() ? converse() : handle_requests();
+    if (reader_.reads_one()) return converse();
+    return more_ ? handle_more() : handle_requests();
   } catch (...) {
     fail(std::current_exception());
     return Next::close;
@@ -79,16 +82,20 @@ Connection::Prepared Connection::prepare() noexcept {
   phase_ = Phase::receive;
   if (received_) return verify() ? Prepared::handler : Prepared::gone;
   if (expired_ != Outcome::none) return end_expired(may_finish);
-  if (stream().pending() > 0) {
-    ready_ = false;
-    if (!stream().flush_now()) return Prepared::later;
-    untaken_ = 0;
+  if (stream().is_pending()) {
+    if (!stream().flush_now()) {
+      ready_ = stream().takes_more();
+      return Prepared::later;
+    }
     ready_ = true;
+    progress_.over();
+    reader_.restart_clock(coarse_now());
   }
   if (ending_ != Outcome::none) {
     end(ending_);
     return Prepared::gone;
   }
+  if (more_) return Prepared::handler;
   if (conversation()) return Prepared::handler;
   return prepare_request(may_finish);
 }
@@ -101,30 +108,24 @@ Connection::Prepared Connection::prepare() noexcept {
     case RequestReader::Found::partial: break;
   }
   ready_ = false;
+  if (service_->draining() && handler_ && ends_in_drain()) [[unlikely]] {
+    return finish_and_end(Outcome::served, may_finish);
+  }
   return Prepared::later;
 }
 
+// A limit has passed, or its place or its memory is needed. What it waited for may have come in
+// time, while this process was stopped or busy with others.
 Connection::Prepared Connection::end_expired(bool may_finish) {
   const Outcome outcome = std::exchange(expired_, Outcome::none);
-  const bool idle = outcome == Outcome::closed_idle || outcome == Outcome::evicted;
-  if (idle && something_arrived()) {
+  if (outcome == Outcome::timed_out && is_owed() && client_takes_some(coarse_now())) {
+    ready_ = false;
+    return Prepared::later;
+  }
+  if (outcome != Outcome::cut && has_come()) {
     evicted_since_.store(0, std::memory_order_relaxed);
     ready_ = true;
     return prepare_or_throw(may_finish);
-  }
-  if (outcome == Outcome::timed_out && stream().pending() > 0) {
-    if (stream().flush_now()) {
-      untaken_ = 0;
-      return prepare_or_throw(may_finish);
-    }
-    if (client_takes_some(coarse_now())) {
-      ready_ = false;
-      return Prepared::later;
-    }
-  } else if (outcome == Outcome::timed_out) {
-    // The rest may have come in time, while this process was stopped or busy with others.
-    ready_ = true;
-    if (reader_.look(handler_ != nullptr) == RequestReader::Found::whole) return Prepared::handler;
   }
   if (handler_ && !may_finish) {
     expired_ = outcome;
@@ -147,6 +148,25 @@ Connection::Prepared Connection::end_expired(bool may_finish) {
   return Prepared::gone;
 }
 
+// What a parked connection waited for: that its client takes its answer, a request, or the rest of
+// one.
+bool Connection::has_come() {
+  if (stream().is_pending()) return stream().flush_now();
+  if (more_) return false;
+  if (reader_.request_since() == 0) return something_arrived();
+  // The end of the stream is ours then, and makes no request of half a one.
+  if (silence_->ended.load()) return false;
+  return reader_.look(handler_ != nullptr) == RequestReader::Found::whole;
+}
+
+// While the server drains, busy clients are kept for the quiet grace only: those who send their
+// next request as soon as they have an answer would be cut amid one at the deadline.
+bool Connection::ends_in_drain() const noexcept {
+  const bool between_requests = reader_.request_since() == 0 && !is_owed();
+  return between_requests && coarse_now() >= coarse_after(service_->draining_since(),
+                                                          service_->options.quiet_grace.count());
+}
+
 bool Connection::something_arrived() noexcept {
   std::byte one{};
   return ::recv(socket().fileno(), &one, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
@@ -159,12 +179,11 @@ bool Connection::something_arrived() noexcept {
   handler_->setup();
 }
 
-// Calls the handler, under the limits of the request in hand.
-[[gnu::always_inline]] Next Connection::call_handler() {
+// Calls the handler, under the limits of a request that began then.
+[[gnu::always_inline]] Next Connection::call_handler(CoarseTime since) {
   socket().set_deadline(Deadline::never());
-  socket().set_receive_deadline(
-      deadline_at(coarse_after(reader_.request_since(), limits().request.count())));
-  service_->counters.request();
+  socket().set_receive_deadline(deadline_at(coarse_after(since, limits().request.count())));
+  stream().begin_answer();
   phase_ = Phase::handle;
   const Next decision = handler_->handle();
   phase_ = Phase::receive;
@@ -180,22 +199,59 @@ Next Connection::handle_requests() {
   for (int left = requests_in_a_row;; --left) {
     stream().set_hold(reader_.to_hold(left == 1));
     const auto before = reader_.before_handler();
-    const Next decision = call_handler();
+    service_->counters.request();
+    const Next decision = call_handler(reader_.request_since());
     if (given_away_) return end_given_away();
     const bool at_end = reader_.after_handler(before);
-    if (decision == Next::close || at_end) {
-      return finish_and_end(Outcome::served, true) == Prepared::gone ? Next::close : Next::keep;
+    if (decision != Next::keep || at_end) {
+      return decision == Next::more ? go_on_later() : end_served();
     }
     if (left == 1 || !reader_.another_at_hand()) break;
     stream().keep_holding();
   }
   stream().set_hold(BufferedStream::Hold::none);
-  if (stream().pending() > 0 && !stream().flush_now()) {
-    ready_ = false;
+  return keep();
+}
+
+// The connection is kept; once the rest of the answer is sent, if there is one.
+[[gnu::always_inline]] Next Connection::keep() {
+  if (stream().is_pending() && !stream().flush_now()) [[unlikely]] {
+    ready_ = stream().takes_more();
     return Next::keep;
   }
   ready_ = reader_.may_find_more();
+  if (!ready_ && service_->draining() && ends_in_drain()) [[unlikely]] {
+    return end_served();
+  }
   return Next::keep;
+}
+
+Next Connection::end_served() {
+  return finish_and_end(Outcome::served, true) == Prepared::gone ? Next::close : Next::keep;
+}
+
+// The handler goes on when what it has written is sent. One that writes to a bare socket is called
+// when that has room.
+[[gnu::noinline]] Next Connection::go_on_later() {
+  more_ = true;
+  stream().set_hold(BufferedStream::Hold::none);
+  const bool sent = !stream().is_pending() || stream().flush_now();
+  ready_ = sent ? reader_.kind() != RequestReader::Kind::raw : stream().takes_more();
+  return Next::keep;
+}
+
+[[gnu::noinline]] Next Connection::handle_more() {
+  more_ = false;
+  progress_.over();
+  const auto before = reader_.before_handler();
+  const Next decision = call_handler(coarse_now());
+  if (given_away_) return end_given_away();
+  // Most go on writing, and leave alone what follows their request.
+  const bool at_end = stream().input().size() != before.size() && reader_.after_handler(before);
+  if (decision == Next::more) return go_on_later();
+  if (decision == Next::close || at_end) return end_served();
+  reader_.restart_clock(coarse_now());
+  return keep();
 }
 
 // The handler closed its socket, or gave it to somebody else.
@@ -217,8 +273,15 @@ Next Connection::converse() {
   if (finished && received_ && !stream().collected().empty()) {
     received_->reply(stream().collected());
   }
-  end(finished || given_away_ ? Outcome::served : Outcome::failed);
+  end(finished || given_away_ ? outcome_of_conversation() : Outcome::failed);
   return Next::close;
+}
+
+// One whose input we have ended before its client said anything was asked for nothing.
+Outcome Connection::outcome_of_conversation() noexcept {
+  const bool ended_by_us = silence_->ended.load() || ends_itself_;
+  const bool unheard = conversation() && !given_away_ && !stream().heard();
+  return ended_by_us && unheard ? Outcome::closed_idle : Outcome::served;
 }
 
 // --- a whole connection, waiting here ---------------------------------------------------------
@@ -232,25 +295,29 @@ void Connection::run() noexcept {
 
 bool Connection::wait_for_more() noexcept {
   try {
-    if (stream().pending() > 0) {
+    if (stream().is_pending()) {
       stream().flush();
+    } else if (more_) {
+      pollfd polled{socket().fileno(), POLLOUT, 0};
+      const auto limit = std::min<std::int64_t>(limits().send.count(), INT_MAX);
+      if (::poll(&polled, 1, static_cast<int>(limit)) == 0) expire(Outcome::timed_out);
     } else {
       stream().input().shrink();
       const CoarseTime since = reader_.request_since();
       const bool partial = since != 0;
       const CoarseTime limit = partial ? coarse_after(since, limits().request.count())
                                        : coarse_after(coarse_now(), limits().idle.count());
-      if (!partial) {
-        silence_->between.store(coarse_now(), std::memory_order_relaxed);
-        if (asked_to_end_.load()) end_input();
-      }
+      std::atomic<CoarseTime>& waits = partial ? silence_->amid : silence_->between;
+      waits.store(partial ? since : coarse_now(), std::memory_order_relaxed);
+      if (!partial && asked_to_end_.load()) end_input();
       const bool came = reader_.polls_in_vain()
                             ? reader_.wait_for_new_bytes(deadline_at(limit))
                             : socket().wait_to_receive(deadline_at(limit)) &&
                                   (!silence_->ended.load() || something_arrived());
-      silence_->between.store(0, std::memory_order_relaxed);
+      waits.store(0, std::memory_order_relaxed);
       if (!came) {
-        expire(partial ? Outcome::timed_out : Outcome::closed_idle);
+        const bool evicted = partial && silence_->ended.load();
+        expire(evicted ? Outcome::evicted : partial ? Outcome::timed_out : Outcome::closed_idle);
       }
       socket().forget_receives();
     }

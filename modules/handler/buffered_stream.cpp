@@ -1,0 +1,250 @@
+module;
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <gsl/narrow>
+#include <gsl/util>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <system_error>
+#include <utility>
+
+module net.handler;
+
+import net.socket;
+
+namespace net {
+namespace {
+
+// What no datagram exceeds, of whatever family: who collects more has lost count.
+constexpr std::size_t largest_datagram = std::size_t{256} * 1024;
+
+// What is held of answers to pipelined requests. Beyond that a larger send saves little.
+constexpr std::size_t largest_held = std::size_t{64} * 1024;
+
+// What is sent of a file before others have their turn.
+constexpr std::size_t file_part = std::size_t{4} * 1024 * 1024;
+
+[[noreturn]] void throw_file_ended(std::uint64_t missing) {
+  throw EndOfStream("a file ended " + std::to_string(missing) +
+                    " bytes before the end of what was to be sent of it");
+}
+
+}  // namespace
+
+BufferedStream::BufferedStream(Socket socket) noexcept : socket_(std::move(socket)) {}
+
+bool BufferedStream::receive() {
+  if (ended_) return false;
+  if (held_) flush_now();
+  const auto room = input_.room(1);
+  const std::size_t count = socket_.recv(room);
+  (count == 0 ? ended_ : heard_) = true;
+  input_.filled(count);
+  return count != 0;
+}
+
+bool BufferedStream::receive_rest(Deadline& whole) {
+  if (rest_limit_.count() == 0) return receive();
+  if (whole.is_never()) whole = Deadline(rest_limit_);
+  socket_.set_receive_deadline(whole);
+  const auto restore = gsl::finally([this] { socket_.set_receive_deadline(Deadline::never()); });
+  return receive();
+}
+
+void BufferedStream::hold_datagram(std::span<const std::byte> packet) {
+  input_.hold(packet);
+  ended_ = collecting_ = true;
+}
+
+void BufferedStream::write(std::span<const std::byte> bytes) {
+  const bool may_keep = collecting_ || held_ || collected_most_ != 0 || file_ != nullptr || holds();
+  if (may_keep) [[unlikely]] {
+    if (keeps(bytes)) return;
+  }
+  if (output_.empty()) {
+    while (!bytes.empty()) {
+      const auto count = socket_.try_send(bytes);
+      if (!count) {
+        full_ = true;
+        break;
+      }
+      bytes = bytes.subspan(*count);
+    }
+  }
+  if (!bytes.empty()) send_later(bytes);
+}
+
+// Takes the bytes if they are not to be sent now.
+bool BufferedStream::keeps(std::span<const std::byte> bytes) {
+  if (file_) {
+    send_later(bytes);
+    return true;
+  }
+  if (!collecting_) return collect(bytes);
+  if (output_.size() + bytes.size() > largest_datagram) {
+    throw_system_error(EMSGSIZE,
+                       "a datagram of more than " + std::to_string(largest_datagram) + " bytes");
+  }
+  output_.append(bytes);
+  return true;
+}
+
+// Calls what may wait for the client, within what is left of the time for this answer.
+template <class Call>
+auto BufferedStream::waiting(Call call) {
+  if (answer_limit_.count() == 0) return call();
+  if (answer_ends_.is_never()) answer_ends_ = Deadline(answer_limit_);
+  const Deadline outer = socket_.deadline();
+  if (!outer.is_never() && outer.point() <= answer_ends_.point()) return call();
+  socket_.set_deadline(answer_ends_);
+  const auto restore = gsl::finally([&] { socket_.set_deadline(outer); });
+  return call();
+}
+
+// What the socket has not taken at once.
+void BufferedStream::send_later(std::span<const std::byte> bytes) {
+  if (output_.size() + bytes.size() <= write_buffer_) {
+    output_.append(bytes);
+    return;
+  }
+  flush();
+  while (!bytes.empty()) {
+    const std::size_t count = waiting([&] { return socket_.send(bytes); });
+    bytes = bytes.subspan(count);
+  }
+}
+
+// Takes the bytes along with what is collected or held; false if they are still to be sent.
+bool BufferedStream::collect(std::span<const std::byte> bytes) {
+  const bool holding = holds();
+  const std::size_t most_held = std::min(largest_held, write_buffer_);
+  const std::size_t most = holding ? std::max(most_held, collected_most_) : collected_most_;
+  const auto fits = [&](std::size_t size) { return output_.size() + bytes.size() <= size; };
+  if (most != 0 && fits(most)) {
+    output_.append(bytes);
+    held_ = held_ || holding;
+    return true;
+  }
+  if (!holding && held_ && fits(most_held)) {
+    // The last of several answers: one send for all.
+    output_.append(bytes);
+    flush_now();
+    return true;
+  }
+  if (!output_.empty() && (held_ || collected_most_ != 0)) flush_now();
+  if (!holding || full_ || bytes.size() > most_held) return false;
+  output_.append(bytes);
+  held_ = true;
+  return true;
+}
+
+void BufferedStream::send_held() noexcept {
+  try {
+    flush_now();
+  } catch (const std::exception&) {
+    // The next write meets the same.
+  }
+}
+
+std::uint64_t BufferedStream::pending() const noexcept {
+  return output_.size() + (file_ ? file_->left : 0);
+}
+
+std::size_t BufferedStream::shrink() noexcept {
+  input_.shrink();
+  output_.shrink();
+  return input_.capacity() + output_.capacity();
+}
+
+// False if the socket is full.
+bool BufferedStream::send_output(std::size_t count) {
+  while (count > 0) {
+    const auto sent = socket_.try_send(output_.content().first(count));
+    if (!sent) {
+      full_ = true;
+      return false;
+    }
+    output_.take(*sent);
+    count -= *sent;
+    if (file_) file_->behind -= *sent;
+  }
+  return true;
+}
+
+// False if some of it is left: the socket is full, or others are to have their turn.
+bool BufferedStream::send_file_part() {
+  std::size_t most = file_part;
+  while (file_->left > 0) {
+    const auto wanted = gsl::narrow_cast<std::size_t>(std::min<std::uint64_t>(file_->left, most));
+    const auto sent = try_sendfile(socket_, file_->file.get(), file_->offset, wanted);
+    full_ = !sent;
+    if (!sent || most == 0) return false;
+    if (*sent == 0) throw_file_ended(file_->left);
+    file_->offset += *sent;
+    file_->left -= *sent;
+    most -= *sent;
+  }
+  file_.reset();
+  return true;
+}
+
+bool BufferedStream::flush_now() {
+  if (collecting_) return true;
+  held_ = false;
+  if (file_ && (!send_output(file_->behind) || !send_file_part())) return false;
+  if (!send_output(output_.size())) return false;
+  full_ = false;
+  output_.shrink();
+  return true;
+}
+
+void BufferedStream::flush() {
+  if (collecting_) return;
+  held_ = false;
+  while (is_pending()) {
+    const std::size_t first = file_ ? file_->behind : output_.size();
+    if (first > 0) {
+      const auto bytes = output_.content().first(first);
+      const std::size_t count = waiting([&] { return socket_.send(bytes); });
+      output_.take(count);
+      if (file_) file_->behind -= count;
+    } else {
+      const auto part = std::exchange(file_, nullptr);
+      send_all(part->file.get(), part->offset, part->left);
+    }
+  }
+  full_ = false;
+  output_.shrink();
+}
+
+void BufferedStream::send_all(int file, std::uint64_t offset, std::uint64_t count) {
+  const auto sent = waiting([&] { return sendfile(socket_, file, offset, count); });
+  if (sent < count) throw_file_ended(count - sent);
+}
+
+void BufferedStream::send_file(int file, std::uint64_t offset, std::uint64_t count) {
+  if (collecting_) throw_system_error(EINVAL, "send_file: a datagram is sent by reply");
+  // Of two files, the first one goes before the second is looked at.
+  if (file_ && !flush_now()) flush();
+  if (count == 0) return;
+  if (write_buffer_ == 0) {
+    flush();
+    send_all(file, offset, count);
+    return;
+  }
+  Descriptor own(above_standard_streams(::fcntl(file, F_DUPFD_CLOEXEC, 3)));
+  if (!own) throw_system_error(errno, "send_file");
+  file_ = std::make_unique<FilePart>(std::move(own), offset, count, output_.size());
+  flush_now();
+}
+
+}  // namespace net
