@@ -142,7 +142,8 @@ class Connection final : public RequestContext, public Registered, private Socke
   inline CoarseTime parked_since() const noexcept {
     return parked_since_.load(std::memory_order_relaxed);
   }
-  // The memory that it holds while it is parked amid a request or an answer.
+  // The memory that it holds while it is parked amid a request or an answer. Noted by the owner.
+  void note_held(std::size_t bytes) noexcept;
   inline std::size_t held() const noexcept { return held_.load(std::memory_order_relaxed); }
   inline bool was_cut() const noexcept { return cut_.load(std::memory_order_relaxed); }
   inline bool was_shed() const noexcept {
@@ -194,7 +195,6 @@ class Connection final : public RequestContext, public Registered, private Socke
   bool park_unfinished(CoarseTime now) noexcept;
   CoarseTime limit_of_answer(CoarseTime now) noexcept;
   void note_parked(CoarseTime limit, CoarseTime now, CoarseTime since, bool idle) noexcept;
-  void note_held(std::size_t bytes) noexcept;
   bool ends_in_drain() const noexcept;
   void file_for(CoarseTime limit, CoarseTime now) noexcept;
   void become(State state, CoarseTime limit) noexcept;
