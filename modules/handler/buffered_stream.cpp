@@ -165,6 +165,13 @@ std::size_t BufferedStream::shrink() noexcept {
   return input_.capacity() + output_.capacity();
 }
 
+void BufferedStream::discard() noexcept {
+  input_.take(input_.size());
+  output_.take(output_.size());
+  file_.reset();
+  shrink();
+}
+
 // False if the socket is full.
 bool BufferedStream::send_output(std::size_t count) {
   while (count > 0) {

@@ -67,6 +67,8 @@ class BufferedStream {
   std::uint64_t pending() const noexcept;
   /// Gives memory back that is not needed while the connection waits, and returns how much is left.
   std::size_t shrink() noexcept;
+  /// Gives up what is left in both directions, and its memory.
+  void discard() noexcept;
   /// Returns whether the socket would take some of it now, as far as is known.
   inline bool takes_more() const noexcept { return !full_; }
   /// Sets how much may become pending; 0, the default, makes each `write` wait until all is sent.

@@ -531,7 +531,10 @@ void Connection::end(Outcome outcome) noexcept {
   }
   ParkingLot& lot = service.lot;
   service.unlink(*this);
-  note_held(0);
+  if (held() != 0) {
+    stream().discard();  // this object may wait to be freed
+    note_held(0);
+  }
   if (registered) lot.leave(*this);
   if (was_cut()) outcome = Outcome::cut;  // whatever its handler, or its child, made of that
   if (evicted_since_.load(std::memory_order_relaxed) != 0 &&
