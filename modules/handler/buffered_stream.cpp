@@ -66,54 +66,50 @@ void BufferedStream::hold_datagram(std::span<const std::byte> packet) {
 }
 
 void BufferedStream::write(std::span<const std::byte> bytes) {
-  const bool may_keep = collecting_ || held_ || collected_most_ != 0 || file_ != nullptr || holds();
+  const bool may_keep = pending_ || collecting_ || collected_most_ != 0 || holds();
   if (may_keep) [[unlikely]] {
     if (keeps(bytes)) return;
   }
-  if (output_.empty()) {
-    while (!bytes.empty()) {
-      const auto count = socket_.try_send(bytes);
-      if (!count) {
-        full_ = true;
-        break;
-      }
-      bytes = bytes.subspan(*count);
+  while (!bytes.empty()) {
+    const auto count = socket_.try_send(bytes);
+    if (!count) {
+      full_ = true;
+      send_later(bytes);
+      return;
     }
+    bytes = bytes.subspan(*count);
   }
-  if (!bytes.empty()) send_later(bytes);
 }
 
 // Takes the bytes if they are not to be sent now.
 bool BufferedStream::keeps(std::span<const std::byte> bytes) {
-  if (file_) {
-    send_later(bytes);
-    return true;
+  if (!collecting_) {
+    if (file_ == nullptr && collect(bytes)) return true;
+    if (pending_) send_later(bytes);
+    return pending_;
   }
-  if (!collecting_) return collect(bytes);
   if (output_.size() + bytes.size() > largest_datagram) {
     throw_system_error(EMSGSIZE,
                        "a datagram of more than " + std::to_string(largest_datagram) + " bytes");
   }
-  output_.append(bytes);
+  keep(bytes);
   return true;
 }
 
-// Calls what may wait for the client, within what is left of the time for this answer.
+// Calls what may wait for the client. From the first wait on, the socket's deadline is that of this
+// answer: it is set anew before each call of a handler.
 template <class Call>
 auto BufferedStream::waiting(Call call) {
-  if (answer_limit_.count() == 0) return call();
-  if (answer_ends_.is_never()) answer_ends_ = Deadline(answer_limit_);
-  const Deadline outer = socket_.deadline();
-  if (!outer.is_never() && outer.point() <= answer_ends_.point()) return call();
-  socket_.set_deadline(answer_ends_);
-  const auto restore = gsl::finally([&] { socket_.set_deadline(outer); });
+  if (answer_limit_.count() != 0 && socket_.deadline().is_never()) {
+    socket_.set_deadline(Deadline(answer_limit_));
+  }
   return call();
 }
 
 // What the socket has not taken at once.
 void BufferedStream::send_later(std::span<const std::byte> bytes) {
   if (output_.size() + bytes.size() <= write_buffer_) {
-    output_.append(bytes);
+    keep(bytes);
     return;
   }
   flush();
@@ -130,19 +126,19 @@ bool BufferedStream::collect(std::span<const std::byte> bytes) {
   const std::size_t most = holding ? std::max(most_held, collected_most_) : collected_most_;
   const auto fits = [&](std::size_t size) { return output_.size() + bytes.size() <= size; };
   if (most != 0 && fits(most)) {
-    output_.append(bytes);
+    keep(bytes);
     held_ = held_ || holding;
     return true;
   }
   if (!holding && held_ && fits(most_held)) {
     // The last of several answers: one send for all.
-    output_.append(bytes);
+    keep(bytes);
     flush_now();
     return true;
   }
   if (!output_.empty() && (held_ || collected_most_ != 0)) flush_now();
   if (!holding || full_ || bytes.size() > most_held) return false;
-  output_.append(bytes);
+  keep(bytes);
   held_ = true;
   return true;
 }
@@ -159,6 +155,16 @@ std::uint64_t BufferedStream::pending() const noexcept {
   return output_.size() + (file_ ? file_->left : 0);
 }
 
+void BufferedStream::keep(std::span<const std::byte> bytes) {
+  output_.append(bytes);
+  pending_ = !output_.empty();
+}
+
+void BufferedStream::note_sent() noexcept {
+  pending_ = full_ = false;
+  output_.shrink();
+}
+
 std::size_t BufferedStream::shrink() noexcept {
   input_.shrink();
   output_.shrink();
@@ -169,7 +175,8 @@ void BufferedStream::discard() noexcept {
   input_.take(input_.size());
   output_.take(output_.size());
   file_.reset();
-  shrink();
+  note_sent();
+  input_.shrink();
 }
 
 // False if the socket is full.
@@ -209,28 +216,30 @@ bool BufferedStream::flush_now() {
   held_ = false;
   if (file_ && (!send_output(file_->behind) || !send_file_part())) return false;
   if (!send_output(output_.size())) return false;
-  full_ = false;
-  output_.shrink();
+  note_sent();
   return true;
 }
 
 void BufferedStream::flush() {
   if (collecting_) return;
   held_ = false;
-  while (is_pending()) {
-    const std::size_t first = file_ ? file_->behind : output_.size();
-    if (first > 0) {
-      const auto bytes = output_.content().first(first);
-      const std::size_t count = waiting([&] { return socket_.send(bytes); });
-      output_.take(count);
-      if (file_) file_->behind -= count;
-    } else {
-      const auto part = std::exchange(file_, nullptr);
-      send_all(part->file.get(), part->offset, part->left);
-    }
+  if (file_) {
+    wait_for_output(file_->behind);
+    const auto part = std::exchange(file_, nullptr);
+    send_all(part->file.get(), part->offset, part->left);
   }
-  full_ = false;
-  output_.shrink();
+  wait_for_output(output_.size());
+  note_sent();
+}
+
+void BufferedStream::wait_for_output(std::size_t count) {
+  while (count > 0) {
+    const auto bytes = output_.content().first(count);
+    const std::size_t sent = waiting([&] { return socket_.send(bytes); });
+    output_.take(sent);
+    count -= sent;
+    if (file_) file_->behind -= sent;
+  }
 }
 
 void BufferedStream::send_all(int file, std::uint64_t offset, std::uint64_t count) {
@@ -251,6 +260,7 @@ void BufferedStream::send_file(int file, std::uint64_t offset, std::uint64_t cou
   Descriptor own(above_standard_streams(::fcntl(file, F_DUPFD_CLOEXEC, 3)));
   if (!own) throw_system_error(errno, "send_file");
   file_ = std::make_unique<FilePart>(std::move(own), offset, count, output_.size());
+  pending_ = true;
   flush_now();
 }
 

@@ -63,7 +63,7 @@ class BufferedStream {
   /// Sends what is pending.
   void flush();
   /// Returns whether anything is pending, and how much: what no call has given to the kernel yet.
-  inline bool is_pending() const noexcept { return !output_.empty() || file_ != nullptr; }
+  inline bool is_pending() const noexcept { return pending_; }
   std::uint64_t pending() const noexcept;
   /// Gives memory back that is not needed while the connection waits, and returns how much is left.
   std::size_t shrink() noexcept;
@@ -73,10 +73,9 @@ class BufferedStream {
   inline bool takes_more() const noexcept { return !full_; }
   /// Sets how much may become pending; 0, the default, makes each `write` wait until all is sent.
   inline void set_write_buffer(std::size_t size) noexcept { write_buffer_ = size; }
-  /// Sets how long writes may wait in all from the next `begin_answer` on; zero, the default, is no
-  /// limit.
+  /// Sets how long writes may wait in all before the socket's deadline is set anew; zero, the
+  /// default, is no limit.
   inline void set_answer_limit(std::chrono::milliseconds limit) noexcept { answer_limit_ = limit; }
-  inline void begin_answer() noexcept { answer_ends_ = Deadline::never(); }
   /// Says which answers wait for the next one, so that those to pipelined requests go in one send:
   /// none, the default; those written while the input holds more; or all. Held are at most 64 KiB
   /// and the write buffer; they go with the next write that is not held, and before any receive.
@@ -85,7 +84,7 @@ class BufferedStream {
   /// Returns whether something is held, and the socket not known to be full.
   inline bool held() const noexcept { return held_; }
   /// Counts what is pending as held, if it is not pending because the socket is full.
-  inline void keep_holding() noexcept { held_ = !output_.empty() && !full_ && file_ == nullptr; }
+  inline void keep_holding() noexcept { held_ = pending_ && !full_ && file_ == nullptr; }
   /// Holds nothing more, and sends what is held as far as that needs no wait. What fails here fails
   /// again in the next write.
   inline void stop_holding() noexcept {
@@ -107,7 +106,10 @@ class BufferedStream {
     std::size_t behind;
   };
   bool keeps(std::span<const std::byte> bytes);
+  void keep(std::span<const std::byte> bytes);
+  void note_sent() noexcept;
   bool send_output(std::size_t count);
+  void wait_for_output(std::size_t count);
   bool send_file_part();
   void send_all(int file, std::uint64_t offset, std::uint64_t count);
   template <class Call>
@@ -124,9 +126,9 @@ class BufferedStream {
   std::unique_ptr<FilePart> file_;
   std::chrono::milliseconds rest_limit_{0};
   std::chrono::milliseconds answer_limit_{0};
-  Deadline answer_ends_;  // set by the first wait
   bool ended_ = false;
   bool heard_ = false;
+  bool pending_ = false;  // there is output, or a file
   bool collecting_ = false;
   Hold hold_ = Hold::none;
   bool held_ = false;

@@ -15,9 +15,10 @@ enum class Overload : std::uint8_t {
   wait,
   /// They get the answer of `ServerHooks::on_overload`, and are closed.
   reject,
-  /// The one that keeps its place waiting for longest goes: by silence between requests, with a
-  /// request that is not whole, or with an answer that it takes slower than 64 KiB a second; a
-  /// conversation, by silence alone. If none waits for its client: as `wait`.
+  /// The one that keeps its place waiting for longest goes: by silence between requests; or, for
+  /// more than half a second, by a request that is not whole, or by an answer that it takes slower
+  /// than 64 KiB a second. A conversation goes for silence alone. If none waits for its client: as
+  /// `wait`.
   evict_idle,
 };
 

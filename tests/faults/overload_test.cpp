@@ -141,7 +141,7 @@ BOOST_DATA_TEST_CASE(who_has_been_longest_in_a_request_makes_room_too, policies,
   BOOST_TEST(server.is_idle());
   const Client waiting = server.client();
   waiting.send(request);
-  BOOST_TEST(hears(waiting, 1s));
+  BOOST_TEST(hears(waiting, 2s));
   BOOST_TEST(waiting.receive(request.size()) == request);
   BOOST_TEST(server.counts("shed_evicted", 1));
   // One of them has gone, without an answer to its half, and the others finish what they began.

@@ -37,6 +37,7 @@ typename P::Options one_at_once(net::Overload overload) {
   return options;
 }
 
+using Parking = std::tuple<net::ThreadPool, net::ThreadPerRequest, net::Inline>;
 using Threaded = std::tuple<net::ThreadPool, net::ThreadPerRequest>;
 
 // Says that it has begun; then an echo.
@@ -129,6 +130,41 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_longest_silent_is_evicted, F, EchoForms) {
   BOOST_TEST(first.sees_end());
   BOOST_TEST(second.ask("again") == "again");
   BOOST_TEST(soon([&] { return server.stats().shed_evicted == 1; }));
+}
+
+// Neither of them is ever silent for long.
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(who_makes_no_progress_is_evicted, Policy, Parking) {
+  struct Large : LineEcho {
+    net::Next handle() {
+      const auto line = rfile.read_line();
+      if (line == "large\n") {
+        wfile.write(pattern(200'000));
+      } else {
+        wfile.write(line.value_or(""));
+      }
+      return line ? net::Next::keep : net::Next::close;
+    }
+  };
+  net::ServerOptions options = quick();
+  options.max_connections = 2;
+  options.overload = net::Overload::evict_idle;
+  SmallBuffers hooks;
+  net::TcpServer<Large, Policy> server{loopback(), options, hooks};
+  Running running{server};
+  Client deaf{Client::slow_reader(server)};
+  deaf.send("large\n");
+  Client trickling{server};
+  trickling.send("l");
+  BOOST_TEST(soon([&] { return server.stats().parked == 2; }));
+  Client one{server};
+  BOOST_TEST(one.ask("one\n") == "one\n");
+  Client two{server};
+  // By now all others have made less progress than the first newcomer.
+  BOOST_TEST(two.ask("two\n") == "two\n");
+  BOOST_TEST(server.stats().shed_evicted == 2U);
+  BOOST_TEST(trickling.is_closed());
+  BOOST_TEST(deaf.is_closed());
 }
 
 BOOST_TEST_DECORATOR(*timeout(20))

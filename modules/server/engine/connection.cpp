@@ -13,6 +13,7 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -43,7 +44,7 @@ Connection::Connection(Service& service, Socket socket, const Address& peer,
                        const Address& listener) noexcept
     : RequestContext(std::move(socket), peer, service.options.limits),
       service_(&service),
-      listener_(listener),
+      listener_(&listener),
       reader_(stream(), *service.maker, service.options.max_request_size, false) {
   Connection::limits_changed();
   stream().set_write_buffer(conversation() ? 0 : service.options.write_buffer);
@@ -59,7 +60,7 @@ Connection::Connection(Service& service, const std::shared_ptr<DatagramSocket>& 
     : RequestContext(Socket::adopt_unchecked(socket->fileno()), arrival.sender,
                      service.options.limits),
       service_(&service),
-      listener_(socket->address()),
+      listener_(&socket->address()),
       reader_(stream(), *service.maker, service.options.max_request_size, true) {
   // The descriptor stays the listener's, also if what follows throws: then this object is not
   // destroyed, but its base is.
@@ -158,8 +159,7 @@ bool Connection::try_park() noexcept {
   if (ready_) return false;
   stream().input().shrink();
   const CoarseTime now = coarse_now();
-  const bool was_unfinished = wants_output || held() != 0;
-  if (is_owed() || reader_.request_since() != 0 || was_unfinished) [[unlikely]] {
+  if (is_owed() || reader_.request_since() != 0 || was_unfinished_) [[unlikely]] {
     return park_unfinished(now);
   }
   note_parked(coarse_after(now, limits().idle.count()), now, now, true);
@@ -178,12 +178,15 @@ bool Connection::try_park() noexcept {
     note_parked(coarse_after(now, limits().idle.count()), now, now, true);
   }
   if (is_owed() != wants_output) service_->lot.want_output(*this, is_owed());
+  was_unfinished_ = wants_output || held() != 0;
   return leave_running();
 }
 
 void Connection::note_held(std::size_t bytes) noexcept {
-  const std::size_t before = held_.exchange(bytes, std::memory_order_relaxed);
-  if (before != bytes) service_->buffers.changed(before, bytes);
+  constexpr std::size_t most = std::numeric_limits<std::uint32_t>::max();
+  const auto now = static_cast<std::uint32_t>(std::min(bytes, most));
+  const std::uint32_t before = held_.exchange(now, std::memory_order_relaxed);
+  if (before != now) service_->buffers.changed(before, now);
 }
 
 // The registry has to look at this connection before the limit passes. If it takes a running
@@ -325,8 +328,18 @@ void Connection::shed() noexcept {
   service.gone();
 }
 
+namespace {
+
+// Who is amid a request or an answer has some time for it, however much its place is wanted.
+CoarseTime if_slow(CoarseTime since) noexcept {
+  constexpr std::int64_t patience = 500;  // milliseconds
+  return since != 0 && coarse_now() >= coarse_after(since, patience) ? since : 0;
+}
+
+}  // namespace
+
 CoarseTime Connection::silent_since(State state) const noexcept {
-  if (state == State::parked) return parked_since();
+  if (state == State::parked) return parked_idle() ? parked_since() : if_slow(parked_since());
   const bool running = state == State::running || state == State::running_more;
   if (!running || input_ended_.load(std::memory_order_relaxed)) return 0;
   const auto waits = [](const std::atomic<CoarseTime>& since) {
@@ -334,15 +347,15 @@ CoarseTime Connection::silent_since(State state) const noexcept {
   };
   if (conversation()) return waits(silence_->reading);
   const CoarseTime between = waits(silence_->between);
-  return between != 0 ? between : waits(silence_->amid);
+  return silence_->amid.load() ? if_slow(between) : between;
 }
 
 CoarseTime Connection::waits_since() const noexcept {
   const State seen = state();
   if (seen != State::running && seen != State::running_more) return 0;
   if (input_ended_.load(std::memory_order_relaxed)) return 0;
-  return std::max(silence_->between.load(std::memory_order_relaxed),
-                  silence_->reading.load(std::memory_order_relaxed));
+  const bool amid = silence_->amid.load();
+  return std::max(amid ? 0 : silence_->between.load(), silence_->reading.load());
 }
 
 void Connection::note_silence_in(Silence& silence) noexcept {

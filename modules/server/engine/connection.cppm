@@ -42,6 +42,7 @@ class Connection final : public RequestContext, public Registered, private Socke
     abandoned
   };
 
+  // The listener's address must outlive the connection.
   Connection(Service& service, Socket socket, const Address& peer,
              const Address& listener) noexcept;
   Connection(Service& service, const std::shared_ptr<DatagramSocket>& socket,
@@ -49,7 +50,7 @@ class Connection final : public RequestContext, public Registered, private Socke
   ~Connection() override;
 
   // RequestContext
-  const Address& server_address() const noexcept override { return listener_; }
+  const Address& server_address() const noexcept override { return *listener_; }
   void shutdown() noexcept override;
   bool stopping() const noexcept override;
   Stats stats() const override;
@@ -213,6 +214,9 @@ class Connection final : public RequestContext, public Registered, private Socke
   bool verified_ = false;
   bool ready_ = true;
   bool more_ = false;  // the handler goes on with its answer
+  // While it was parked last, amid a request or an answer: it waits for room to send, or is counted
+  // as holding memory.
+  bool was_unfinished_ = false;
   bool failed_ = false;
   // Whether its socket was closed or moved by the handler, which may have put another one in its
   // place. Written under the lock of the server's list.
@@ -227,7 +231,7 @@ class Connection final : public RequestContext, public Registered, private Socke
   Service* service_;
   std::unique_ptr<ReceivedDatagram> received_;  // null for a connection
   std::unique_ptr<BoundHandler> handler_;
-  Address listener_;
+  const Address* listener_;  // its listener's, which lives as long as the server
   RequestReader reader_;
   std::atomic<CoarseTime> park_limit_{0};
   std::atomic<CoarseTime> parked_since_{0};
@@ -235,7 +239,7 @@ class Connection final : public RequestContext, public Registered, private Socke
   Silence own_silence_;
   Silence* silence_ = &own_silence_;
   SendProgress progress_;
-  std::atomic<std::size_t> held_{0};
+  std::atomic<std::uint32_t> held_{0};
 };
 
 // A registry holds nothing else.

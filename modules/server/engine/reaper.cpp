@@ -143,7 +143,8 @@ Connection* Reaper::take_greediest(std::size_t to_free) noexcept {
     const std::size_t held = connection.held();
     if (to_free == 0 || held <= most / 2 || !connection.claim()) return;
     to_free -= std::min(to_free, held);
-    connection.note_held(0);  // its end may take until a thread is free, and is not to be counted on
+    connection.note_held(
+        0);  // its end may take until a thread is free, and is not to be counted on
     connection.expire(Outcome::greedy);
     add_to(greedy, &connection);
   });

@@ -35,10 +35,10 @@ class Service {
   // On the serving thread.
   virtual bool evict_for_waiting() noexcept = 0;
 
-  CoarseTime draining_since() const noexcept {
+  inline CoarseTime draining_since() const noexcept {
     return page.draining_since.load(std::memory_order_relaxed);
   }
-  bool draining() const noexcept { return draining_since() != 0; }
+  inline bool draining() const noexcept { return draining_since() != 0; }
   bool stop_asked() const noexcept { return page.stop.load(std::memory_order_relaxed); }
   // A child that serves one connection.
   bool in_child() const noexcept { return child_slot != no_child; }

@@ -11,9 +11,9 @@ namespace net {
 // Since when a connection waits for its client, 0 if it does not; in a child, on the page that it
 // shares with its parent.
 struct Silence {
-  std::atomic<CoarseTime> between{0};  // between two requests, in `run`
-  std::atomic<CoarseTime> amid{0};     // for the rest of a request, in `run`
+  std::atomic<CoarseTime> between{0};  // for a request, in `run`
   std::atomic<CoarseTime> reading{0};  // in a read of the handler
+  std::atomic<bool> amid{false};       // for the rest of a request; set before `between`
   std::atomic<bool> ended{false};      // the server has ended the input meanwhile
 };
 

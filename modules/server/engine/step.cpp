@@ -55,14 +55,17 @@ Next Connection::step() noexcept {
     Prepared prepared = Prepared::gone;
     if (only_reads()) [[likely]] {
       prepared = prepare_request(true);
+      if (prepared == Prepared::handler) [[likely]] {
+        return handle_requests();
+      }
     } else {
       prepared = prepare_or_throw(true);
+      if (prepared == Prepared::handler) {
+        if (reader_.reads_one()) return converse();
+        return more_ ? handle_more() : handle_requests();
+      }
     }
-    if (prepared != Prepared::handler) {
-      return prepared == Prepared::later ? Next::keep : Next::close;
-    }
-    if (reader_.reads_one()) return converse();
-    return more_ ? handle_more() : handle_requests();
+    return prepared == Prepared::later ? Next::keep : Next::close;
   } catch (...) {
     fail(std::current_exception());
     return Next::close;
@@ -183,7 +186,6 @@ bool Connection::something_arrived() noexcept {
 [[gnu::always_inline]] Next Connection::call_handler(CoarseTime since) {
   socket().set_deadline(Deadline::never());
   socket().set_receive_deadline(deadline_at(coarse_after(since, limits().request.count())));
-  stream().begin_answer();
   phase_ = Phase::handle;
   const Next decision = handler_->handle();
   phase_ = Phase::receive;
@@ -296,7 +298,11 @@ void Connection::run() noexcept {
 bool Connection::wait_for_more() noexcept {
   try {
     if (stream().is_pending()) {
+      // No worker waits here, so the time is not limited in all.
+      stream().set_answer_limit({});
+      socket().set_deadline(Deadline::never());
       stream().flush();
+      stream().set_answer_limit(limits().answer);
     } else if (more_) {
       pollfd polled{socket().fileno(), POLLOUT, 0};
       const auto limit = std::min<std::int64_t>(limits().send.count(), INT_MAX);
@@ -307,14 +313,14 @@ bool Connection::wait_for_more() noexcept {
       const bool partial = since != 0;
       const CoarseTime limit = partial ? coarse_after(since, limits().request.count())
                                        : coarse_after(coarse_now(), limits().idle.count());
-      std::atomic<CoarseTime>& waits = partial ? silence_->amid : silence_->between;
-      waits.store(partial ? since : coarse_now(), std::memory_order_relaxed);
+      silence_->amid.store(partial);
+      silence_->between.store(partial ? since : coarse_now());
       if (!partial && asked_to_end_.load()) end_input();
       const bool came = reader_.polls_in_vain()
                             ? reader_.wait_for_new_bytes(deadline_at(limit))
                             : socket().wait_to_receive(deadline_at(limit)) &&
                                   (!silence_->ended.load() || something_arrived());
-      waits.store(0, std::memory_order_relaxed);
+      silence_->between.store(0);
       if (!came) {
         const bool evicted = partial && silence_->ended.load();
         expire(evicted ? Outcome::evicted : partial ? Outcome::timed_out : Outcome::closed_idle);
