@@ -18,13 +18,6 @@ using support::OwnNetwork;
 
 constexpr std::uint16_t for_experiments = 0x88B5;  // an EtherType of IEEE 802
 
-boost::test_tools::assertion_result networks_may_be_made(boost::unit_test::test_unit_id) {
-  static const std::string why_not = support::why_no_own_network();
-  boost::test_tools::assertion_result result(why_not.empty());
-  result.message() << "there is no network of its own: " << why_not;
-  return result;
-}
-
 std::span<const std::byte> left() { return std::as_bytes(std::span(OwnNetwork::left_address)); }
 
 net::Address served() { return net::Address::packet(OwnNetwork::left, for_experiments); }
@@ -88,7 +81,7 @@ void without_the_capability(const std::function<void()>& function) {
 
 BOOST_FIXTURE_TEST_SUITE(server_packet, LeavesNothing)
 
-BOOST_TEST_DECORATOR(*timeout(20) * precondition(networks_may_be_made))
+BOOST_TEST_DECORATOR(*timeout(20) * precondition(OwnNetwork::may_be_made))
 BOOST_AUTO_TEST_CASE_TEMPLATE(the_payload_of_a_frame_is_echoed, Policy, Policies) {
   const OwnNetwork network;
   net::PacketServer<EchoDatagram, Policy> server{served(), quick()};
@@ -105,7 +98,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_payload_of_a_frame_is_echoed, Policy, Policies
   BOOST_TEST(server.stats().replies == 3U);
 }
 
-BOOST_TEST_DECORATOR(*timeout(20) * precondition(networks_may_be_made))
+BOOST_TEST_DECORATOR(*timeout(20) * precondition(OwnNetwork::may_be_made))
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_whole_frame_is_echoed, Policy, Policies) {
   const OwnNetwork network;
   auto options = quick();
@@ -120,7 +113,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_whole_frame_is_echoed, Policy, Policies) {
 }
 
 BOOST_AUTO_TEST_CASE(a_handler_knows_who_asked_and_how_much,
-                     *timeout(20) * precondition(networks_may_be_made)) {
+                     *timeout(20) * precondition(OwnNetwork::may_be_made)) {
   const OwnNetwork network;
   auto options = quick();
   options.max_packet_size = 100;
@@ -132,7 +125,7 @@ BOOST_AUTO_TEST_CASE(a_handler_knows_who_asked_and_how_much,
 }
 
 BOOST_AUTO_TEST_CASE(frames_of_other_protocols_and_interfaces_are_not_served,
-                     *timeout(20) * precondition(networks_may_be_made)) {
+                     *timeout(20) * precondition(OwnNetwork::may_be_made)) {
   const OwnNetwork network;
   net::PacketServer<EchoDatagram> server{served(), quick()};
   Running running(server);
@@ -149,7 +142,7 @@ BOOST_AUTO_TEST_CASE(frames_of_other_protocols_and_interfaces_are_not_served,
 }
 
 BOOST_AUTO_TEST_CASE(nothing_is_heard_before_the_bind,
-                     *timeout(20) * precondition(networks_may_be_made)) {
+                     *timeout(20) * precondition(OwnNetwork::may_be_made)) {
   struct Late : net::ServerHooks {
     void server_bind(net::Socket& listener, const net::Address& address) override {
       Neighbour().send("early");
