@@ -1,8 +1,6 @@
 // Servers of frames, on a cable between two interfaces in a network of the test's own.
 
 #include <linux/capability.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <string>
@@ -64,18 +62,6 @@ struct Describe : net::DatagramRequestHandler {
                 std::to_string(datagram().whole_size()));
   }
 };
-
-// Runs the function in a thread that may not open packet sockets.
-void without_the_capability(const std::function<void()>& function) {
-  std::thread([&function] {
-    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
-    BOOST_TEST(::syscall(SYS_capget, &header, sets.data()) == 0);
-    sets.at(CAP_TO_INDEX(CAP_NET_RAW)).effective &= ~CAP_TO_MASK(CAP_NET_RAW);
-    BOOST_TEST(::syscall(SYS_capset, &header, sets.data()) == 0);
-    function();
-  }).join();
-}
 
 }  // namespace
 
@@ -158,7 +144,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_heard_before_the_bind,
 }
 
 BOOST_AUTO_TEST_CASE(without_the_capability_the_error_says_so, *timeout(20)) {
-  without_the_capability([] {
+  without_capability(CAP_NET_RAW, [] {
     using Server = net::PacketServer<EchoDatagram, net::Inline>;
     const auto address = net::Address::packet("lo", for_experiments);
     BOOST_CHECK_EXCEPTION(Server{address}, std::system_error, [](const auto& error) {
