@@ -99,8 +99,6 @@ bool Acceptor::recovered(Listener& listener, int error) noexcept {
   if (verdict == Listener::Verdict::exhausted) {
     service_.hooks.accept_failed(listener.address(), error);
   }
-  // Sockets that only wait for their peers' politeness go first.
-  if (service_.closer.close_all()) return true;
   listener.back_off();
   return false;
 }
