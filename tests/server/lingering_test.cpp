@@ -5,11 +5,17 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <ctime>
+#include <iterator>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "support/server_test.hpp"
 
 namespace {
+
+using Threads = std::tuple<net::ThreadPool, net::ThreadPerRequest>;
 
 // Says goodbye; the client stays.
 struct Goodbye : net::StreamRequestHandler {
@@ -23,20 +29,25 @@ struct RefusesAll : net::ServerHooks {
   bool verify_request(const net::Socket&, const net::Address&) override { return false; }
 };
 
+constexpr int far = 1000;
+
 // Client sockets whose numbers are out of the way of the servers'.
 class Clients {
  public:
   explicit Clients(std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
       const net::Socket socket(net::Family::ipv4);
-      const int far = ::fcntl(socket.fileno(), F_DUPFD_CLOEXEC, 1000);
-      BOOST_REQUIRE(far >= 0);
-      clients_.push_back(std::make_unique<Client>(net::Socket::adopt(far)));
+      const int moved = ::fcntl(socket.fileno(), F_DUPFD_CLOEXEC, far);
+      BOOST_REQUIRE(moved >= 0);
+      clients_.push_back(std::make_unique<Client>(net::Socket::adopt(moved)));
     }
   }
   Client& connect(std::size_t number, const net::BaseServer& server) {
     clients_.at(number)->socket.connect(server.server_address(), 10s);
     return *clients_.at(number);
+  }
+  void read_slowly(std::size_t number) {
+    clients_.at(number)->socket.setsockopt(net::SocketOption::receive_buffer, 4096);
   }
   // Whether the server has given up the connection: a lingering one would take what comes, else the
   // second attempt meets the reset that the first was answered with.
@@ -53,21 +64,27 @@ class Clients {
   std::vector<std::unique_ptr<Client>> clients_;
 };
 
-// Leaves so many descriptors, beside those that are open.
+// Leaves so many descriptors, beside those that are open. Fills the gaps between these, so that
+// each one that is closed can be had again.
 class FewDescriptors {
  public:
   explicit FewDescriptors(rlim_t left) {
     BOOST_REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
-    const net::Descriptor first_free(::dup(0));
-    const rlimit few{static_cast<rlim_t>(first_free.get()) + left, before_.rlim_max};
+    const std::set<int> open = open_descriptors();
+    const int highest = *std::prev(open.lower_bound(far));
+    net::Descriptor next(::dup(0));
+    for (; next.get() < highest; next = net::Descriptor(::dup(0))) gaps_.push_back(std::move(next));
+    const rlimit few{static_cast<rlim_t>(next.get()) + left, before_.rlim_max};
     BOOST_REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
   }
   FewDescriptors(const FewDescriptors&) = delete;
   FewDescriptors& operator=(const FewDescriptors&) = delete;
+  void open_gaps() { gaps_.clear(); }
   ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
 
  private:
   rlimit before_{};
+  std::vector<net::Descriptor> gaps_;
 };
 
 std::size_t free_descriptors() {
@@ -77,6 +94,16 @@ std::size_t free_descriptors() {
     if (!one) return opened.size();
     opened.push_back(std::move(one));
   }
+}
+
+// The server's clock is the kernel's coarse one.
+void wait_for_a_tick() {
+  const auto now = [] {
+    timespec time{};
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+    return std::pair(time.tv_sec, time.tv_nsec);
+  };
+  for (const auto before = now(); now() == before;) std::this_thread::yield();
 }
 
 net::ServerOptions long_lingering() {
@@ -134,7 +161,8 @@ BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_AUTO_TEST_CASE_TEMPLATE(they_leave_descriptors_for_the_application, Policy, Policies) {
   constexpr std::size_t many = 100;
   Clients clients(many);
-  const FewDescriptors few(60);
+  FewDescriptors few(60);
+  few.open_gaps();
   net::TcpServer<Goodbye, Policy> one{loopback(), long_lingering()};
   net::TcpServer<Goodbye, Policy> other{loopback(), long_lingering()};
   Running running_one(one);
@@ -167,6 +195,45 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(those_that_were_refused_make_way_as_well, Policy, 
   BOOST_TEST(refuses.stats().lingering > 20U);
   BOOST_TEST(clients.connect(many, serves).ask("hello") == "hello");
   BOOST_TEST(accept_errors(refuses) + accept_errors(serves) == 0U);
+}
+
+// A connection whose input the server has ended waits in another list, until its client has taken
+// all.
+BOOST_TEST_DECORATOR(*timeout(60))
+BOOST_AUTO_TEST_CASE_TEMPLATE(one_that_still_sends_makes_way_in_its_turn, Policy, Threads) {
+  struct Talk : net::StreamRequestHandler {
+    void handle() {
+      const std::string text(rfile.read_some());
+      wfile.write(text == "much" ? pattern(100'000) : text);
+      if (text == "much") rfile.read_some();  // until it is evicted
+    }
+  };
+  Clients clients(4);
+  auto options = long_lingering();
+  options.max_connections = 1;
+  options.overload = net::Overload::evict_idle;
+  net::TcpServer<Talk, Policy> talks{loopback(), options};
+  net::TcpServer<Goodbye, Policy> serves{loopback(), long_lingering()};
+  Running running_one(talks);
+  Running running_other(serves);
+  clients.read_slowly(0);
+  clients.connect(0, talks).send("much");
+  Client& second = clients.connect(1, talks);
+  BOOST_TEST(soon([&] { return talks.stats().lingering == 1; }));
+  wait_for_a_tick();
+  BOOST_TEST(second.ask("hello") == "hello");
+  BOOST_TEST(soon([&] { return talks.stats().lingering == 2; }));
+  BOOST_TEST(talks.stats().shed_evicted == 1U);
+
+  // For the connection. The next call of accept(2) wants one as well, before it finds nobody.
+  const FewDescriptors few(1);
+  BOOST_TEST(clients.connect(2, serves).ask("hello") == "hello");
+  BOOST_TEST(soon([&] { return talks.stats().lingering == 1; }));
+  BOOST_TEST(!clients.is_given_up(1));
+  BOOST_TEST(clients.connect(3, serves).ask("hello") == "hello");
+  BOOST_TEST(soon([&] { return talks.stats().lingering == 0; }));
+  BOOST_TEST(soon([&] { return clients.is_given_up(1); }));
+  BOOST_TEST(accept_errors(serves) == 0U);
 }
 
 // A conversation holds the thread that would end what lingers of its server.
