@@ -25,7 +25,9 @@ class Datagram {
   inline std::size_t whole_size() const noexcept { return whole_size_; }
   inline bool truncated() const noexcept { return whole_size_ > packet_.size(); }
 
-  /// Returns the address that it was sent to: of a server on 0.0.0.0, the one that was asked.
+  /// Returns the address that it was sent to, also of a server on 0.0.0.0 or [::]. For a broadcast
+  /// or multicast, from which no answer can leave, returns the address of the interface over IPv4,
+  /// and that of the server over IPv6.
   inline const Address& local_address() const noexcept { return local_address_; }
 
   /// Returns who sent it, as the kernel vouches for it: the process, and its real user and group.

@@ -19,10 +19,13 @@ import :poller;
 namespace net {
 namespace {
 
-class FunctionWatch final : public Watch {
+class FunctionWatch final : public Watch, public std::enable_shared_from_this<FunctionWatch> {
  public:
   explicit FunctionWatch(std::function<void()> function) : function_(std::move(function)) {}
-  void ready(std::uint32_t) override { function_(); }
+  void ready(std::uint32_t) override {
+    const auto alive = shared_from_this();  // the function may unwatch its own descriptor
+    function_();
+  }
 
  private:
   std::function<void()> function_;
@@ -39,9 +42,7 @@ struct PolicyContext::State {
   std::size_t descriptors_each = 1;
   // Servers that share the policy dispatch one at a time.
   std::mutex mutex;
-  // Shared, so that a function may unwatch its own descriptor while it runs.
   std::map<int, std::shared_ptr<FunctionWatch>> watches;
-  std::shared_ptr<FunctionWatch> unwatched;
 };
 
 PolicyContext::PolicyContext() : state_(std::make_unique<State>()) {}
@@ -64,12 +65,13 @@ void PolicyContext::watch(int descriptor, std::function<void()> ready) {
 }
 
 void PolicyContext::unwatch(int descriptor) noexcept {
+  std::shared_ptr<FunctionWatch> ended;  // freed without the lock: it holds what is the policy's
   const std::lock_guard lock(watches_mutex());
   const auto found = state_->watches.find(descriptor);
   if (found == state_->watches.end()) return;
   OwnDescriptors::remove(descriptor);
   state_->poller.remove(descriptor, *found->second);
-  state_->unwatched = std::move(found->second);
+  ended = std::move(found->second);
   state_->watches.erase(found);
 }
 

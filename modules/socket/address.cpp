@@ -40,13 +40,14 @@ sa_family_t number_of(std::span<const std::byte> bytes) {
                           "\"" + std::string(host) + "\" is not a numeric address");
 }
 
+// The name first, as in getaddrinfo(3): an interface may be named by a number that is another's
+// index, and `host` gives the name.
 std::uint32_t scope_of(std::string_view host, std::string_view scope) {
-  std::uint32_t index = 0;
+  std::uint32_t index = ::if_nametoindex(std::string(scope).c_str());
+  if (index != 0) return index;
   const auto* const end = scope.data() + scope.size();
   const auto [stop, error] = std::from_chars(scope.data(), end, index);
-  if (error == std::errc{} && stop == end) return index;
-  index = ::if_nametoindex(std::string(scope).c_str());
-  if (index == 0) throw_not_numeric(host);
+  if (error != std::errc{} || stop != end) throw_not_numeric(host);
   return index;
 }
 

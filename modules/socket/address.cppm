@@ -17,7 +17,8 @@ class Address {
   Address() noexcept;
 
   /// Makes an IPv4 or IPv6 address from its numeric text, an IPv6 scope behind '%' included
-  /// ("fe80::1%eth0"). An empty host is 0.0.0.0, as in Python.
+  /// ("fe80::1%eth0"): the name of an interface or, if no interface has that name, its index.
+  /// An empty host is 0.0.0.0, as in Python.
   /// Throws `std::errc::invalid_argument` if `host` is not numeric.
   Address(std::string_view host, std::uint16_t port);
 

@@ -58,13 +58,6 @@ struct SocketPath {
   std::string directory = "/tmp/netserve-test-XXXXXX";
 };
 
-boost::test_tools::assertion_result networks_may_be_made(boost::unit_test::test_unit_id) {
-  static const std::string why_not = support::why_no_own_network();
-  boost::test_tools::assertion_result result(why_not.empty());
-  result.message() << "there is no network of its own: " << why_not;
-  return result;
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(udp_time_server_tells_the_time, *timeout(20)) {
@@ -121,7 +114,7 @@ BOOST_AUTO_TEST_CASE(several_servers_serves_tcp_and_udp, *timeout(20)) {
 }
 
 BOOST_AUTO_TEST_CASE(packet_echo_answers_frames,
-                     *timeout(20) * precondition(networks_may_be_made)) {
+                     *timeout(20) * precondition(support::OwnNetwork::may_be_made)) {
   constexpr std::uint16_t for_experiments = 0x88B5;
   const support::OwnNetwork network;
   const Example example("packet_echo", network.left);

@@ -1,8 +1,6 @@
 // Servers of frames, on a cable between two interfaces in a network of the test's own.
 
 #include <linux/capability.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <string>
@@ -17,13 +15,6 @@ using boost::unit_test::precondition;
 using support::OwnNetwork;
 
 constexpr std::uint16_t for_experiments = 0x88B5;  // an EtherType of IEEE 802
-
-boost::test_tools::assertion_result networks_may_be_made(boost::unit_test::test_unit_id) {
-  static const std::string why_not = support::why_no_own_network();
-  boost::test_tools::assertion_result result(why_not.empty());
-  result.message() << "there is no network of its own: " << why_not;
-  return result;
-}
 
 std::span<const std::byte> left() { return std::as_bytes(std::span(OwnNetwork::left_address)); }
 
@@ -72,23 +63,11 @@ struct Describe : net::DatagramRequestHandler {
   }
 };
 
-// Runs the function in a thread that may not open packet sockets.
-void without_the_capability(const std::function<void()>& function) {
-  std::thread([&function] {
-    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
-    BOOST_TEST(::syscall(SYS_capget, &header, sets.data()) == 0);
-    sets.at(CAP_TO_INDEX(CAP_NET_RAW)).effective &= ~CAP_TO_MASK(CAP_NET_RAW);
-    BOOST_TEST(::syscall(SYS_capset, &header, sets.data()) == 0);
-    function();
-  }).join();
-}
-
 }  // namespace
 
 BOOST_FIXTURE_TEST_SUITE(server_packet, LeavesNothing)
 
-BOOST_TEST_DECORATOR(*timeout(20) * precondition(networks_may_be_made))
+BOOST_TEST_DECORATOR(*timeout(20) * precondition(OwnNetwork::may_be_made))
 BOOST_AUTO_TEST_CASE_TEMPLATE(the_payload_of_a_frame_is_echoed, Policy, Policies) {
   const OwnNetwork network;
   net::PacketServer<EchoDatagram, Policy> server{served(), quick()};
@@ -105,7 +84,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_payload_of_a_frame_is_echoed, Policy, Policies
   BOOST_TEST(server.stats().replies == 3U);
 }
 
-BOOST_TEST_DECORATOR(*timeout(20) * precondition(networks_may_be_made))
+BOOST_TEST_DECORATOR(*timeout(20) * precondition(OwnNetwork::may_be_made))
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_whole_frame_is_echoed, Policy, Policies) {
   const OwnNetwork network;
   auto options = quick();
@@ -120,7 +99,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_whole_frame_is_echoed, Policy, Policies) {
 }
 
 BOOST_AUTO_TEST_CASE(a_handler_knows_who_asked_and_how_much,
-                     *timeout(20) * precondition(networks_may_be_made)) {
+                     *timeout(20) * precondition(OwnNetwork::may_be_made)) {
   const OwnNetwork network;
   auto options = quick();
   options.max_packet_size = 100;
@@ -132,7 +111,7 @@ BOOST_AUTO_TEST_CASE(a_handler_knows_who_asked_and_how_much,
 }
 
 BOOST_AUTO_TEST_CASE(frames_of_other_protocols_and_interfaces_are_not_served,
-                     *timeout(20) * precondition(networks_may_be_made)) {
+                     *timeout(20) * precondition(OwnNetwork::may_be_made)) {
   const OwnNetwork network;
   net::PacketServer<EchoDatagram> server{served(), quick()};
   Running running(server);
@@ -149,7 +128,7 @@ BOOST_AUTO_TEST_CASE(frames_of_other_protocols_and_interfaces_are_not_served,
 }
 
 BOOST_AUTO_TEST_CASE(nothing_is_heard_before_the_bind,
-                     *timeout(20) * precondition(networks_may_be_made)) {
+                     *timeout(20) * precondition(OwnNetwork::may_be_made)) {
   struct Late : net::ServerHooks {
     void server_bind(net::Socket& listener, const net::Address& address) override {
       Neighbour().send("early");
@@ -165,7 +144,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_heard_before_the_bind,
 }
 
 BOOST_AUTO_TEST_CASE(without_the_capability_the_error_says_so, *timeout(20)) {
-  without_the_capability([] {
+  without_capability(CAP_NET_RAW, [] {
     using Server = net::PacketServer<EchoDatagram, net::Inline>;
     const auto address = net::Address::packet("lo", for_experiments);
     BOOST_CHECK_EXCEPTION(Server{address}, std::system_error, [](const auto& error) {

@@ -16,7 +16,6 @@
 #include <vector>
 
 namespace support {
-namespace {
 
 void ip(const std::vector<std::string>& arguments) {
   std::vector<std::string> command{"ip"};
@@ -24,6 +23,8 @@ void ip(const std::vector<std::string>& arguments) {
   Process process(command);
   if (process.wait() != 0) throw std::runtime_error("ip: " + process.rest_of_stderr());
 }
+
+namespace {
 
 Descriptor packet_socket() {
   Descriptor socket(::socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -56,22 +57,28 @@ void wait_until_frames_pass(const char* from, const char* to) {
   throw std::runtime_error("no frame passes between the interfaces");
 }
 
-}  // namespace
-
+// Empty if this process can make a network and open packet sockets in it.
 std::string why_no_own_network() {
   std::string why;
   // In a thread, as its network ends with it.
   std::thread([&why] {
     try {
       const OwnNetwork network;
-      const Descriptor socket(::socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-      if (socket.get() < 0)
-        throw std::system_error(errno, std::generic_category(), "packet socket");
+      packet_socket();
     } catch (const std::exception& error) {
       why = error.what();
     }
   }).join();
   return why;
+}
+
+}  // namespace
+
+boost::test_tools::assertion_result OwnNetwork::may_be_made(boost::unit_test::test_unit_id) {
+  static const std::string why_not = why_no_own_network();
+  boost::test_tools::assertion_result result(why_not.empty());
+  result.message() << "there is no network of its own: " << why_not;
+  return result;
 }
 
 OwnNetwork::OwnNetwork() : before_(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {

@@ -2,14 +2,16 @@
 #pragma once
 
 #include <array>
+#include <boost/test/unit_test.hpp>
 #include <string>
+#include <vector>
 
 #include "process.hpp"
 
 namespace support {
 
-// Why this process can make none, or open no packet sockets in it; empty if it can.
-std::string why_no_own_network();
+// Runs ip(8) with the arguments. Throws what it printed if it fails.
+void ip(const std::vector<std::string>& arguments);
 
 // Puts the thread that makes it, and the programs that it starts, into the network; back at the
 // end.
@@ -20,6 +22,10 @@ class OwnNetwork {
   static constexpr const char* right = "right";
   static constexpr std::array<unsigned char, 6> left_address{2, 0, 0, 0, 0, 1};
   static constexpr std::array<unsigned char, 6> right_address{2, 0, 0, 0, 0, 2};
+
+  // A precondition of test cases: false, with the reason, if this process can make no network or
+  // open no packet sockets in it.
+  static boost::test_tools::assertion_result may_be_made(boost::unit_test::test_unit_id test);
 
   OwnNetwork();
   OwnNetwork(const OwnNetwork&) = delete;

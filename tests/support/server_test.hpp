@@ -182,6 +182,9 @@ class ScratchDirectory {
   std::string directory_;
 };
 
+// Runs the function in a thread without that capability (capabilities(7)).
+void without_capability(unsigned capability, const std::function<void()>& function);
+
 // Counts errors instead of printing them.
 struct QuietHooks : net::ServerHooks {
   void handle_error(const net::RequestError& error) override {

@@ -1,9 +1,14 @@
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <future>
 #include <span>
 #include <system_error>
 
@@ -130,6 +135,17 @@ ScratchDirectory::ScratchDirectory() : directory_("/tmp/netserve-test-XXXXXX") {
 }
 
 ScratchDirectory::~ScratchDirectory() { std::filesystem::remove_all(directory_); }
+
+void without_capability(unsigned capability, const std::function<void()>& function) {
+  std::async(std::launch::async, [&] {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+    BOOST_TEST(::syscall(SYS_capget, &header, sets.data()) == 0);
+    sets.at(CAP_TO_INDEX(capability)).effective &= ~CAP_TO_MASK(capability);
+    BOOST_TEST(::syscall(SYS_capset, &header, sets.data()) == 0);
+    function();
+  }).get();
+}
 
 net::ServerOptions quick() {
   net::ServerOptions options;

@@ -81,28 +81,23 @@ std::size_t Acceptor::take(Listener& listener, std::size_t most) noexcept {
         listener.found_nothing();
         listener.came_in_vain();
         return count;
-      default:
-        if (!recovered(listener, error)) return count;
+      default: failed(listener, error); return count;
     }
   }
   return most;
 }
 
-// What is to be done about an error. True if it may be tried again at once.
-bool Acceptor::recovered(Listener& listener, int error) noexcept {
+void Acceptor::failed(Listener& listener, int error) noexcept {
   const Listener::Verdict verdict = Listener::verdict(error);
   if (verdict == Listener::Verdict::dead) {
     died(listener, error);
-    return false;
+    return;
   }
   service_.counters.accept_error();
   if (verdict == Listener::Verdict::exhausted) {
     service_.hooks.accept_failed(listener.address(), error);
   }
-  // Sockets that only wait for their peers' politeness go first.
-  if (service_.closer.close_all()) return true;
   listener.back_off();
-  return false;
 }
 
 void Acceptor::died(Listener& listener, int error) noexcept {
@@ -119,9 +114,7 @@ void Acceptor::resume(CoarseTime now) noexcept {
                           service_.closer.size() < service_.most_rejected;
   for (const auto& listener : listeners_) {
     if (!listener->paused()) continue;
-    if (const int error = listener->take_error(); error != 0 && recovered(*listener, error)) {
-      listener->pause(0);
-    }
+    if (const int error = listener->take_error(); error != 0) failed(*listener, error);
     if (listener->dead()) continue;
     const CoarseTime until = listener->paused_until();
     if (room || until <= now || (may_reject && until == Listener::never)) listener->resume();

@@ -63,7 +63,7 @@ class Acceptor final : private Newcomers {
   std::unique_ptr<Listener> make_listener(Socket socket, SocketFile file);
   std::size_t make_room() noexcept;
   std::size_t take(Listener& listener, std::size_t most) noexcept;
-  bool recovered(Listener& listener, int error) noexcept;
+  void failed(Listener& listener, int error) noexcept;
   std::size_t room_in_lot(Listener& listener) noexcept;
   void leave_to_serving_thread() noexcept;
   void enter_lot(Connection& connection) noexcept;

@@ -31,6 +31,7 @@ constexpr std::int64_t next_look = 10;  // milliseconds
 
 Closer::Lingering::Lingering(Closer& closer, Socket lingering_socket, CoarseTime now) noexcept
     : socket(std::move(lingering_socket)),
+      since(now),
       limit(coarse_after(now, closer.milliseconds_)),
       heard(now),
       closer_(closer),
@@ -38,10 +39,7 @@ Closer::Lingering::Lingering(Closer& closer, Socket lingering_socket, CoarseTime
 
 Closer::Lingering::~Lingering() { OwnDescriptors::remove(socket.fileno()); }
 
-void Closer::Lingering::ready(std::uint32_t) {
-  heard = coarse_now();
-  if (!discard()) closer_.done(*this);
-}
+void Closer::Lingering::ready(std::uint32_t) { closer_.hear(*this); }
 
 bool Closer::Lingering::discard() noexcept {
   std::array<std::byte, 16384> discarded;  // recv fills it
@@ -97,14 +95,19 @@ void Closer::add_until_taken(Socket socket) noexcept {
   }
 }
 
-void Closer::done(Lingering& lingering) noexcept {
+// Under the lock, as another thread may be giving it up.
+void Closer::hear(Lingering& lingering) noexcept {
   const std::lock_guard lock(mutex_);
+  if (lingering.socket.fileno() < 0) return;
+  lingering.heard = coarse_now();
+  if (lingering.discard()) return;
   poller_.remove(lingering.socket.fileno(), lingering);
   lingering_.remove_if([&](const Lingering& other) { return &other == &lingering; });
 }
 
 void Closer::sweep(CoarseTime now) noexcept {
   const std::lock_guard lock(mutex_);
+  given_up_.clear();
   // In order of time: each gets the same.
   while (!lingering_.empty() && lingering_.front().limit <= now) {
     poller_.remove(lingering_.front().socket.fileno(), lingering_.front());
@@ -129,15 +132,40 @@ void Closer::hurry(CoarseTime now, std::int64_t milliseconds) noexcept {
   });
 }
 
-bool Closer::close_all() noexcept {
+void Closer::close_all() noexcept {
   const std::lock_guard lock(mutex_);
-  const bool any = !lingering_.empty() || !sending_.empty();
   for (Lingering& lingering : lingering_) {
     poller_.remove(lingering.socket.fileno(), lingering);
   }
   lingering_.clear();
   sending_.clear();
-  return any;
+  given_up_.clear();
+}
+
+std::list<Closer::Lingering>& Closer::with_oldest() noexcept {
+  if (sending_.empty()) return lingering_;
+  if (lingering_.empty()) return sending_;
+  return sending_.front().since < lingering_.front().since ? sending_ : lingering_;
+}
+
+CoarseTime Closer::oldest() noexcept {
+  const std::lock_guard lock(mutex_);
+  const std::list<Lingering>& sockets = with_oldest();
+  return sockets.empty() ? never : sockets.front().since;
+}
+
+bool Closer::close_oldest() noexcept {
+  const std::lock_guard lock(mutex_);
+  std::list<Lingering>& sockets = with_oldest();
+  if (sockets.empty()) return false;
+  Lingering& given_up = sockets.front();
+  // `remove` would be for the serving thread, which frees the object.
+  poller_.arm(given_up.socket.fileno(), given_up, false);
+  OwnDescriptors::remove(given_up.socket.fileno());
+  given_up.socket.close();
+  given_up_.splice(given_up_.end(), sockets, sockets.begin());
+  timer_.due_by(coarse_after(coarse_now(), next_look));
+  return true;
 }
 
 std::size_t Closer::size() const {

@@ -13,7 +13,7 @@ import :poller;
 
 namespace net {
 
-// `add` from any thread; the rest on the serving thread.
+// `add`, `size`, and what closes the oldest, from any thread; the rest on the serving thread.
 class Closer {
  public:
   Closer(Poller& poller, DueTimer& timer, std::int64_t milliseconds, std::size_t bytes) noexcept;
@@ -30,8 +30,13 @@ class Closer {
   void sweep(CoarseTime now) noexcept;
   // While the server drains: closes those, too, that have got all, and said nothing for that long.
   void hurry(CoarseTime now, std::int64_t milliseconds) noexcept;
-  // Closes all, for want of descriptors or of time; returns whether there were any.
-  bool close_all() noexcept;
+  // Closes all, for want of time.
+  void close_all() noexcept;
+  // Since when the oldest lingers; `never` if there is none.
+  static constexpr CoarseTime never = std::numeric_limits<CoarseTime>::max();
+  CoarseTime oldest() noexcept;
+  // Closes the oldest, for want of descriptors; returns whether there was one.
+  bool close_oldest() noexcept;
   std::size_t size() const;
   // In a process that was forked since.
   void close_in_child() noexcept;
@@ -39,7 +44,8 @@ class Closer {
 
  private:
   class Lingering;
-  void done(Lingering& lingering) noexcept;
+  void hear(Lingering& lingering) noexcept;
+  std::list<Lingering>& with_oldest() noexcept;
 
   Poller& poller_;
   DueTimer& timer_;
@@ -47,7 +53,8 @@ class Closer {
   const std::size_t bytes_;
   mutable std::mutex mutex_;
   std::list<Lingering> lingering_;
-  std::list<Lingering> sending_;  // these are not polled
+  std::list<Lingering> sending_;   // these are not polled
+  std::list<Lingering> given_up_;  // closed, but the serving thread may be about to look at them
 };
 
 class Closer::Lingering final : public Watch {
@@ -60,6 +67,7 @@ class Closer::Lingering final : public Watch {
   bool all_taken() const noexcept;
 
   Socket socket;
+  const CoarseTime since;
   const CoarseTime limit;
   CoarseTime heard;  // when the peer last sent something
 

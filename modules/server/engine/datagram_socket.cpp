@@ -32,12 +32,14 @@ namespace {
 
 // Where no control message is needed, the simpler calls are a few percent cheaper.
 
-// Room for the one control message that is asked for, of any family. What a sender of Unix adds
-// beside its credentials, such as descriptors, finds no room: not even for its header.
+// Buffer space for the control messages that are asked for: IPv4 over an IPv6 socket brings two.
 struct Control {
-  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(in6_pktinfo))> bytes{};
+  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(in6_pktinfo)) +
+                                             CMSG_SPACE(sizeof(in_pktinfo))> bytes{};
 };
-static_assert(sizeof(Control) - CMSG_SPACE(sizeof(ucred)) < sizeof(cmsghdr));
+// Of a Unix socket there is no space for more than the credentials: not for the descriptors that a
+// sender adds.
+constexpr std::size_t control_of_unix = CMSG_SPACE(sizeof(ucred));
 
 constexpr int patience = 100;  // milliseconds, for the network to take what is being sent
 
@@ -46,25 +48,39 @@ std::span<const std::byte> as_bytes(const T& object) noexcept {
   return std::as_bytes(std::span(&object, 1));
 }
 
-// The address in a control message, with the port of the socket.
-std::optional<Address> asked_in(const cmsghdr& header, std::uint16_t port) {
+Address mapped(in_addr ipv4, std::uint16_t port) {
+  sockaddr_in6 name{};
+  name.sin6_family = AF_INET6;
+  name.sin6_port = htons(port);
+  name.sin6_addr.s6_addr[10] = name.sin6_addr.s6_addr[11] = 0xff;
+  std::memcpy(&name.sin6_addr.s6_addr[12], &ipv4, sizeof ipv4);
+  return Address::from_native(as_bytes(name));
+}
+
+// The address in a control message, with the family and the port of the socket. None if no answer
+// can leave from it.
+std::optional<Address> asked_in(const cmsghdr& header, const Address& socket) {
   if (header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_PKTINFO) {
     in_pktinfo info{};
     std::memcpy(&info, CMSG_DATA(&header), sizeof info);
-    // The local address of the packet, which of a broadcast is the interface's.
+    // The local address of the packet, which of a broadcast is the interface's, if it has one.
+    if (info.ipi_spec_dst.s_addr == htonl(INADDR_ANY)) return std::nullopt;
+    if (socket.family() == Family::ipv6) return mapped(info.ipi_spec_dst, socket.port());
     sockaddr_in name{};
     name.sin_family = AF_INET;
-    name.sin_port = htons(port);
+    name.sin_port = htons(socket.port());
     name.sin_addr = info.ipi_spec_dst;
     return Address::from_native(as_bytes(name));
   }
   if (header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_PKTINFO) {
     in6_pktinfo info{};
     std::memcpy(&info, CMSG_DATA(&header), sizeof info);
-    if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr)) return std::nullopt;  // no address to answer from
+    if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr)) return std::nullopt;
+    // Where the packet went, which may be a broadcast; IP_PKTINFO has the local address.
+    if (IN6_IS_ADDR_V4MAPPED(&info.ipi6_addr)) return std::nullopt;
     sockaddr_in6 name{};
     name.sin6_family = AF_INET6;
-    name.sin6_port = htons(port);
+    name.sin6_port = htons(socket.port());
     name.sin6_addr = info.ipi6_addr;
     if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr)) name.sin6_scope_id = info.ipi6_ifindex;
     return Address::from_native(as_bytes(name));
@@ -121,10 +137,9 @@ bool is_internet(Family family) noexcept {
 
 void DatagramSocket::prepare(Socket& socket, Family family) {
   const int on = 1;
-  if (family == Family::ipv4) {
-    socket.setsockopt(IPPROTO_IP, IP_PKTINFO, as_bytes(on));
-  } else if (family == Family::ipv6) {
-    socket.setsockopt(IPPROTO_IPV6, IPV6_RECVPKTINFO, as_bytes(on));
+  if (is_internet(family)) {
+    socket.setsockopt(IPPROTO_IP, IP_PKTINFO, as_bytes(on));  // IPv6 sockets have IPv4 clients, too
+    if (family == Family::ipv6) socket.setsockopt(IPPROTO_IPV6, IPV6_RECVPKTINFO, as_bytes(on));
   } else if (family == Family::packet) {
     // Else who answers every frame would answer its own.
     socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, as_bytes(on));
@@ -163,7 +178,7 @@ std::optional<DatagramSocket::Arrival> DatagramSocket::receive(int& error) {
   const bool with_control = tells_asked_ || tells_sender_;
   if (with_control) {
     message.msg_control = control.bytes.data();
-    message.msg_controllen = control.bytes.size();
+    message.msg_controllen = tells_sender_ ? control_of_unix : control.bytes.size();
   }
   // MSG_TRUNC: the whole size is told, however much fits. Not MSG_CMSG_CLOEXEC, which packet
   // sockets refuse: descriptors have no room here.
@@ -187,7 +202,7 @@ std::optional<DatagramSocket::Arrival> DatagramSocket::receive(int& error) {
   }
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(&message, header)) {
-    if (const auto asked = asked_in(*header, address_.port())) arrival.asked = *asked;
+    if (const auto asked = asked_in(*header, address_)) arrival.asked = *asked;
     if (const auto sender = credentials_in(*header)) arrival.credentials = sender;
   }
   return arrival;

@@ -49,4 +49,21 @@ void ForkScope::unlock() noexcept {
   all().mutex.unlock();
 }
 
+bool ForkScope::close_oldest_lingering() noexcept {
+  const std::lock_guard lock(all().mutex);
+  for (;;) {
+    Closer* with_oldest = nullptr;
+    CoarseTime oldest = Closer::never;
+    for (Service* service : all().services) {
+      if (service->forked_away()) continue;  // its poller is shared with the parent
+      if (const CoarseTime since = service->closer.oldest(); since < oldest) {
+        oldest = since;
+        with_oldest = &service->closer;
+      }
+    }
+    if (with_oldest == nullptr) return false;
+    if (with_oldest->close_oldest()) return true;  // else it has just ended
+  }
+}
+
 }  // namespace net

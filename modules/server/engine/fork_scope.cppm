@@ -1,5 +1,6 @@
 /// \file
-/// `net.server:fork_scope`, internal: what a fork locks.
+/// `net.server:fork_scope`, internal: what a fork locks, and what servers of a process give up for
+/// each other.
 module net.server:fork_scope;
 
 import net.standard;
@@ -7,7 +8,7 @@ import :service;
 
 namespace net {
 
-// The servers of this process, for the moment of a fork.
+// The servers of this process.
 class ForkScope {
  public:
   static void add(Service& service);
@@ -16,6 +17,9 @@ class ForkScope {
   // does not have, and lists are whole.
   static void lock() noexcept;
   static void unlock() noexcept;
+  // Closes the socket that lingers for longest, for want of descriptors, whichever server has it;
+  // returns whether there was one.
+  static bool close_oldest_lingering() noexcept;
 };
 
 }  // namespace net

@@ -69,6 +69,7 @@ struct Chunk {
 // Grows by chunks that are never freed, so no lock is needed.
 std::array<std::atomic<Chunk*>, chunks> table;
 std::atomic<std::size_t> chunks_used{0};
+std::atomic<std::size_t> bits_set{0};
 
 Chunk& chunk_of(std::size_t index) {
   Chunk* chunk = table[index].load(std::memory_order_acquire);
@@ -138,9 +139,10 @@ int fork_for_request() noexcept {
 
 void OwnDescriptors::add(int descriptor) {
   const auto number = static_cast<std::size_t>(descriptor);
-  chunk_of(number / bits_in_chunk)
-      .words[number % bits_in_chunk / bits_in_word]
-      .fetch_or(bit_of(number), std::memory_order_relaxed);
+  const std::uint64_t before = chunk_of(number / bits_in_chunk)
+                                   .words[number % bits_in_chunk / bits_in_word]
+                                   .fetch_or(bit_of(number), std::memory_order_relaxed);
+  if ((before & bit_of(number)) == 0) bits_set.fetch_add(1, std::memory_order_relaxed);
 }
 
 void OwnDescriptors::remove(int descriptor) noexcept {
@@ -148,9 +150,12 @@ void OwnDescriptors::remove(int descriptor) noexcept {
   const auto number = static_cast<std::size_t>(descriptor);
   Chunk* const chunk = table[number / bits_in_chunk].load(std::memory_order_acquire);
   if (chunk == nullptr) return;
-  chunk->words[number % bits_in_chunk / bits_in_word].fetch_and(~bit_of(number),
-                                                                std::memory_order_relaxed);
+  const std::uint64_t before = chunk->words[number % bits_in_chunk / bits_in_word].fetch_and(
+      ~bit_of(number), std::memory_order_relaxed);
+  if ((before & bit_of(number)) != 0) bits_set.fetch_sub(1, std::memory_order_relaxed);
 }
+
+std::size_t OwnDescriptors::count() noexcept { return bits_set.load(std::memory_order_relaxed); }
 
 void OwnDescriptors::close_all_but(int kept) noexcept {
   Runs runs;
@@ -174,6 +179,7 @@ void OwnDescriptors::close_all_but(int kept) noexcept {
     }
   }
   runs.close();
+  bits_set.store(1);
   bare_since.store(this_process());
 }
 

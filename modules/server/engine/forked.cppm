@@ -30,6 +30,8 @@ class OwnDescriptors {
   static void add(int descriptor);
   // To be called before the descriptor is closed or given away. One that was not added is ignored.
   static void remove(int descriptor) noexcept;
+  // How many there are.
+  static std::size_t count() noexcept;
   // Closes all but one, in the child.
   static void close_all_but(int kept) noexcept;
   // Whether the descriptors that were opened in that process have been closed so in this one.

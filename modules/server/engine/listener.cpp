@@ -17,6 +17,7 @@ module net.server;
 import net.socket;
 import :connection;
 import :datagram_socket;
+import :fork_scope;
 import :forked;
 import :listener;
 import :poller;
@@ -57,7 +58,9 @@ int Listener::take(Connection*& taken) noexcept {
       back_off_ = vain_ = 0;
       return 0;
     }
-    if (verdict(error) != Verdict::again) return error;
+    const Verdict found = verdict(error);
+    if (found == Verdict::exhausted && ForkScope::close_oldest_lingering()) continue;
+    if (found != Verdict::again) return error;
     if (error != EINTR) service_.counters.accept_error();
   }
   return EAGAIN;
@@ -162,6 +165,8 @@ int StreamListener::take_one(Connection*& taken) noexcept {
   try {
     Socket socket = Socket::adopt_unchecked(descriptor);
     OwnDescriptors::add(descriptor);
+    // The application needs some as well.
+    if (OwnDescriptors::count() > service().most_descriptors) ForkScope::close_oldest_lingering();
     const auto peer = std::as_bytes(std::span(&name, 1)).first(size);
     taken = new Connection(service(), std::move(socket), Address::from_native(peer), address());
   } catch (const std::exception&) {

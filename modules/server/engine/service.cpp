@@ -32,13 +32,16 @@ std::size_t descriptor_limit() {
 // Descriptors for everything but connections.
 std::size_t reserve() { return std::max<std::size_t>(16, descriptor_limit() / 16); }
 
+std::size_t for_connections() {
+  return descriptor_limit() - std::min(descriptor_limit(), reserve());
+}
+
 constexpr std::size_t most_datagrams = 1024;
 
 std::size_t most_connections(ServerKind kind, std::size_t wanted, std::size_t descriptors_each) {
   if (wanted != 0) return wanted;
   if (!is_stream(kind)) return most_datagrams;
-  if (descriptor_limit() <= reserve()) return 1;
-  return std::max<std::size_t>(1, (descriptor_limit() - reserve()) / descriptors_each);
+  return std::max<std::size_t>(1, for_connections() / descriptors_each);
 }
 
 SharedPage& make_shared_page() {
@@ -62,7 +65,8 @@ Service::Service(AnyServerParts& parts)
             most_connections(parts.kind, options.max_connections,
                              parts.policy->context().descriptors_each())),
       closer(poller, timer, options.linger.count(), options.linger_bytes),
-      most_rejected(std::min<std::size_t>(64, reserve() / 2)) {}
+      most_rejected(std::min<std::size_t>(64, reserve() / 2)),
+      most_descriptors(for_connections()) {}
 
 Service::~Service() { ::munmap(&page, sizeof page); }
 

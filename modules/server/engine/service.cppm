@@ -83,6 +83,8 @@ class Service {
   BufferBudget buffers{options.buffer_memory, wakeup};
   Closer closer;
   const std::size_t most_rejected;  // lingering, so that rejecting stays cheap
+  // Of the library; beyond, lingering sockets are closed so that the application has some as well.
+  const std::size_t most_descriptors;
   static constexpr std::size_t no_child = std::numeric_limits<std::size_t>::max();
   std::size_t child_slot = no_child;  // in a child: where its outcome goes
 

@@ -1,7 +1,9 @@
 module;
 
 #include <fcntl.h>
+#include <linux/un.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -58,6 +60,22 @@ bool is_dead(const std::string& path, const Address& address) {
   }
 }
 
+// Opens the file that was bound. With CAP_NET_ADMIN, the kernel tells which one that is. Without,
+// it is what has the path now, which is never followed if it is a link.
+Descriptor open_bound(const Socket& socket, const std::string& path) noexcept {
+  const int told = ::ioctl(socket.fileno(), SIOCUNIXFILE);
+  return Descriptor(above_standard_streams(
+      told >= 0 ? told : ::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)));
+}
+
+// By descriptor, as the path may lead elsewhere by now.
+void change_mode(const Descriptor& file, const std::string& path, unsigned mode) {
+  const std::string through = "/proc/self/fd/" + std::to_string(file.get());
+  if (::chmod(through.c_str(), mode) != 0) {
+    throw_system_error(errno, "chmod " + path + " by " + through);
+  }
+}
+
 }  // namespace
 
 struct SocketFile::Holders {
@@ -91,9 +109,13 @@ SocketFile SocketFile::bind(Socket& socket, const std::string& path, std::option
   // those asked for.
   if (mode && ::fchmod(socket.fileno(), *mode) != 0) throw_system_error(errno, "fchmod");
   bind();
-  struct stat status{};
   if (socket.getsockname().path() != path) return {};  // a hook has bound it elsewhere
-  if (::lstat(path.c_str(), &status) != 0) return {};
+  const Descriptor opened = open_bound(socket, path);
+  if (!opened && errno == ENOENT) return {};
+  struct stat status{};
+  if (!opened || ::fstat(opened.get(), &status) != 0) throw_system_error(errno, "open " + path);
+  // Somebody has removed it, or replaced it by what had a name before.
+  if (!S_ISSOCK(status.st_mode) || status.st_nlink != 1) return {};
   SocketFile file;
   void* const memory =
       ::mmap(nullptr, sizeof(Holders), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -104,7 +126,7 @@ SocketFile SocketFile::bind(Socket& socket, const std::string& path, std::option
   file.path_ = absolute.string();
   file.device_ = status.st_dev;
   file.number_ = status.st_ino;
-  if (mode && ::chmod(path.c_str(), *mode) != 0) throw_system_error(errno, "chmod " + path);
+  if (mode && (status.st_mode & 0777U) != *mode) change_mode(opened, path, *mode);
   return file;
 }
 

@@ -17,6 +17,7 @@ module net.server;
 import net.socket;
 import :connection;
 import :service;
+import :fork_scope;
 import :forked;
 import :option_checks;
 
@@ -110,20 +111,17 @@ void ForkPerRequest::process(Request request) {
   std::unique_lock lock(state_->mutex);
   state_->waiting.forget_shed();
   state_->unheard.forget_shed();
-  // Sockets that only wait for their peers' politeness leave first.
-  const auto make_room = [&] { return request.connection()->service().closer.close_all(); };
-  if (state_->waiting.empty() && state_->children.size() < state_->options.max_children) {
+  while (state_->waiting.empty() && state_->children.size() < state_->options.max_children) {
     try {
       state_->start(request);
       return;
     } catch (const std::system_error& error) {
       if (!request) throw;
-      if (error.code() == std::errc::too_many_files_open && make_room()) {
-        lock.unlock();
-        process(std::move(request));
-        return;
-      }
+      // Sockets that only wait for their peers' politeness leave first.
+      const bool wants_descriptors = error.code() == std::errc::too_many_files_open;
+      if (wants_descriptors && ForkScope::close_oldest_lingering()) continue;
       if (state_->children.empty()) throw;
+      break;
     }
   }
   if (state_->options.overload == Overload::evict_idle) request.evict_idle();
