@@ -168,6 +168,7 @@ bool BufferedStream::receive() {
   const auto room = input_.room(1);
   const std::size_t count = socket_.recv(room);
   if (count == 0) ended_ = true;
+  if (count != 0) received_ = true;
   input_.filled(count);
   return count != 0;
 }

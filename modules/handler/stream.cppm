@@ -92,6 +92,7 @@ class BufferedStream {
       return Arrival::end;
     }
     input_.filled(*count);
+    received_ = true;
     return Arrival::bytes;
   }
   /// Receives into the input, waiting for a first byte if need be; false at the end of the stream.
@@ -102,6 +103,9 @@ class BufferedStream {
   /// Sets that limit; zero, the default, is none.
   inline void set_rest_limit(std::chrono::milliseconds limit) noexcept { rest_limit_ = limit; }
   inline bool ended() const noexcept { return ended_; }
+  /// Returns whether any bytes were received since `forget_receives`.
+  inline bool received() const noexcept { return received_; }
+  inline void forget_receives() noexcept { received_ = false; }
 
   /// Makes it the stream of one datagram: its packet is all of the input, and what is written is
   /// collected for one datagram back. Precondition: a new stream.
@@ -154,6 +158,7 @@ class BufferedStream {
   std::size_t collected_most_ = 0;
   std::chrono::milliseconds rest_limit_{0};
   bool ended_ = false;
+  bool received_ = false;
   bool collecting_ = false;
   Hold hold_ = Hold::none;
   bool held_ = false;

@@ -179,7 +179,7 @@ Next Connection::handle_requests() {
   if (given_away_) return end_given_away();
   for (int left = requests_in_a_row;; --left) {
     stream().set_hold(reader_.to_hold(left == 1));
-    const auto before = reader_.before_handler();
+    const std::size_t before = reader_.before_handler();
     const Next decision = call_handler();
     if (given_away_) return end_given_away();
     const bool at_end = reader_.after_handler(before);
