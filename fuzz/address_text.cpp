@@ -48,7 +48,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   });
   make([&] {
     const net::Address address = net::Address::packet(text, port);
-    require(address.interface_name() == text && address.protocol() == port, "an interface");
+    // The kernel passes over what stands behind a colon, which once named an alias.
+    require(address.interface_name() == text.substr(0, text.find(':')), "an interface");
+    require(address.protocol() == port, "a protocol");
   });
   return 0;
 }
