@@ -1,8 +1,10 @@
-#include "endpoint_hooks.hpp"
-
 #include <netinet/in.h>
 
 #include <string_view>
+
+// clang-format off: it imports, so it is the last include
+#include "endpoint_hooks.hpp"
+// clang-format on
 
 namespace {
 
