@@ -102,7 +102,7 @@ class Servers {
         }
         adopt(endpoint);
       } else {
-        of(endpoint.kind).hooks.add(endpoint);
+        of(endpoint.kind).hooks->add(endpoint);
       }
     }
   }
@@ -110,11 +110,11 @@ class Servers {
   template <class Handler, class Policy>
   void make(const EchoOptions& options, net::SharedPolicy<Policy>& policy) {
     using Kind = Endpoint::Kind;
-    bind<net::TcpServer<Handler, Policy>>(Kind::tcp, server_options(options), policy);
-    bind<net::UdpServer<EchoDatagram, Policy>>(Kind::udp, datagram_options(options), policy);
-    bind<net::UnixStreamServer<Handler, Policy>>(Kind::unix_stream, server_options(options),
-                                                 policy);
-    bind<net::UnixDatagramServer<EchoDatagram, Policy>>(Kind::unix_datagram,
+    bind<net::TcpServer<Handler, Policy>>(Kind::tcp, tcp_, server_options(options), policy);
+    bind<net::UdpServer<EchoDatagram, Policy>>(Kind::udp, udp_, datagram_options(options), policy);
+    bind<net::UnixStreamServer<Handler, Policy>>(Kind::unix_stream, unix_stream_,
+                                                 server_options(options), policy);
+    bind<net::UnixDatagramServer<EchoDatagram, Policy>>(Kind::unix_datagram, unix_datagram_,
                                                         datagram_options(options), policy);
   }
 
@@ -144,7 +144,7 @@ class Servers {
  private:
   struct Bound {
     Endpoint::Kind kind;
-    EndpointHooks hooks;  // outlive the server
+    EndpointHooks* hooks;
     std::unique_ptr<net::BaseServer> server;
   };
 
@@ -158,7 +158,7 @@ class Servers {
   void adopt(const Endpoint& endpoint) {
     naming(endpoint, [&] {
       net::Socket socket = net::Socket::adopt(endpoint.descriptor);
-      of(kind_of(socket, endpoint)).hooks.adopt(std::move(socket));
+      of(kind_of(socket, endpoint)).hooks->adopt(std::move(socket));
     });
   }
 
@@ -182,21 +182,24 @@ class Servers {
     return local ? Kind::unix_datagram : Kind::udp;
   }
 
-  template <class Server, class Policy>
-  void bind(Endpoint::Kind kind, const net::ServerOptions& options,
+  // By the hooks' own type, by which a server knows whether they verify requests.
+  template <class Server, class Hooks, class Policy>
+  void bind(Endpoint::Kind kind, Hooks& hooks, const net::ServerOptions& options,
             net::SharedPolicy<Policy>& policy) {
-    Bound& bound = of(kind);
-    if (bound.hooks.empty()) return;
-    const auto addresses = bound.hooks.addresses();
-    bound.server =
-        std::make_unique<Server>(std::span<const net::Address>(addresses),
-                                 bound.hooks.take_adopted(), options, policy, bound.hooks);
+    if (hooks.empty()) return;
+    const auto addresses = hooks.addresses();
+    of(kind).server = std::make_unique<Server>(std::span<const net::Address>(addresses),
+                                               hooks.take_adopted(), options, policy, hooks);
   }
 
-  std::array<Bound, 4> bound_{{{Endpoint::Kind::tcp, {}, nullptr},
-                               {Endpoint::Kind::udp, {}, nullptr},
-                               {Endpoint::Kind::unix_stream, {}, nullptr},
-                               {Endpoint::Kind::unix_datagram, {}, nullptr}}};
+  EndpointHooks tcp_;
+  UdpEndpointHooks udp_;
+  EndpointHooks unix_stream_;
+  EndpointHooks unix_datagram_;
+  std::array<Bound, 4> bound_{{{Endpoint::Kind::tcp, &tcp_, nullptr},
+                               {Endpoint::Kind::udp, &udp_, nullptr},
+                               {Endpoint::Kind::unix_stream, &unix_stream_, nullptr},
+                               {Endpoint::Kind::unix_datagram, &unix_datagram_, nullptr}}};
 };
 
 void add(net::DrainReport& sum, const net::DrainReport& report) {

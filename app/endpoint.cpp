@@ -95,6 +95,7 @@ std::vector<Endpoint> inherited_endpoints() {
   };
   const auto process = number<int>(text_of("LISTEN_PID"));
   const std::string count_text = text_of("LISTEN_FDS");
+  for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(name);
   std::vector<Endpoint> endpoints;
   if (process && *process == ::getpid() && !count_text.empty()) {
     const auto count = number<int>(count_text);
@@ -110,6 +111,5 @@ std::vector<Endpoint> inherited_endpoints() {
       if (::fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0) break;
     }
   }
-  for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(name);
   return endpoints;
 }

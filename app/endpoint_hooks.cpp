@@ -1,6 +1,10 @@
-#include "endpoint_hooks.hpp"
+#include <netinet/in.h>
 
 #include <string_view>
+
+// clang-format off: it imports, so it is the last include
+#include "endpoint_hooks.hpp"
+// clang-format on
 
 namespace {
 
@@ -23,6 +27,11 @@ void EndpointHooks::add(const Endpoint& endpoint) {
   });
 }
 
+void EndpointHooks::adopt(net::Socket socket) {
+  ports_.insert(socket.getsockname().port());
+  adopted_.push_back(std::move(socket));
+}
+
 std::vector<net::Address> EndpointHooks::addresses() const {
   std::vector<net::Address> addresses;
   addresses.reserve(expected_.size());
@@ -35,6 +44,7 @@ void EndpointHooks::server_bind(net::Socket& listener, const net::Address& addre
   naming(*expected.endpoint, [&] {
     listener.bind(common_port(address, *expected.endpoint));
     expected.bound = listener.getsockname();
+    ports_.insert(expected.bound->port());
   });
 }
 
@@ -49,4 +59,10 @@ net::Address EndpointHooks::common_port(const net::Address& address,
     if (other.endpoint == &endpoint && other.bound) return address.with_port(other.bound->port());
   }
   return address;
+}
+
+bool UdpEndpointHooks::verify_request(const net::Socket&, const net::Address& client) {
+  const std::uint16_t port = client.port();
+  // Nothing can be sent to port 0.
+  return port == 0 || (port >= IPPORT_RESERVED && !has_port(port));
 }

@@ -1,5 +1,3 @@
-#include "signal_thread.hpp"
-
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -9,6 +7,10 @@
 #include <exception>
 #include <initializer_list>
 #include <utility>
+
+// clang-format off: it imports, so it is the last include
+#include "signal_thread.hpp"
+// clang-format on
 
 namespace {
 

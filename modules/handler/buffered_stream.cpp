@@ -47,7 +47,7 @@ bool BufferedStream::receive() {
   if (held_) flush_now();
   const auto room = input_.room(1);
   const std::size_t count = socket_.recv(room);
-  (count == 0 ? ended_ : heard_) = true;
+  (count == 0 ? ended_ : received_) = true;
   input_.filled(count);
   return count != 0;
 }

@@ -42,8 +42,9 @@ class BufferedStream {
   /// Sets that limit; zero, the default, is none.
   inline void set_rest_limit(std::chrono::milliseconds limit) noexcept { rest_limit_ = limit; }
   inline bool ended() const noexcept { return ended_; }
-  /// Returns whether `receive` has ever got anything.
-  inline bool heard() const noexcept { return heard_; }
+  /// Returns whether `receive` got anything since `forget_receives`.
+  inline bool received() const noexcept { return received_; }
+  inline void forget_receives() noexcept { received_ = false; }
 
   /// Makes it the stream of one datagram: its packet is all of the input, and what is written is
   /// collected for one datagram back. Precondition: a new stream.
@@ -127,7 +128,7 @@ class BufferedStream {
   std::chrono::milliseconds rest_limit_{0};
   std::chrono::milliseconds answer_limit_{0};
   bool ended_ = false;
-  bool heard_ = false;
+  bool received_ = false;
   bool pending_ = false;  // there is output, or a file
   bool collecting_ = false;
   Hold hold_ = Hold::none;

@@ -53,21 +53,6 @@ void send_buffer(const DatagramClient& client, int size) {
   BOOST_REQUIRE(::setsockopt(client.fileno(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size) == 0);
 }
 
-// Sends a datagram from port 0, which no socket has; false if that cannot be done here.
-bool send_from_port_0(const Line& line) {
-  const Descriptor raw(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP));
-  if (raw.get() < 0) return false;
-  const std::string text = "nowhere";
-  // Source, destination, length, and no sum.
-  const auto size = static_cast<std::uint16_t>(8 + text.size());
-  std::array<std::uint16_t, 4> header{0, htons(line.port), htons(size), 0};
-  std::string packet(size, '\0');
-  std::memcpy(packet.data(), header.data(), 8);
-  std::ranges::copy(text, packet.begin() + 8);
-  const Name to(line);
-  return ::sendto(raw.get(), packet.data(), packet.size(), 0, to.get(), to.size()) == size;
-}
-
 }  // namespace
 
 // --- those who cannot be answered ---------------------------------------------------------------
@@ -75,7 +60,7 @@ bool send_from_port_0(const Line& line) {
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(nothing_is_sent_to_port_0, policies, policy) {
   Survivor server({"--policy", policy}, {}, "udp");
-  if (!send_from_port_0(server.echo.line)) {
+  if (!send_from_port(server.echo.line, 0, "nowhere")) {
     BOOST_TEST_MESSAGE("no datagram can be sent from port 0 here");
     return;
   }

@@ -31,6 +31,36 @@ struct Picky : net::StreamRequestHandler {
   std::atomic<int>& calls;
 };
 
+// Tells of each call, and counts those that find no line.
+struct Calls {
+  std::atomic<int> begun{0};
+  std::atomic<int> without_line{0};
+};
+
+// Reads lines beyond what has arrived: as many in a call as the first line has letters.
+struct ReadsOn : net::StreamRequestHandler {
+  explicit ReadsOn(Calls& counters) : calls(counters) {}
+  net::Next handle() {
+    ++calls.begun;
+    if (rfile.buffered().find('\n') == std::string_view::npos) ++calls.without_line;
+    std::size_t left = 0;
+    do {
+      const auto line = rfile.read_line();
+      if (!line) return net::Next::close;
+      if (left == 0) left = line->size() - 1;
+      wfile.write(*line);
+    } while (--left > 0);
+    return net::Next::keep;
+  }
+  Calls& calls;
+};
+struct ReadsOnFramed : ReadsOn {
+  using ReadsOn::ReadsOn;
+  static std::size_t request_size(std::span<const std::byte> received) {
+    return net::line(received);
+  }
+};
+
 }  // namespace
 
 BOOST_FIXTURE_TEST_SUITE(server_framing, LeavesNothing)
@@ -143,6 +173,41 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(what_a_handler_leaves_waits_for_more, Policy, Poli
   client.send("cd");
   BOOST_TEST(client.receive(4) == "abcd");
   BOOST_TEST(*calls == 3);
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_handler_that_leaves_as_much_as_it_found_has_taken_something, Policy,
+                              Policies) {
+  const Shared<Calls> calls;
+  net::TcpServer<ReadsOn, Policy> server{loopback(), quick(), [&] { return ReadsOn(*calls); }};
+  Running running{server};
+  Client client{server};
+  client.send("a");
+  BOOST_TEST(soon([&] { return calls->begun == 1; }));
+  // It waits for the rest of the line, and finds one more byte behind it.
+  client.send("\nb");
+  client.end_sending();
+  BOOST_TEST(client.receive_all() == "a\nb");
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_framed_handler_that_reads_on_is_called_for_whole_requests, Policy,
+                              Policies) {
+  const Shared<Calls> calls;
+  net::TcpServer<ReadsOnFramed, Policy> server{loopback(), quick(),
+                                               [&] { return ReadsOnFramed(*calls); }};
+  Running running{server};
+  Client client{server};
+  // Two requests, of which the first call takes both, and one more. What it leaves of the next is
+  // as large as the second, and stands where that stood.
+  client.send("one\ntwo\n");
+  BOOST_TEST(soon([&] { return calls->begun == 1; }));
+  BOOST_TEST(client.receive(8) == "one\ntwo\n");
+  client.send("six\nhalf");
+  BOOST_TEST(client.receive(4) == "six\n");
+  client.send("\n1\n2\n3\n");
+  BOOST_TEST(client.receive(11) == "half\n1\n2\n3\n");
+  BOOST_TEST(calls->without_line == 0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,12 +1,15 @@
 #include "datagram_client.hpp"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <string>
 #include <system_error>
 
@@ -79,6 +82,19 @@ bool DatagramClient::echoes(const std::string& text, std::chrono::milliseconds w
     }
   }
   return false;
+}
+
+bool send_from_port(const Place& server, std::uint16_t port, std::string_view text) {
+  const Descriptor raw(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP));
+  if (raw.get() < 0) return false;
+  // Source, destination, length, and no sum.
+  const auto size = static_cast<std::uint16_t>(8 + text.size());
+  const std::array<std::uint16_t, 4> header{htons(port), htons(server.port), htons(size), 0};
+  std::string packet(size, '\0');
+  std::memcpy(packet.data(), header.data(), 8);
+  std::ranges::copy(text, packet.begin() + 8);
+  const Name to(server);
+  return ::sendto(raw.get(), packet.data(), packet.size(), 0, to.get(), to.size()) == size;
 }
 
 }  // namespace support

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,5 +39,9 @@ class DatagramClient {
   Name to_;
   Descriptor socket_;
 };
+
+// Sends a datagram to a UDP server from a port that need not be ours, by a raw socket; false if
+// this process may not.
+bool send_from_port(const Place& server, std::uint16_t port, std::string_view text);
 
 }  // namespace support

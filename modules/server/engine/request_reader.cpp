@@ -93,17 +93,17 @@ std::size_t RequestReader::framed(std::span<const std::byte> input) const noexce
   return following_ != 0 ? BufferedStream::Hold::all : BufferedStream::Hold::none;
 }
 
-// After a handler whose input was `before` bytes long, and that left some.
+// After a handler whose input was `before` bytes long, and that left some. If it has received more,
+// the sizes say nothing of whether it took any.
 [[gnu::noinline]] void RequestReader::note_left_over(std::size_t before) noexcept {
-  stalled_ = stream_.input().size() == before;
+  stalled_ = stream_.input().size() == before && !stream_.received();
   if (!stalled_) request_since_ = coarse_now();
 }
 
 // Framed once each, as long as handlers take just what is theirs.
-[[gnu::noinline]] void RequestReader::find_next(std::span<const std::byte> before) noexcept {
+[[gnu::noinline]] void RequestReader::find_next(std::size_t before) noexcept {
   const auto left = stream_.input().content();
-  const bool took_one =
-      front_ != 0 && left.size() == before.size() - front_ && left.data() == before.data() + front_;
+  const bool took_one = front_ != 0 && left.size() == before - front_ && !stream_.received();
   front_ = took_one ? following_ : framed(left);
 }
 

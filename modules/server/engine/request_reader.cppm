@@ -67,15 +67,16 @@ class RequestReader {
     return BufferedStream::Hold::while_input;
   }
 
-  // To be called before a handler and, with what that returned, after it. True if the handler has
-  // met the end of the stream by itself.
-  inline std::span<const std::byte> before_handler() noexcept {
+  // To be called before a handler and, with the size of the input that that returned, after it.
+  // True if the handler has met the end of the stream by itself.
+  inline std::size_t before_handler() noexcept {
     if (kind_ == Kind::raw) [[unlikely]] {
       stream_.socket().forget_receives();
     }
-    return stream_.input().content();
+    stream_.forget_receives();
+    return stream_.input().size();
   }
-  [[gnu::always_inline]] inline bool after_handler(std::span<const std::byte> before) noexcept {
+  [[gnu::always_inline]] inline bool after_handler(std::size_t before) noexcept {
     if (kind_ == Kind::raw) [[unlikely]] {
       return after_raw_handler();
     }
@@ -83,7 +84,7 @@ class RequestReader {
       stalled_ = false;
       request_since_ = 0;
     } else {
-      note_left_over(before.size());
+      note_left_over(before);
     }
     if (kind_ == Kind::framed) find_next(before);
     return false;
@@ -142,7 +143,7 @@ class RequestReader {
   std::size_t framed(std::span<const std::byte> input) const noexcept;
   BufferedStream::Hold to_hold_framed() noexcept;
   void note_left_over(std::size_t before) noexcept;
-  void find_next(std::span<const std::byte> before) noexcept;
+  void find_next(std::size_t before) noexcept;
   bool after_raw_handler() noexcept;
 
   BufferedStream& stream_;

@@ -200,7 +200,7 @@ Next Connection::handle_requests() {
   if (given_away_) return end_given_away();
   for (int left = requests_in_a_row;; --left) {
     stream().set_hold(reader_.to_hold(left == 1));
-    const auto before = reader_.before_handler();
+    const std::size_t before = reader_.before_handler();
     service_->counters.request();
     const Next decision = call_handler(reader_.request_since());
     if (given_away_) return end_given_away();
@@ -245,11 +245,12 @@ Next Connection::end_served() {
 [[gnu::noinline]] Next Connection::handle_more() {
   more_ = false;
   progress_.over();
-  const auto before = reader_.before_handler();
+  const std::size_t before = reader_.before_handler();
   const Next decision = call_handler(coarse_now());
   if (given_away_) return end_given_away();
   // Most go on writing, and leave alone what follows their request.
-  const bool at_end = stream().input().size() != before.size() && reader_.after_handler(before);
+  const bool at_end =
+      (stream().input().size() != before || stream().received()) && reader_.after_handler(before);
   if (decision == Next::more) return go_on_later();
   if (decision == Next::close || at_end) return end_served();
   reader_.restart_clock(coarse_now());
@@ -282,7 +283,7 @@ Next Connection::converse() {
 // One whose input we have ended before its client said anything was asked for nothing.
 Outcome Connection::outcome_of_conversation() noexcept {
   const bool ended_by_us = silence_->ended.load() || ends_itself_;
-  const bool unheard = conversation() && !given_away_ && !stream().heard();
+  const bool unheard = conversation() && !given_away_ && !stream().received();
   return ended_by_us && unheard ? Outcome::closed_idle : Outcome::served;
 }
 
