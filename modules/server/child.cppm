@@ -52,7 +52,6 @@ class Child {
  private:
   Request request_;
   int descriptor_ = -1;
-  int process_ = -1;
   std::size_t slot_ = 0;
 };
 

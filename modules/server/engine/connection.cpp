@@ -37,6 +37,12 @@ std::optional<Socket::Duration> timeout(std::chrono::milliseconds limit) noexcep
   return limit;
 }
 
+// A time that a child may have written: one that has not come is none.
+CoarseTime time_of(const std::atomic<CoarseTime>& written) noexcept {
+  const CoarseTime time = written.load(std::memory_order_relaxed);
+  return time > 0 && time <= coarse_now() ? time : 0;
+}
+
 }  // namespace
 
 Connection::Connection(Service& service, Socket socket, const Address& peer,
@@ -321,15 +327,14 @@ CoarseTime Connection::silent_since(State state) const noexcept {
   if (state == State::parked) return parked_idle() ? parked_since() : 0;
   const bool running = state == State::running || state == State::running_more;
   if (!running || input_ended_.load(std::memory_order_relaxed)) return 0;
-  return (conversation() ? silence_->reading : silence_->between).load(std::memory_order_relaxed);
+  return time_of(conversation() ? silence_->reading : silence_->between);
 }
 
 CoarseTime Connection::waits_since() const noexcept {
   const State seen = state();
   if (seen != State::running && seen != State::running_more) return 0;
   if (input_ended_.load(std::memory_order_relaxed)) return 0;
-  return std::max(silence_->between.load(std::memory_order_relaxed),
-                  silence_->reading.load(std::memory_order_relaxed));
+  return std::max(time_of(silence_->between), time_of(silence_->reading));
 }
 
 void Connection::note_silence_in(Silence& silence) noexcept {
@@ -339,7 +344,7 @@ void Connection::note_silence_in(Silence& silence) noexcept {
 
 void Connection::end_input() noexcept {
   if (given_away_ || input_ended_.exchange(true)) return;
-  silence_->ended.store(true);
+  silence_->ended.store(1);
   ::shutdown(stream().socket().fileno(), SHUT_RD);
 }
 
@@ -485,6 +490,11 @@ void Connection::close(Outcome outcome) noexcept {
   }
 }
 
+void Connection::tell_parent(Outcome outcome) noexcept {
+  const Told told(outcome, given_away_);
+  service_->from_children->slots.at(service_->child_slot).told.store(told.word());
+}
+
 // In a child, which has nobody else to serve meanwhile.
 void Connection::close_replacement() noexcept {
   Socket& other = socket();
@@ -509,9 +519,7 @@ void Connection::end(Outcome outcome) noexcept {
   handler_.reset();
   if (service.in_child()) {
     // The parent closes politely, and counts.
-    auto& slot = service.page.children.at(service.child_slot);
-    slot.detached.store(given_away_);
-    slot.outcome.store(outcome);
+    tell_parent(outcome);
     if (given_away_) close_replacement();
     delete this;
     return;

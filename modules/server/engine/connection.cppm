@@ -193,6 +193,7 @@ class Connection final : public RequestContext, public Registered, private Socke
   int before_release(int descriptor) noexcept override;
   void close(Outcome outcome) noexcept;
   void close_replacement() noexcept;
+  void tell_parent(Outcome outcome) noexcept;
 
   // Those of one byte come first, beside the lot's: thousands of connections may be parked.
   Phase phase_ = Phase::receive;

@@ -49,4 +49,12 @@ void ForkScope::unlock() noexcept {
   all().mutex.unlock();
 }
 
+void ForkScope::protect_shared_memory(const Service& own) noexcept {
+  // This process has one thread, and the fork has left the list whole.
+  for (const Service* service : all().services) {
+    service->from_parent.protect();
+    if (service != &own) service->from_children.protect();
+  }
+}
+
 }  // namespace net

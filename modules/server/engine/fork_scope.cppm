@@ -16,6 +16,9 @@ class ForkScope {
   // does not have, and lists are whole.
   static void lock() noexcept;
   static void unlock() noexcept;
+  // In a child for a connection of that server: leaves it nothing else that its wild pointers could
+  // change for another process.
+  static void protect_shared_memory(const Service& own) noexcept;
 };
 
 }  // namespace net

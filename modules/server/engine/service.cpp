@@ -1,17 +1,19 @@
 module;
 
-#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 module net.server;
@@ -41,19 +43,11 @@ std::size_t most_connections(ServerKind kind, std::size_t wanted, std::size_t de
   return std::max<std::size_t>(1, (descriptor_limit() - reserve()) / descriptors_each);
 }
 
-SharedPage& make_shared_page() {
-  void* const memory = ::mmap(nullptr, sizeof(SharedPage), PROT_READ | PROT_WRITE,
-                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw_system_error(errno, "mmap");
-  return *new (memory) SharedPage;
-}
-
 }  // namespace
 
 Service::Service(AnyServerParts& parts)
     : options(parts.options),
       maker(std::move(parts.maker)),
-      page(make_shared_page()),
       hooks(parts.hooks, parts.verifies, counters),
       own_lot_(parts.policy->context().parking_lot() == nullptr ? std::make_unique<ParkingLot>()
                                                                 : nullptr),
@@ -64,7 +58,7 @@ Service::Service(AnyServerParts& parts)
       closer(poller, timer, options.linger.count(), options.linger_bytes),
       most_rejected(std::min<std::size_t>(64, reserve() / 2)) {}
 
-Service::~Service() { ::munmap(&page, sizeof page); }
+Service::~Service() = default;
 
 void Service::close_polls() noexcept {
   closer.close_in_child();
@@ -91,13 +85,59 @@ void Service::gone() noexcept {
   });
 }
 
+void Service::set_stop(bool stop) noexcept {
+  stop_.store(stop);
+  if (!forked_away()) from_parent->stop.store(stop);
+}
+
+void Service::set_draining() noexcept {
+  draining_.store(true);
+  from_parent->draining.store(true);
+}
+
+// --- children ---------------------------------------------------------------------------------
+
 std::size_t Service::take_child_slot() {
-  for (std::size_t slot = 0; slot < page.children.size(); ++slot) {
-    int free = 0;
-    if (page.children.at(slot).process.compare_exchange_strong(free, -1)) return slot;
+  for (std::size_t slot = 0; slot < children_.size(); ++slot) {
+    int free = free_slot;
+    if (!children_.at(slot).compare_exchange_strong(free, taken_slot)) continue;
+    FromChildren::Slot& shared = from_children->slots.at(slot);
+    shared.told.store(0);
+    shared.silence.between.store(0);
+    shared.silence.reading.store(0);
+    shared.silence.ended.store(0);
+    return slot;
   }
   throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again),
                           "more children than a server can count");
+}
+
+void Service::note_child(std::size_t slot, int descriptor) noexcept {
+  children_.at(slot).store(descriptor);
+}
+
+void Service::forget_child(std::size_t slot) noexcept {
+  children_.at(slot).store(taken_slot);
+  // A signal handler must not wait for a lock, so this thread waits for it.
+  while (killing_.load() != 0) std::this_thread::yield();
+}
+
+void Service::free_child_slot(std::size_t slot) noexcept { children_.at(slot).store(free_slot); }
+
+// Not by process number: the system may give one away again before we have learned that it is free.
+void Service::kill_children() noexcept {
+  if (forked_away()) return;
+  const int saved = errno;
+  killing_.fetch_add(1);
+  for (const ChildDescriptor& child : children_) {
+    if (const int descriptor = child.load(); descriptor >= 0) kill_child(descriptor);
+  }
+  killing_.fetch_sub(1);
+  errno = saved;
+}
+
+void kill_child(int descriptor) noexcept {
+  ::syscall(SYS_pidfd_send_signal, descriptor, SIGKILL, nullptr, 0);
 }
 
 }  // namespace net

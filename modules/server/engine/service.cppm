@@ -21,6 +21,9 @@ import :slots;
 
 namespace net {
 
+// Kills a child by its pidfd.
+void kill_child(int descriptor) noexcept;
+
 // The server as its connections and its listeners see it.
 class Service {
  public:
@@ -34,10 +37,16 @@ class Service {
   // On the serving thread.
   virtual bool evict_for_waiting() noexcept = 0;
 
-  bool draining() const noexcept { return page.draining.load(std::memory_order_relaxed); }
-  bool stop_asked() const noexcept { return page.stop.load(std::memory_order_relaxed); }
+  inline bool draining() const noexcept {
+    return draining_.load(std::memory_order_relaxed) ||
+           (in_child() && from_parent->draining.load(std::memory_order_relaxed));
+  }
+  inline bool stop_asked() const noexcept {
+    return stop_.load(std::memory_order_relaxed) ||
+           (in_child() && from_parent->stop.load(std::memory_order_relaxed));
+  }
   // A child that serves one connection.
-  bool in_child() const noexcept { return child_slot != no_child; }
+  inline bool in_child() const noexcept { return child_slot != no_child; }
   // Has its own lot, which the serving thread polls; else its policy polls one.
   bool polls_lot() const noexcept { return own_lot_ != nullptr; }
   // The server belongs to the process that made it; what it has there (epoll instances, eventfds,
@@ -57,13 +66,22 @@ class Service {
   // Counts a connection out; the last that its end touches of the server.
   void gone() noexcept;
 
-  // Throws `resource_unavailable_try_again` if there are as many children as a page counts.
+  // A child's place in what it shares with the parent. Throws `resource_unavailable_try_again` if
+  // there is none left.
   std::size_t take_child_slot();
+  // In the parent. The child's descriptor, a pidfd, is for `kill_children`.
+  void note_child(std::size_t slot, int descriptor) noexcept;
+  // Once this has returned, nobody uses the descriptor any more.
+  void forget_child(std::size_t slot) noexcept;
+  void free_child_slot(std::size_t slot) noexcept;
+  // From any thread or signal handler.
+  void kill_children() noexcept;
 
   const ServerOptions options;
   const std::shared_ptr<HandlerMaker> maker;
-  SharedPage& page;
-  Counters counters{page.counters};
+  SharedWithChildren<FromChildren> from_children;
+  SharedWithChildren<FromParent> from_parent;
+  Counters counters{from_children->counters};
   HookCalls hooks;
   Wakeup wakeup;
   Poller poller;
@@ -83,10 +101,24 @@ class Service {
 
  protected:
   explicit Service(AnyServerParts& parts);
+  void set_stop(bool stop) noexcept;
+  void set_draining() noexcept;
   // In a process that was forked since: takes no part any more in what it shares with the parent.
   void close_polls() noexcept;
 
  private:
+  // What this process knows of its children, whatever they write to shared memory: a pidfd for
+  // each slot, or one of these.
+  static constexpr int free_slot = -1;
+  static constexpr int taken_slot = -2;  // without a child, yet or any more
+  struct ChildDescriptor : std::atomic<int> {
+    ChildDescriptor() noexcept : std::atomic<int>(free_slot) {}
+  };
+  std::array<ChildDescriptor, most_children> children_;
+  std::atomic<int> killing_{0};  // who is reading them
+
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> draining_{false};
   const Process made_in_ = this_process();
   std::atomic<unsigned> forks_seen_{forks_by_host()};
 };

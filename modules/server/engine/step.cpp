@@ -247,7 +247,7 @@ bool Connection::wait_for_more() noexcept {
       const bool came = reader_.polls_in_vain()
                             ? reader_.wait_for_new_bytes(deadline_at(limit))
                             : socket().wait_to_receive(deadline_at(limit)) &&
-                                  (!silence_->ended.load() || something_arrived());
+                                  (silence_->ended.load() == 0 || something_arrived());
       silence_->between.store(0, std::memory_order_relaxed);
       if (!came) {
         expire(partial ? Outcome::timed_out : Outcome::closed_idle);
