@@ -162,6 +162,7 @@ Child::Child(Request& request) {
   }
   // What arrives is the child's from here on; the descriptor stays, for a polite close.
   if (connection.registered) service.lot.leave(connection);
+  service.follow_child(slot_, connection);
   request_ = std::move(request);
 }
 
@@ -188,9 +189,6 @@ void Child::collect() noexcept {
   reap(P_PIDFD, descriptor_);
   ::close(std::exchange(descriptor_, -1));
   const Told told = Told::from(service.from_children->slots.at(slot_).told.load());
-  // A connection that is somebody else's now is not shut down: our copy of it goes, and that is
-  // all.
-  if (told.given_away()) connection.socket().close();
   service.free_child_slot(slot_);
   connection.end(told.outcome() != Outcome::none ? told.outcome() : Outcome::failed);
 }

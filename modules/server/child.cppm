@@ -23,6 +23,9 @@ export namespace net {
 /// well). Programs that the handler starts get the default action of both. Only async-signal-safe
 /// functions are safe in the child if the host has other threads: fork(2).
 ///
+/// A handler that closes its socket, or gives it to somebody else, does so for the parent as well, so
+/// the client sees the end although the child goes on.
+///
 /// What the child counts reaches the parent's `Stats`. No SIGCHLD handler is needed, no other child
 /// is ever waited for, and a host that ignores SIGCHLD is allowed.
 class Child {

@@ -124,6 +124,11 @@ int Connection::before_release(int descriptor) noexcept {
     const std::lock_guard lock(service_->registry.mutex);
     given_away_ = true;
   }
+  if (service_->in_child()) {
+    tell_parent(Outcome::none);
+    service_->from_children->given_away.store(1);
+    service_->wakeup.signal();
+  }
   if (registered) service_->lot.leave(*this);
   OwnDescriptors::remove(descriptor);
   Socket& bare = socket();
@@ -137,6 +142,14 @@ int Connection::before_release(int descriptor) noexcept {
   bare.set_deadline(Deadline::never());
   bare.set_receive_deadline(Deadline::never());
   return descriptor;
+}
+
+Socket Connection::leave_to_child() noexcept {
+  if (received_ || given_away_) return {};
+  given_away_ = true;
+  socket().set_watch(nullptr);
+  OwnDescriptors::remove(socket().fileno());
+  return std::move(socket());
 }
 
 void Connection::close_in_child() noexcept {
@@ -369,9 +382,11 @@ bool Connection::is_leaving(CoarseTime now) const noexcept {
 }
 
 void Connection::cut() noexcept {
-  if (given_away_) return;
+  // A child is killed, whatever it has given away.
+  const bool in_this_process = silence_ == &own_silence_;
+  if (given_away_ && in_this_process) return;
   cut_.store(true, std::memory_order_relaxed);
-  if (datagram() != nullptr) return;
+  if (datagram() != nullptr || given_away_) return;
   ::shutdown(stream().socket().fileno(), SHUT_RDWR);
 }
 

@@ -39,9 +39,10 @@ void Engine::shutdown() noexcept {
 
 void Engine::restart() noexcept { set_stop(false); }
 
-// What children ask. From any of them.
+// Perhaps by a child.
 void Engine::woken() {
   wakeup.clear();
+  close_given_away();
   if (from_children->stop.exchange(0) == Told::mark) set_stop(true);
 }
 

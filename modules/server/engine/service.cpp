@@ -20,6 +20,7 @@ module net.server;
 
 import net.socket;
 import net.handler;
+import :connection;
 import :service;
 
 namespace net {
@@ -100,7 +101,7 @@ void Service::set_draining() noexcept {
 std::size_t Service::take_child_slot() {
   for (std::size_t slot = 0; slot < children_.size(); ++slot) {
     int free = free_slot;
-    if (!children_.at(slot).compare_exchange_strong(free, taken_slot)) continue;
+    if (!children_.at(slot).descriptor.compare_exchange_strong(free, taken_slot)) continue;
     FromChildren::Slot& shared = from_children->slots.at(slot);
     shared.told.store(0);
     shared.silence.between.store(0);
@@ -113,24 +114,56 @@ std::size_t Service::take_child_slot() {
 }
 
 void Service::note_child(std::size_t slot, int descriptor) noexcept {
-  children_.at(slot).store(descriptor);
+  children_.at(slot).descriptor.store(descriptor);
+}
+
+void Service::follow_child(std::size_t slot, Connection& connection) noexcept {
+  OwnChild& child = children_.at(slot);
+  {
+    const std::lock_guard lock(registry.mutex);
+    child.connection = &connection;
+  }
+  close_if_given_away(child, from_children->slots.at(slot));  // it may have told so already
 }
 
 void Service::forget_child(std::size_t slot) noexcept {
-  children_.at(slot).store(taken_slot);
+  children_.at(slot).descriptor.store(taken_slot);
   // A signal handler must not wait for a lock, so this thread waits for it.
   while (killing_.load() != 0) std::this_thread::yield();
 }
 
-void Service::free_child_slot(std::size_t slot) noexcept { children_.at(slot).store(free_slot); }
+void Service::free_child_slot(std::size_t slot) noexcept {
+  OwnChild& child = children_.at(slot);
+  close_if_given_away(child, from_children->slots.at(slot));
+  {
+    const std::lock_guard lock(registry.mutex);
+    child.connection = nullptr;
+  }
+  child.descriptor.store(free_slot);
+}
+
+void Service::close_given_away() noexcept {
+  if (from_children->given_away.exchange(0) == 0) return;
+  for (std::size_t slot = 0; slot < children_.size(); ++slot) {
+    OwnChild& child = children_.at(slot);
+    if (child.descriptor.load() >= 0) close_if_given_away(child, from_children->slots.at(slot));
+  }
+}
+
+void Service::close_if_given_away(OwnChild& child, const FromChildren::Slot& shared) noexcept {
+  if (!Told::from(shared.told.load()).given_away()) return;
+  Socket ours;  // closed without the lock, as that may take time
+  const std::lock_guard lock(registry.mutex);
+  if (child.connection != nullptr) ours = child.connection->leave_to_child();
+}
 
 // Not by process number: the system may give one away again before we have learned that it is free.
 void Service::kill_children() noexcept {
   if (forked_away()) return;
   const int saved = errno;
   killing_.fetch_add(1);
-  for (const ChildDescriptor& child : children_) {
-    if (const int descriptor = child.load(); descriptor >= 0) kill_child(descriptor);
+  for (const OwnChild& child : children_) {
+    if (const int descriptor = child.descriptor.load(); descriptor >= 0) kill_child(descriptor);
   }
   killing_.fetch_sub(1);
   errno = saved;

@@ -21,6 +21,8 @@ import :slots;
 
 namespace net {
 
+class Connection;
+
 // Kills a child by its pidfd.
 void kill_child(int descriptor) noexcept;
 
@@ -71,8 +73,12 @@ class Service {
   std::size_t take_child_slot();
   // In the parent. The child's descriptor, a pidfd, is for `kill_children`.
   void note_child(std::size_t slot, int descriptor) noexcept;
+  // From here on our copy of the connection's descriptor is closed when the child's handler has
+  // given its own away, so that the client sees the end.
+  void follow_child(std::size_t slot, Connection& connection) noexcept;
   // Once this has returned, nobody uses the descriptor any more.
   void forget_child(std::size_t slot) noexcept;
+  // Once the child has ended: and nobody uses the connection any more.
   void free_child_slot(std::size_t slot) noexcept;
   // From any thread or signal handler.
   void kill_children() noexcept;
@@ -103,6 +109,8 @@ class Service {
   explicit Service(AnyServerParts& parts);
   void set_stop(bool stop) noexcept;
   void set_draining() noexcept;
+  // On the serving thread: closes our copies of what children have given away.
+  void close_given_away() noexcept;
   // In a process that was forked since: takes no part any more in what it shares with the parent.
   void close_polls() noexcept;
 
@@ -111,10 +119,12 @@ class Service {
   // each slot, or one of these.
   static constexpr int free_slot = -1;
   static constexpr int taken_slot = -2;  // without a child, yet or any more
-  struct ChildDescriptor : std::atomic<int> {
-    ChildDescriptor() noexcept : std::atomic<int>(free_slot) {}
+  struct OwnChild {
+    std::atomic<int> descriptor{free_slot};
+    Connection* connection = nullptr;  // under the registry's lock
   };
-  std::array<ChildDescriptor, most_children> children_;
+  void close_if_given_away(OwnChild& child, const FromChildren::Slot& shared) noexcept;
+  std::array<OwnChild, most_children> children_;
   std::atomic<int> killing_{0};  // who is reading them
 
   std::atomic<bool> stop_{false};

@@ -56,6 +56,7 @@ struct FromChildren {
     Silence silence;
   };
   std::atomic<std::uint64_t> stop{0};  // `Told::mark`: a child asks for a shutdown
+  std::atomic<std::uint8_t> given_away{0};  // not 0: a child has told so since the last look
   SharedCounters counters;
   std::array<Slot, most_children> slots;
 };
