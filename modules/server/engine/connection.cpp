@@ -107,7 +107,7 @@ void Connection::limits_changed() {
 // The handler closes its socket, or moves it elsewhere. From here on nobody else may touch the
 // descriptor, since its number may be another file's soon, and epoll must not keep a registration
 // that outlives this object, as that of a duplicated or moved descriptor would.
-int Connection::before_release(int descriptor) noexcept {
+int Connection::before_release(int descriptor, bool closing) noexcept {
   // The listener's serves others; the handler gets a duplicate.
   if (received_) return ::fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
   try {
@@ -130,7 +130,11 @@ int Connection::before_release(int descriptor) noexcept {
     service_->wakeup.signal();
   }
   if (registered) service_->lot.leave(*this);
-  OwnDescriptors::remove(descriptor);
+  if (closing) {
+    OwnDescriptors::replace(descriptor, service_->timer.fileno());
+  } else {
+    OwnDescriptors::remove(descriptor);
+  }
   Socket& bare = socket();
   bare.set_watch(nullptr);
   // The server's limits do not go with it.
@@ -148,7 +152,6 @@ Socket Connection::leave_to_child() noexcept {
   if (received_ || given_away_) return {};
   given_away_ = true;
   socket().set_watch(nullptr);
-  OwnDescriptors::remove(socket().fileno());
   return std::move(socket());
 }
 
@@ -480,7 +483,7 @@ void Connection::close(Outcome outcome) noexcept {
   const bool impolite = outcome == Outcome::timed_out || outcome == Outcome::cut ||
                         (outcome == Outcome::rejected && service_->lingers_enough());
   if (peer_ended || impolite) {
-    OwnDescriptors::remove(bare.fileno());
+    OwnDescriptors::replace(bare.fileno(), service_->timer.fileno());
     bare.close();
     return;
   }
@@ -500,7 +503,7 @@ void Connection::close(Outcome outcome) noexcept {
   if (left > 0 || (left < 0 && errno == EAGAIN && !all_taken)) {
     service_->closer.add(std::move(bare));
   } else {
-    OwnDescriptors::remove(bare.fileno());
+    OwnDescriptors::replace(bare.fileno(), service_->timer.fileno());
     bare.close();
   }
 }

@@ -36,6 +36,7 @@ void ForkScope::remove(const Service& service) noexcept {
 void ForkScope::lock() noexcept {
   all().mutex.lock();
   for (Service* service : all().services) {
+    service->opening.lock();
     service->registry.mutex.lock();
     service->closer.mutex().lock();
   }
@@ -45,6 +46,7 @@ void ForkScope::unlock() noexcept {
   for (Service* service : all().services) {
     service->closer.mutex().unlock();
     service->registry.mutex.unlock();
+    service->opening.unlock();
   }
   all().mutex.unlock();
 }

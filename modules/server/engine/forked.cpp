@@ -1,5 +1,6 @@
 module;
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -150,6 +151,12 @@ void OwnDescriptors::remove(int descriptor) noexcept {
   if (chunk == nullptr) return;
   chunk->words[number % bits_in_chunk / bits_in_word].fetch_and(~bit_of(number),
                                                                 std::memory_order_relaxed);
+}
+
+void OwnDescriptors::replace(int descriptor, int substitute) noexcept {
+  if (descriptor < 0) return;
+  if (substitute >= 0) ::dup3(substitute, descriptor, O_CLOEXEC);
+  remove(descriptor);
 }
 
 void OwnDescriptors::close_all_but(int kept) noexcept {

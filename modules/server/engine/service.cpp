@@ -152,9 +152,13 @@ void Service::close_given_away() noexcept {
 
 void Service::close_if_given_away(OwnChild& child, const FromChildren::Slot& shared) noexcept {
   if (!Told::from(shared.told.load()).given_away()) return;
-  Socket ours;  // closed without the lock, as that may take time
-  const std::lock_guard lock(registry.mutex);
-  if (child.connection != nullptr) ours = child.connection->leave_to_child();
+  Socket ours;
+  {
+    const std::lock_guard lock(registry.mutex);
+    if (child.connection != nullptr) ours = child.connection->leave_to_child();
+  }
+  // Without the lock, as that may take time.
+  if (ours.fileno() >= 0) OwnDescriptors::replace(ours.fileno(), timer.fileno());
 }
 
 // Not by process number: the system may give one away again before we have learned that it is free.

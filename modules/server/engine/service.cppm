@@ -100,6 +100,9 @@ class Service {
   ParkingLot& lot;
   Registry registry{timer};
   Slots slots;
+  // Held while a connection is accepted and a listener opened, until the descriptor is listed in
+  // OwnDescriptors: no fork comes in between.
+  std::mutex opening;
   Closer closer;
   const std::size_t most_rejected;  // lingering, so that rejecting stays cheap
   static constexpr std::size_t no_child = std::numeric_limits<std::size_t>::max();
