@@ -82,7 +82,7 @@ Engine& BaseServer::here(const char* call) const {
   engine->leave();
   keep_for_ever(engine);
   // A signal handler may have come meanwhile.
-  if (engine->stopped_here()) engine_.load()->shutdown();
+  if (engine->stop_asked()) engine_.load()->shutdown();
   return *engine_.load();
 }
 

@@ -23,6 +23,7 @@ import net.socket;
 import net.handler;
 import :connection;
 import :service;
+import :fork_scope;
 import :forked;
 import :poller;
 import :signals;
@@ -81,8 +82,8 @@ void take_signals(sigset_t mask) noexcept {
 
 [[noreturn]] void serve_in_child(Service& service, Connection& connection, std::size_t slot) {
   service.child_slot = slot;
-  // The parent stores it as well, but its signal handler may look before.
-  service.page.children.at(slot).process.store(::getpid());
+  service.counters.count_for_parent();
+  ForkScope::protect_shared_memory(service);
   service.timer.close_in_child();
   OwnDescriptors::close_all_but(connection.socket().fileno());
   connection.registered = false;  // that is the parent's epoll
@@ -122,47 +123,46 @@ Child::Child(Request& request) {
   Descriptor reserved(above_standard_streams(::eventfd(0, EFD_CLOEXEC)));
   if (reserved.get() < 0) throw_system_error(errno, "fork");
   slot_ = service.take_child_slot();
-  auto& slot = service.page.children.at(slot_);
-  slot.silence.between.store(0);
-  slot.silence.reading.store(0);
-  slot.silence.ended.store(false);
+  int process = -1;
   {
     const BlockedSignals blocked(BlockedSignals::stopping());
     {
       const std::lock_guard lock(service.registry.mutex);
-      connection.note_silence_in(slot.silence);
+      connection.note_silence_in(service.from_children->slots.at(slot_).silence);
     }
     const int this_process_id = ::getpid();
-    process_ = fork_for_request();
-    if (process_ == 0) {
+    process = fork_for_request();
+    if (process == 0) {
       parent = this_process_id;
       served = &connection;
       take_signals(blocked.before());
       serve_in_child(service, *request.release(), slot_);
     }
-    if (process_ < 0) {
-      slot.process.store(0);
-      throw_system_error(errno, "fork");
+    if (process < 0) {
+      const int error = errno;
+      service.free_child_slot(slot_);
+      throw_system_error(error, "fork");
     }
-    slot.process.store(process_);
+    reserved.close();
+    descriptor_ = open_pidfd(process);
+    // Before a signal handler that kills them can run in this thread.
+    if (descriptor_ >= 0) service.note_child(slot_, descriptor_);
   }
-  reserved.close();
-  descriptor_ = open_pidfd(process_);
   if (descriptor_ < 0 && errno == ESRCH) {
     descriptor_ = above_standard_streams(::eventfd(1, EFD_CLOEXEC));
   }
   if (descriptor_ < 0) {
     const int error = errno;
-    ::kill(process_, SIGKILL);
-    reap(P_PID, process_);
-    slot.process.store(0);
-    process_ = -1;
+    ::kill(process, SIGKILL);
+    reap(P_PID, process);
+    service.free_child_slot(slot_);
     // It may have been answered already: this is its end.
     request.release()->end(Outcome::failed);
     throw_system_error(error, "pidfd_open");
   }
   // What arrives is the child's from here on; the descriptor stays, for a polite close.
   if (connection.registered) service.lot.leave(connection);
+  service.follow_child(slot_, connection);
   request_ = std::move(request);
 }
 
@@ -171,31 +171,26 @@ Child::Child(Child&& other) noexcept { *this = std::move(other); }
 Child& Child::operator=(Child&& other) noexcept {
   std::swap(request_, other.request_);
   std::swap(descriptor_, other.descriptor_);
-  std::swap(process_, other.process_);
   std::swap(slot_, other.slot_);
   return *this;
 }
 
 Child::~Child() {
   if (!request_) return;
-  ::kill(process_, SIGKILL);
+  kill_child(descriptor_);
   collect();
 }
 
 void Child::collect() noexcept {
   Expects(request_);
   Connection& connection = *request_.release();
-  auto& slot = connection.service().page.children.at(slot_);
-  // First, so that kill_children never meets a number that the system has given away again.
-  slot.process.store(-1);
+  Service& service = connection.service();
+  service.forget_child(slot_);
   reap(P_PIDFD, descriptor_);
   ::close(std::exchange(descriptor_, -1));
-  const Outcome outcome = slot.outcome.exchange(Outcome::none);
-  // A connection that is somebody else's now is not shut down: our copy of it goes, and that is
-  // all.
-  if (slot.detached.exchange(false)) connection.socket().close();
-  slot.process.store(0);
-  connection.end(outcome != Outcome::none ? outcome : Outcome::failed);
+  const Told told = Told::from(service.from_children->slots.at(slot_).told.load());
+  service.free_child_slot(slot_);
+  connection.end(told.outcome() != Outcome::none ? told.outcome() : Outcome::failed);
 }
 
 }  // namespace net

@@ -11,10 +11,12 @@ export namespace net {
 /// Is a child process that serves one connection to its end. What `ForkPerRequest` is made of, and
 /// what a policy of yours may use.
 ///
-/// The child closes the listeners and the connections of others, runs the request, and ends by
-/// `_exit`: no destructor and no atexit function of the parent runs twice. What the child prints to
-/// stdout and stderr by stdio is flushed when it ends; what the parent has buffered is left to the
-/// parent. Flush other files, and std::cout after `sync_with_stdio(false)`, yourself.
+/// The child closes the listeners and the connections of others, also those that another thread is
+/// opening or closing at that moment. What belongs to the program, such as a socket that a handler
+/// has moved elsewhere, it inherits. It runs the request, and ends by `_exit`: no destructor and no
+/// atexit function of the parent runs twice. What the child prints to stdout and stderr by stdio is
+/// flushed when it ends; what the parent has buffered is left to the parent. Flush other files, and
+/// std::cout after `sync_with_stdio(false)`, yourself.
 ///
 /// The child has the signal mask of the forking thread, in which SIGTERM is never blocked. SIGINT
 /// does nothing, because a terminal sends it to all processes and draining is the parent's
@@ -22,6 +24,9 @@ export namespace net {
 /// once. So does the end of the parent, however it comes (PR_SET_PDEATHSIG(2const), a SIGTERM as
 /// well). Programs that the handler starts get the default action of both. Only async-signal-safe
 /// functions are safe in the child if the host has other threads: fork(2).
+///
+/// A handler that closes its socket, or gives it to somebody else, does so for the parent as well,
+/// so the client sees the end although the child goes on.
 ///
 /// What the child counts reaches the parent's `Stats`. No SIGCHLD handler is needed, no other child
 /// is ever waited for, and a host that ignores SIGCHLD is allowed.
@@ -52,7 +57,6 @@ class Child {
  private:
   Request request_;
   int descriptor_ = -1;
-  int process_ = -1;
   std::size_t slot_ = 0;
 };
 

@@ -81,7 +81,7 @@ Socket::Socket(Socket&& other) noexcept { *this = std::move(other); }
 Socket& Socket::operator=(Socket&& other) noexcept {
   if (this == &other) return *this;
   close();
-  descriptor_ = other.release();
+  descriptor_ = other.release(false);
   type_ = other.type_;
   last_receive_ = other.last_receive_;
   receive_timeout_ = other.receive_timeout_;
@@ -322,17 +322,18 @@ void Socket::shutdown(ShutdownHow how) {
 
 void Socket::close() noexcept {
   // Linux closes even if it reports EINTR; a second close could hit somebody else's descriptor.
-  if (const int released = release(); released >= 0) ::close(released);
+  if (const int released = release(true); released >= 0) ::close(released);
 }
 
 int Socket::detach() noexcept {
   wait_in_receive(false);
-  return release();
+  return release(false);
 }
 
-int Socket::release() noexcept {
+int Socket::release(bool closing) noexcept {
   if (descriptor_ < 0) return -1;
-  const int released = watch_ != nullptr ? watch_->before_release(descriptor_) : descriptor_;
+  const int released =
+      watch_ != nullptr ? watch_->before_release(descriptor_, closing) : descriptor_;
   descriptor_ = -1;
   return released;
 }

@@ -33,8 +33,9 @@ class SocketWatch {
   SocketWatch& operator=(const SocketWatch&) = delete;
 
   /// Called by `close`, `detach`, a move and the destructor while `descriptor` is still open, on
-  /// their thread. Returns the descriptor that they go on with: the same, or another in its place.
-  virtual int before_release(int descriptor) noexcept = 0;
+  /// their thread; `closing` if the descriptor is closed next. Returns the descriptor that they go
+  /// on with: the same, or another in its place.
+  virtual int before_release(int descriptor, bool closing) noexcept = 0;
 
  protected:
   ~SocketWatch() = default;
@@ -242,7 +243,7 @@ class Socket {
 
  private:
   friend class Operation;
-  int release() noexcept;
+  int release(bool closing) noexcept;
   std::optional<std::size_t> try_recv_message(std::span<std::byte> into);
   enum class Wait : std::uint8_t { ready, ended, late };
   Wait poll(short events, Deadline deadline) const;

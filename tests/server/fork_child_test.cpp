@@ -81,6 +81,34 @@ struct WhoAmI : net::StreamRequestHandler {
   }
 };
 
+// Gives its socket away, in one of several ways, and stays.
+enum class Way : std::uint8_t { closes, detaches_and_closes, moves_and_closes, replaces };
+
+struct Leaving : net::StreamRequestHandler {
+  Leaving(Way which, const Gate& opening) : way(which), released(opening) {}
+  net::Next handle() {
+    wfile.write(rfile.read_some());
+    net::Socket other;
+    switch (way) {
+      case Way::closes: request().close(); break;
+      case Way::detaches_and_closes: static_cast<void>(context().detach()); break;
+      case Way::moves_and_closes: static_cast<void>(net::Socket(std::move(request()))); break;
+      case Way::replaces: request() = net::socket_pair().first; break;
+    }
+    released.wait();
+    return net::Next::keep;
+  }
+  const Way way;
+  const Gate& released;
+};
+
+struct LeavingConversation : Leaving {
+  using Leaving::Leaving;
+  void handle() { static_cast<void>(Leaving::handle()); }
+};
+
+using LeavingForms = std::tuple<Leaving, LeavingConversation>;
+
 // Prints without flushing.
 struct Printing : net::StreamRequestHandler {
   net::Next handle() {
@@ -205,6 +233,44 @@ BOOST_AUTO_TEST_CASE(a_connection_keeps_its_child, *timeout(20)) {
   Client two{server};
   BOOST_TEST(ask(two) != first);
   BOOST_TEST(first != std::to_string(::getpid()) + "\n");
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_client_sees_the_end_when_the_handler_closes, Handler,
+                              LeavingForms) {
+  for (const Way way :
+       {Way::closes, Way::detaches_and_closes, Way::moves_and_closes, Way::replaces}) {
+    BOOST_TEST_CONTEXT("way " << static_cast<int>(way)) {
+      Gate released;
+      net::TcpServer<Handler, Forking> server{loopback(), quick(),
+                                              [&] { return Handler(way, released); }};
+      Running running{server};
+      std::vector<std::unique_ptr<Client>> clients;
+      for (int i = 0; i < 3; ++i) {
+        clients.push_back(std::make_unique<Client>(server));
+        clients.back()->send("hello");
+      }
+      for (const auto& client : clients) {
+        client->socket.settimeout(1s);
+        BOOST_TEST(client->receive_all() == "hello");
+      }
+      BOOST_TEST(server.stats().active == 3U);
+      released.open();
+      BOOST_TEST(soon([&] { return server.stats().served == 3; }));
+    }
+  }
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_child_that_stays_without_its_socket_is_cut, Handler, LeavingForms) {
+  const Gate released;
+  net::TcpServer<Handler, Forking> server{loopback(), quick(),
+                                          [&] { return Handler(Way::closes, released); }};
+  Running running{server};
+  Client client{server};
+  client.send("hello");
+  BOOST_TEST(client.receive_all() == "hello");
+  BOOST_TEST((running.stop(100ms) == net::DrainReport{.cut = 1}));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

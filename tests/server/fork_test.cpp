@@ -100,11 +100,11 @@ std::size_t room_for(std::size_t wanted) {
   return std::min<std::size_t>(wanted, limit.rlim_max / 4);
 }
 
-// Has pidfd_open(2) fail from now on, as a kernel before 5.3 or a container does.
-bool refuse_pidfd_open(int error) {
+// Has a system call fail from now on, as a kernel before 5.3 or a container does.
+bool refuse(unsigned call, int error) {
   std::array filter{
       sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
       sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
       sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
   const sock_fprog program{.len = filter.size(), .filter = filter.data()};
@@ -245,18 +245,20 @@ BOOST_AUTO_TEST_CASE(clients_that_left_while_they_waited_come_last, *timeout(30)
   BOOST_TEST(listening.receive_all() == "23");
 }
 
-BOOST_AUTO_TEST_CASE(a_system_without_pidfd_open_is_refused_at_once, *timeout(20)) {
-  for (const int error : {ENOSYS, EPERM}) {
-    support::Forked program([error] {
-      if (!refuse_pidfd_open(error)) return 2;
-      try {
-        net::TcpServer<Echo, Forking> server{loopback(), quick()};
-      } catch (const std::system_error& refused) {
-        return refused.code().value() == error ? 0 : 3;
-      }
-      return 1;
-    });
-    BOOST_TEST(program.status() == 0);
+BOOST_AUTO_TEST_CASE(a_system_without_pidfds_is_refused_at_once, *timeout(20)) {
+  for (const unsigned call : {unsigned{SYS_pidfd_open}, unsigned{SYS_pidfd_send_signal}}) {
+    for (const int error : {ENOSYS, EPERM}) {
+      support::Forked program([call, error] {
+        if (!refuse(call, error)) return 2;
+        try {
+          net::TcpServer<Echo, Forking> server{loopback(), quick()};
+        } catch (const std::system_error& refused) {
+          return refused.code().value() == error ? 0 : 3;
+        }
+        return 1;
+      });
+      BOOST_TEST(program.status() == 0);
+    }
   }
 }
 

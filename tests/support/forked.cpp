@@ -31,4 +31,10 @@ int Forked::status() {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+bool Forked::runs() const {
+  siginfo_t ended{};
+  return ::waitid(P_PID, static_cast<id_t>(process_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         ended.si_pid == 0;
+}
+
 }  // namespace support

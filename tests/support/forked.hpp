@@ -17,6 +17,8 @@ class Forked {
   ~Forked();
   // The exit status; -1 for a signal, -2 if it goes on for ten seconds.
   int status();
+  // Whether it has not ended.
+  bool runs() const;
   pid_t process() const noexcept { return process_; }
 
  private:

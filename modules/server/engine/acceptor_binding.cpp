@@ -2,7 +2,9 @@ module;
 
 #include <cerrno>
 #include <cstddef>
+#include <gsl/util>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -70,7 +72,14 @@ void Acceptor::bind() {
 std::unique_ptr<Listener> Acceptor::bind_one(const Address& address) {
   const Family family = address.family();
   const bool internet = family == Family::ipv4 || family == Family::ipv6;
-  Socket socket = open_for(address, type_of(kind_, service_.options.link_header));
+  Socket socket;
+  const auto unlist =
+      gsl::finally([&] { OwnDescriptors::replace(socket.fileno(), service_.timer.fileno()); });
+  {
+    const std::lock_guard lock(service_.opening);
+    socket = open_for(address, type_of(kind_, service_.options.link_header));
+    OwnDescriptors::add(socket.fileno());
+  }
   if (kind_ == ServerKind::tcp) {
     if (service_.options.reuse_address) socket.setsockopt(SocketOption::reuse_address, 1);
     if (service_.options.no_delay)

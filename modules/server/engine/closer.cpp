@@ -37,7 +37,9 @@ Closer::Lingering::Lingering(Closer& closer, Socket lingering_socket, CoarseTime
       closer_(closer),
       left_(closer.bytes_) {}
 
-Closer::Lingering::~Lingering() { OwnDescriptors::remove(socket.fileno()); }
+Closer::Lingering::~Lingering() {
+  OwnDescriptors::replace(socket.fileno(), closer_.timer_.fileno());
+}
 
 void Closer::Lingering::ready(std::uint32_t) { closer_.hear(*this); }
 
@@ -66,9 +68,7 @@ Closer::~Closer() { close_all(); }
 
 void Closer::add(Socket socket) noexcept {
   const std::lock_guard lock(mutex_);
-  const int descriptor = socket.fileno();
   try {
-    OwnDescriptors::add(descriptor);
     Lingering& added = lingering_.emplace_back(*this, std::move(socket), coarse_now());
     try {
       poller_.add(added.socket.fileno(), added);
@@ -78,20 +78,18 @@ void Closer::add(Socket socket) noexcept {
     }
   } catch (const std::exception&) {
     // No memory to be polite with: the socket is closed.
-    OwnDescriptors::remove(descriptor);
+    OwnDescriptors::replace(socket.fileno(), timer_.fileno());
   }
 }
 
 void Closer::add_until_taken(Socket socket) noexcept {
   const std::lock_guard lock(mutex_);
-  const int descriptor = socket.fileno();
   try {
-    OwnDescriptors::add(descriptor);
     sending_.emplace_back(*this, std::move(socket), coarse_now());
     timer_.due_by(coarse_after(coarse_now(), next_look));
   } catch (const std::exception&) {
     // No memory to be polite with: the socket is closed.
-    OwnDescriptors::remove(descriptor);
+    OwnDescriptors::replace(socket.fileno(), timer_.fileno());
   }
 }
 

@@ -38,6 +38,12 @@ std::optional<Socket::Duration> timeout(std::chrono::milliseconds limit) noexcep
   return limit;
 }
 
+// A time that a child may have written: one that has not come is none.
+CoarseTime time_of(const std::atomic<CoarseTime>& written) noexcept {
+  const CoarseTime time = written.load(std::memory_order_relaxed);
+  return time > 0 && time <= coarse_now() ? time : 0;
+}
+
 }  // namespace
 
 Connection::Connection(Service& service, Socket socket, const Address& peer,
@@ -103,7 +109,7 @@ void Connection::limits_changed() {
 // The handler closes its socket, or moves it elsewhere. From here on nobody else may touch the
 // descriptor, since its number may be another file's soon, and epoll must not keep a registration
 // that outlives this object, as that of a duplicated or moved descriptor would.
-int Connection::before_release(int descriptor) noexcept {
+int Connection::before_release(int descriptor, bool closing) noexcept {
   // The listener's serves others; the handler gets a duplicate.
   if (received_) return ::fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
   try {
@@ -120,8 +126,17 @@ int Connection::before_release(int descriptor) noexcept {
     const std::lock_guard lock(service_->registry.mutex);
     given_away_ = true;
   }
+  if (service_->in_child()) {
+    tell_parent(Outcome::none);
+    service_->from_children->given_away.store(1);
+    service_->wakeup.signal();
+  }
   if (registered) service_->lot.leave(*this);
-  OwnDescriptors::remove(descriptor);
+  if (closing) {
+    OwnDescriptors::replace(descriptor, service_->timer.fileno());
+  } else {
+    OwnDescriptors::remove(descriptor);
+  }
   Socket& bare = socket();
   bare.set_watch(nullptr);
   // The server's limits do not go with it.
@@ -133,6 +148,13 @@ int Connection::before_release(int descriptor) noexcept {
   bare.set_deadline(Deadline::never());
   bare.set_receive_deadline(Deadline::never());
   return descriptor;
+}
+
+Socket Connection::leave_to_child() noexcept {
+  if (received_ || given_away_) return {};
+  given_away_ = true;
+  socket().set_watch(nullptr);
+  return std::move(socket());
 }
 
 void Connection::close_in_child() noexcept {
@@ -342,20 +364,17 @@ CoarseTime Connection::silent_since(State state) const noexcept {
   if (state == State::parked) return parked_idle() ? parked_since() : if_slow(parked_since());
   const bool running = state == State::running || state == State::running_more;
   if (!running || input_ended_.load(std::memory_order_relaxed)) return 0;
-  const auto waits = [](const std::atomic<CoarseTime>& since) {
-    return since.load(std::memory_order_relaxed);
-  };
-  if (conversation()) return waits(silence_->reading);
-  const CoarseTime between = waits(silence_->between);
-  return silence_->amid.load() ? if_slow(between) : between;
+  if (conversation()) return time_of(silence_->reading);
+  const CoarseTime between = time_of(silence_->between);
+  return silence_->amid.load() != 0 ? if_slow(between) : between;
 }
 
 CoarseTime Connection::waits_since() const noexcept {
   const State seen = state();
   if (seen != State::running && seen != State::running_more) return 0;
   if (input_ended_.load(std::memory_order_relaxed)) return 0;
-  const bool amid = silence_->amid.load();
-  return std::max(amid ? 0 : silence_->between.load(), silence_->reading.load());
+  const bool amid = silence_->amid.load() != 0;
+  return std::max(amid ? 0 : time_of(silence_->between), time_of(silence_->reading));
 }
 
 void Connection::note_silence_in(Silence& silence) noexcept {
@@ -365,7 +384,7 @@ void Connection::note_silence_in(Silence& silence) noexcept {
 
 void Connection::end_input() noexcept {
   if (given_away_ || input_ended_.exchange(true)) return;
-  silence_->ended.store(true);
+  silence_->ended.store(1);
   ::shutdown(stream().socket().fileno(), SHUT_RD);
 }
 
@@ -390,9 +409,11 @@ bool Connection::is_leaving(CoarseTime now) const noexcept {
 }
 
 void Connection::cut() noexcept {
-  if (given_away_) return;
+  // A child is killed, whatever it has given away.
+  const bool in_this_process = silence_ == &own_silence_;
+  if (given_away_ && in_this_process) return;
   cut_.store(true, std::memory_order_relaxed);
-  if (datagram() != nullptr) return;
+  if (datagram() != nullptr || given_away_) return;
   ::shutdown(stream().socket().fileno(), SHUT_RDWR);
 }
 
@@ -486,7 +507,7 @@ void Connection::close(Outcome outcome) noexcept {
   const bool impolite = outcome == Outcome::timed_out || outcome == Outcome::cut ||
                         (outcome == Outcome::rejected && service_->lingers_enough());
   if (peer_ended || impolite) {
-    OwnDescriptors::remove(bare.fileno());
+    OwnDescriptors::replace(bare.fileno(), service_->timer.fileno());
     bare.close();
     return;
   }
@@ -506,9 +527,14 @@ void Connection::close(Outcome outcome) noexcept {
   if (left > 0 || (left < 0 && errno == EAGAIN && !all_taken)) {
     service_->closer.add(std::move(bare));
   } else {
-    OwnDescriptors::remove(bare.fileno());
+    OwnDescriptors::replace(bare.fileno(), service_->timer.fileno());
     bare.close();
   }
+}
+
+void Connection::tell_parent(Outcome outcome) noexcept {
+  const Told told(outcome, given_away_);
+  service_->from_children->slots.at(service_->child_slot).told.store(told.word());
 }
 
 // In a child, which has nobody else to serve meanwhile.
@@ -535,9 +561,7 @@ void Connection::end(Outcome outcome) noexcept {
   handler_.reset();
   if (service.in_child()) {
     // The parent closes politely, and counts.
-    auto& slot = service.page.children.at(service.child_slot);
-    slot.detached.store(given_away_);
-    slot.outcome.store(outcome);
+    tell_parent(outcome);
     if (given_away_) close_replacement();
     delete this;
     return;

@@ -153,6 +153,9 @@ class Connection final : public RequestContext, public Registered, private Socke
   inline bool parked_idle() const noexcept { return parked_idle_.load(std::memory_order_relaxed); }
   // Under the lock of the server's list, so that it meets no descriptor that a handler gave away.
   void cut() noexcept;
+  // In the parent of a child whose handler has given the socket away: returns ours, which is still
+  // listed. Under the same lock.
+  Socket leave_to_child() noexcept;
   // In a process that was forked since: closes its descriptors, and says nothing to the peer.
   void close_in_child() noexcept;
 
@@ -203,9 +206,10 @@ class Connection final : public RequestContext, public Registered, private Socke
   void stay_running() noexcept;
   bool wait_for_more() noexcept;
   void limits_changed() override;
-  int before_release(int descriptor) noexcept override;
+  int before_release(int descriptor, bool closing) noexcept override;
   void close(Outcome outcome) noexcept;
   void close_replacement() noexcept;
+  void tell_parent(Outcome outcome) noexcept;
 
   // Those of one byte come first, beside the lot's: thousands of connections may be parked.
   Phase phase_ = Phase::receive;

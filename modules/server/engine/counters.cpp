@@ -13,6 +13,12 @@ namespace net {
 
 void Counters::read_into(Stats& stats) const noexcept {
   const auto value = [](const Counter& counter) { return counter.load(std::memory_order_relaxed); };
+  // Children may have written anything there: what no server has ever counted is left out.
+  const auto sum = [&](Counter SharedCounters::* counter) {
+    constexpr std::uint64_t most = std::uint64_t{1} << 48U;
+    const std::uint64_t of_children = value(of_children_.*counter);
+    return value(own_.*counter) + (of_children < most ? of_children : 0);
+  };
   const auto ended_as = [&](Outcome outcome) {
     return value(outcomes_[static_cast<std::size_t>(outcome)]);
   };
@@ -31,13 +37,13 @@ void Counters::read_into(Stats& stats) const noexcept {
   stats.accepted = value(accepted_);
   stats.accept_errors = value(accept_errors_);
   stats.policy_errors = value(policy_errors_);
-  stats.requests = value(shared_.requests);
-  stats.handler_errors = value(shared_.handler_errors);
-  stats.hook_errors = value(shared_.hook_errors);
-  stats.peer_gone = value(shared_.peer_gone);
-  stats.time_outs = value(shared_.time_outs);
-  stats.replies = value(shared_.replies);
-  stats.replies_dropped = value(shared_.replies_dropped);
+  stats.requests = sum(&SharedCounters::requests);
+  stats.handler_errors = sum(&SharedCounters::handler_errors);
+  stats.hook_errors = sum(&SharedCounters::hook_errors);
+  stats.peer_gone = sum(&SharedCounters::peer_gone);
+  stats.time_outs = sum(&SharedCounters::time_outs);
+  stats.replies = sum(&SharedCounters::replies);
+  stats.replies_dropped = sum(&SharedCounters::replies_dropped);
 }
 
 }  // namespace net

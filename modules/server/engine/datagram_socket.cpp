@@ -148,18 +148,17 @@ void DatagramSocket::prepare(Socket& socket, Family family) {
   }
 }
 
-DatagramSocket::DatagramSocket(Socket socket, std::size_t max_packet_size)
+DatagramSocket::DatagramSocket(Socket socket, std::size_t max_packet_size, int substitute)
     : socket_(std::move(socket)),
       address_(socket_.getsockname()),
+      substitute_(substitute),
       tells_asked_(address_.is_wildcard()),
       tells_sender_(address_.family() == Family::unix_domain),
       room_(max_packet_size) {
   OwnDescriptors::add(fileno());
 }
 
-DatagramSocket::~DatagramSocket() { close(); }
-
-void DatagramSocket::close() noexcept { take().close(); }
+DatagramSocket::~DatagramSocket() { OwnDescriptors::replace(fileno(), substitute_); }
 
 Socket DatagramSocket::take() noexcept {
   OwnDescriptors::remove(fileno());

@@ -27,7 +27,8 @@ class DatagramSocket {
   // comes without.
   static void prepare(Socket& socket, Family family);
   // Precondition: prepared and bound.
-  DatagramSocket(Socket socket, std::size_t max_packet_size);
+  // The substitute is for OwnDescriptors.
+  DatagramSocket(Socket socket, std::size_t max_packet_size, int substitute);
   DatagramSocket(const DatagramSocket&) = delete;
   DatagramSocket& operator=(const DatagramSocket&) = delete;
   ~DatagramSocket();
@@ -45,13 +46,15 @@ class DatagramSocket {
 
   int fileno() const noexcept { return socket_.fileno(); }
   // In a process that was forked since: the object stays as datagrams may hold it.
-  void close() noexcept;
+  void close_in_child() noexcept { take().close(); }
+  // In such a process, for its own server.
   Socket take() noexcept;
   const Address& address() const noexcept { return address_; }
 
  private:
   Socket socket_;
   Address address_;
+  int substitute_;
   int send(std::span<const std::byte> bytes, const Address& to, const Address& from) noexcept;
 
   bool tells_asked_;   // bound to a wildcard

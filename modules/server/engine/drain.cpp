@@ -3,7 +3,6 @@ module;
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <csignal>
 #include <gsl/util>
 #include <mutex>
 #include <optional>
@@ -31,23 +30,27 @@ constexpr auto time_for_free_policy = 1000ms;
 }  // namespace
 
 void Engine::shutdown() noexcept {
-  if (!in_child()) stop_.store(true);
+  set_stop(true);
   // A child that serves one connection asks its parent; any other process, itself alone.
   if (forked_away() && !in_child()) return;
-  page.stop.store(true);
+  if (in_child()) from_children->stop.store(Told::mark);
   wakeup.signal();
 }
 
-void Engine::restart() noexcept {
-  stop_.store(false);
-  if (!forked_away()) page.stop.store(false);
+void Engine::restart() noexcept { set_stop(false); }
+
+// Perhaps by a child.
+void Engine::woken() {
+  wakeup.clear();
+  close_given_away();
+  if (from_children->stop.exchange(0) == Told::mark) set_stop(true);
 }
 
 Stats Engine::begin_drain() {
   const Stats before = stats();
   const CoarseTime now = coarse_now();
   reaper_.begin_drain(now);
-  page.draining_since.store(now);
+  set_draining(now);
   return before;
 }
 
@@ -127,16 +130,6 @@ void Engine::wait_for_connections() {
   }
   // The last one's end is over when it has given the lock back.
   const std::lock_guard lock(registry.mutex);
-}
-
-// --- children ---------------------------------------------------------------------------------
-
-void Engine::kill_children() noexcept {
-  if (forked_away()) return;
-  for (SharedPage::ChildSlot& slot : page.children) {
-    const int process = slot.process.load();
-    if (process > 0) ::kill(process, SIGKILL);
-  }
 }
 
 }  // namespace net

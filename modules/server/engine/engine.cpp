@@ -59,13 +59,12 @@ void Engine::serve(std::chrono::milliseconds poll_interval) {
   dispatcher_.set_events_left(Dispatcher::unlimited);
   acceptor_.accept_in_lot(true);
   const auto back = gsl::finally([this] { acceptor_.accept_in_lot(false); });
-  while (!page.stop.load()) {
+  while (!stop_asked()) {
     acceptor_.throw_if_dead();
     // Without hooks there is nothing to do in time.
     turn(hooks.given() != nullptr ? Deadline(poll_interval) : Deadline::never());
     hooks.service_actions();
   }
-  stop_.store(true);  // if a child has asked for it, this process learns of it here
 }
 
 // Of the events, one at a time is taken from the poll, and some are no requests: limits, wake-ups.
@@ -76,7 +75,7 @@ Engine::Served Engine::serve_one(Deadline deadline) {
   dispatcher_.set_events_left(1);
   for (unsigned late = 0;;) {
     acceptor_.throw_if_dead();
-    const bool stopped = page.stop.load();
+    const bool stopped = stop_asked();
     const bool found = turn(stopped ? Deadline::Clock::time_point::min() : deadline);
     if (dispatcher_.events_left() == 0) return Served::event;
     if (found && late < most_late) {
@@ -160,8 +159,7 @@ std::unique_ptr<Engine> Engine::make_heir() {
 
 void Engine::take_over(Engine& before) {
   before.lifecycle.close_here();  // whatever happens: it may lose its listeners
-  stop_.store(before.stop_.load());
-  page.stop.store(before.stop_.load());
+  set_stop(before.stop_asked());
   poller.take_number_of(before.poller);
   acceptor_.take_over(before.acceptor_);
   if (acceptor_.active()) lifecycle.activate();

@@ -45,13 +45,11 @@ class Engine final : public Service {
   DrainReport close(Deadline deadline);
   // Serves on until no connection is left: for handlers that were stuck.
   void wait_for_connections();
-  void kill_children() noexcept;
 
   // --- in a process that was forked since the server was made ---
   // Whether this one can be served nowhere else any more: it was closing, or this process closed
   // its descriptors.
   bool is_lost() const noexcept;
-  bool stopped_here() const noexcept { return stop_.load(); }
   // Makes a server in the place of this one, with the same listeners, for this process to serve:
   // all that it would share with the parent is made anew. Throws, and may be tried again unless
   // this one is closed then.
@@ -78,7 +76,7 @@ class Engine final : public Service {
 
   // Polls once, then does what is due; returns whether the poll found anything.
   bool turn(Deadline until);
-  void woken() { wakeup.clear(); }
+  void woken();
   void time_has_come() { due_at_ = timer.clear(); }
   void serve_policy() { dispatcher_.serve_policy(); }
   void serve_from_lot() { dispatcher_.serve_from_lot(); }
@@ -98,8 +96,7 @@ class Engine final : public Service {
   CallingWatch lot_watch_;
   CoarseTime due_at_ = 0;  // when the timer fired in this turn; 0: it did not
   std::atomic<std::uint64_t> drained_{0};
-  bool served_ = false;            // in this process
-  std::atomic<bool> stop_{false};  // as page.stop, but each process has its own
+  bool served_ = false;  // in this process
 };
 
 }  // namespace net

@@ -36,6 +36,7 @@ void ForkScope::remove(const Service& service) noexcept {
 void ForkScope::lock() noexcept {
   all().mutex.lock();
   for (Service* service : all().services) {
+    service->opening.lock();
     service->registry.mutex.lock();
     service->closer.mutex().lock();
   }
@@ -45,6 +46,7 @@ void ForkScope::unlock() noexcept {
   for (Service* service : all().services) {
     service->closer.mutex().unlock();
     service->registry.mutex.unlock();
+    service->opening.unlock();
   }
   all().mutex.unlock();
 }
@@ -63,6 +65,14 @@ bool ForkScope::close_oldest_lingering() noexcept {
     }
     if (with_oldest == nullptr) return false;
     if (with_oldest->close_oldest()) return true;  // else it has just ended
+  }
+}
+
+void ForkScope::protect_shared_memory(const Service& own) noexcept {
+  // This process has one thread, and the fork has left the list whole.
+  for (const Service* service : all().services) {
+    service->from_parent.protect();
+    if (service != &own) service->from_children.protect();
   }
 }
 

@@ -20,6 +20,9 @@ class ForkScope {
   // Closes the socket that lingers for longest, for want of descriptors, whichever server has it;
   // returns whether there was one.
   static bool close_oldest_lingering() noexcept;
+  // In a child for a connection of that server: leaves it nothing else that its wild pointers could
+  // change for another process.
+  static void protect_shared_memory(const Service& own) noexcept;
 };
 
 }  // namespace net

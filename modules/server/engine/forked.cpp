@@ -1,5 +1,6 @@
 module;
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -156,6 +157,12 @@ void OwnDescriptors::remove(int descriptor) noexcept {
 }
 
 std::size_t OwnDescriptors::count() noexcept { return bits_set.load(std::memory_order_relaxed); }
+
+void OwnDescriptors::replace(int descriptor, int substitute) noexcept {
+  if (descriptor < 0) return;
+  if (substitute >= 0) ::dup3(substitute, descriptor, O_CLOEXEC);
+  remove(descriptor);
+}
 
 void OwnDescriptors::close_all_but(int kept) noexcept {
   Runs runs;

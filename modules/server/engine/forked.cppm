@@ -26,12 +26,18 @@ int fork_for_request() noexcept;
 // the numbers are kept in a bitmap, and each run of them is closed by one call. From any thread.
 class OwnDescriptors {
  public:
-  // Throws std::bad_alloc.
+  // Throws std::bad_alloc. Where another thread may fork, under a lock of ForkScope together with
+  // the call that opens the descriptor.
   static void add(int descriptor);
-  // To be called before the descriptor is closed or given away. One that was not added is ignored.
+  // To be called before the descriptor is given away. One that was not added is ignored.
   static void remove(int descriptor) noexcept;
   // How many there are.
   static std::size_t count() noexcept;
+  // To be called before a socket is closed: ends it and leaves a duplicate of `substitute`, which
+  // is not listed any more, in its place. A fork meets the socket as long as it is listed, or the
+  // substitute; between `remove` and close(2), a child would keep the socket. Without a substitute,
+  // as in a child, it only removes.
+  static void replace(int descriptor, int substitute) noexcept;
   // Closes all but one, in the child.
   static void close_all_but(int kept) noexcept;
   // Whether the descriptors that were opened in that process have been closed so in this one.

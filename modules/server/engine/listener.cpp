@@ -150,28 +150,31 @@ StreamListener::StreamListener(Service& service, Newcomers& newcomers, Socket so
 StreamListener::~StreamListener() { StreamListener::close_socket(); }
 
 void StreamListener::close_socket() noexcept {
-  OwnDescriptors::remove(fileno());
+  OwnDescriptors::replace(fileno(), service().timer.fileno());
   socket_.close();
 }
 
 int StreamListener::take_one(Connection*& taken) noexcept {
   sockaddr_storage name;  // accept4 fills it
   socklen_t size = sizeof name;
-  const int descriptor = above_standard_streams(
-      ::accept4(fileno(), reinterpret_cast<sockaddr*>(&name), &size, SOCK_CLOEXEC));
-  if (descriptor < 0) return errno;
-  service().counters.accepted();
+  Socket socket;
   taken = nullptr;
   try {
-    Socket socket = Socket::adopt_unchecked(descriptor);
-    OwnDescriptors::add(descriptor);
+    {
+      const std::lock_guard lock(service().opening);
+      socket = Socket::adopt_unchecked(above_standard_streams(
+          ::accept4(fileno(), reinterpret_cast<sockaddr*>(&name), &size, SOCK_CLOEXEC)));
+      if (socket.fileno() < 0) return errno;
+      service().counters.accepted();
+      OwnDescriptors::add(socket.fileno());
+    }
     // The application needs some as well.
     if (OwnDescriptors::count() > service().most_descriptors) ForkScope::close_oldest_lingering();
-    const auto peer = std::as_bytes(std::span(&name, 1)).first(size);
-    taken = new Connection(service(), std::move(socket), Address::from_native(peer), address());
+    const Address peer = Address::from_native(std::as_bytes(std::span(&name, 1)).first(size));
+    taken = new Connection(service(), std::move(socket), peer, address());
   } catch (const std::exception&) {
-    OwnDescriptors::remove(descriptor);
-    service().counters.ended(Outcome::dropped);  // no memory for it; its socket has closed it
+    OwnDescriptors::replace(socket.fileno(), service().timer.fileno());
+    service().counters.ended(Outcome::dropped);  // no memory for it
     return 0;
   }
   service().add(*taken);
@@ -190,7 +193,8 @@ DatagramListener::DatagramListener(Service& service, Newcomers& newcomers, Socke
                                    const Address& address, SocketFile file)
     : Listener(service, newcomers, address, std::move(file)) {
   if (socket.fileno() < 0) return;
-  socket_ = std::make_shared<DatagramSocket>(std::move(socket), service.options.max_packet_size);
+  socket_ = std::make_shared<DatagramSocket>(std::move(socket), service.options.max_packet_size,
+                                             service.timer.fileno());
 }
 
 int DatagramListener::take_one(Connection*& taken) noexcept {
@@ -231,7 +235,7 @@ std::unique_ptr<Listener> DatagramListener::move_to(Service& service, Newcomers&
 }
 
 void DatagramListener::close_in_child() noexcept {
-  if (socket_) socket_->close();
+  if (socket_) socket_->close_in_child();
 }
 
 }  // namespace net

@@ -132,8 +132,7 @@ void check(const ThreadPerRequest::Options& options) {
 }
 
 void check(const ForkPerRequest::Options& options) {
-  check_count("ForkPerRequest::Options::max_children", options.max_children, 1,
-              SharedPage::most_children);
+  check_count("ForkPerRequest::Options::max_children", options.max_children, 1, most_children);
   check_overload("ForkPerRequest::Options::overload", options.overload);
 }
 

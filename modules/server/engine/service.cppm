@@ -22,6 +22,11 @@ import :slots;
 
 namespace net {
 
+class Connection;
+
+// Kills a child by its pidfd.
+void kill_child(int descriptor) noexcept;
+
 // The server as its connections and its listeners see it.
 class Service {
  public:
@@ -35,13 +40,17 @@ class Service {
   // On the serving thread.
   virtual bool evict_for_waiting() noexcept = 0;
 
+  // Since when the server drains; 0 if it does not.
   inline CoarseTime draining_since() const noexcept {
-    return page.draining_since.load(std::memory_order_relaxed);
+    return from_parent->draining_since.load(std::memory_order_relaxed);
   }
   inline bool draining() const noexcept { return draining_since() != 0; }
-  bool stop_asked() const noexcept { return page.stop.load(std::memory_order_relaxed); }
+  inline bool stop_asked() const noexcept {
+    return stop_.load(std::memory_order_relaxed) ||
+           (in_child() && from_parent->stop.load(std::memory_order_relaxed));
+  }
   // A child that serves one connection.
-  bool in_child() const noexcept { return child_slot != no_child; }
+  inline bool in_child() const noexcept { return child_slot != no_child; }
   // Has its own lot, which the serving thread polls; else its policy polls one.
   bool polls_lot() const noexcept { return own_lot_ != nullptr; }
   // The server belongs to the process that made it; what it has there (epoll instances, eventfds,
@@ -61,13 +70,26 @@ class Service {
   // Counts a connection out; the last that its end touches of the server.
   void gone() noexcept;
 
-  // Throws `resource_unavailable_try_again` if there are as many children as a page counts.
+  // A child's place in what it shares with the parent. Throws `resource_unavailable_try_again` if
+  // there is none left.
   std::size_t take_child_slot();
+  // In the parent. The child's descriptor, a pidfd, is for `kill_children`.
+  void note_child(std::size_t slot, int descriptor) noexcept;
+  // From here on our copy of the connection's descriptor is closed when the child's handler has
+  // given its own away, so that the client sees the end.
+  void follow_child(std::size_t slot, Connection& connection) noexcept;
+  // Once this has returned, nobody uses the descriptor any more.
+  void forget_child(std::size_t slot) noexcept;
+  // Once the child has ended: and nobody uses the connection any more.
+  void free_child_slot(std::size_t slot) noexcept;
+  // From any thread or signal handler.
+  void kill_children() noexcept;
 
   const ServerOptions options;
   const std::shared_ptr<HandlerMaker> maker;
-  SharedPage& page;
-  Counters counters{page.counters};
+  SharedWithChildren<FromChildren> from_children;
+  SharedWithChildren<FromParent> from_parent;
+  Counters counters{from_children->counters};
   HookCalls hooks;
   Wakeup wakeup;
   Poller poller;
@@ -81,6 +103,9 @@ class Service {
   Registry registry{timer};
   Slots slots;
   BufferBudget buffers{options.buffer_memory, wakeup};
+  // Held while a connection is accepted and a listener opened, until the descriptor is listed in
+  // OwnDescriptors: no fork comes in between.
+  std::mutex opening;
   Closer closer;
   const std::size_t most_rejected;  // lingering, so that rejecting stays cheap
   // Of the library; beyond, lingering sockets are closed so that the application has some as well.
@@ -90,10 +115,27 @@ class Service {
 
  protected:
   explicit Service(AnyServerParts& parts);
+  void set_stop(bool stop) noexcept;
+  void set_draining(CoarseTime now) noexcept { from_parent->draining_since.store(now); }
+  // On the serving thread: closes our copies of what children have given away.
+  void close_given_away() noexcept;
   // In a process that was forked since: takes no part any more in what it shares with the parent.
   void close_polls() noexcept;
 
  private:
+  // What this process knows of its children, whatever they write to shared memory: a pidfd for
+  // each slot, or one of these.
+  static constexpr int free_slot = -1;
+  static constexpr int taken_slot = -2;  // without a child, yet or any more
+  struct OwnChild {
+    std::atomic<int> descriptor{free_slot};
+    Connection* connection = nullptr;  // under the registry's lock
+  };
+  void close_if_given_away(OwnChild& child, const FromChildren::Slot& shared) noexcept;
+  std::array<OwnChild, most_children> children_;
+  std::atomic<int> killing_{0};  // who is reading them
+
+  std::atomic<bool> stop_{false};
   const Process made_in_ = this_process();
   std::atomic<unsigned> forks_seen_{forks_by_host()};
 };

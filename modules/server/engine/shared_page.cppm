@@ -8,29 +8,85 @@ import :poller;
 
 namespace net {
 
-// Since when a connection waits for its client, 0 if it does not; in a child, on the page that it
+// Since when a connection waits for its client, 0 if it does not; in a child, in the memory that it
 // shares with its parent.
 struct Silence {
   std::atomic<CoarseTime> between{0};  // for a request, in `run`
   std::atomic<CoarseTime> reading{0};  // in a read of the handler
-  std::atomic<bool> amid{false};       // for the rest of a request; set before `between`
-  std::atomic<bool> ended{false};      // the server has ended the input meanwhile
+  // Not 0: it waits for the rest of a request. Set before `between`.
+  std::atomic<std::uint8_t> amid{0};
+  std::atomic<std::uint8_t> ended{0};  // not 0: the server has ended the input meanwhile
 };
 
-// Shared memory: what a child counts and asks must reach its parent.
-struct SharedPage {
-  struct ChildSlot {
-    std::atomic<int> process{0};  // 0: free; -1: being taken, or being given back
-    std::atomic<Outcome> outcome{Outcome::none};
-    std::atomic<bool> detached{false};  // by the handler, which left it to somebody else
+// What a child says of its connection: one word, which no wild pointer writes by chance.
+class Told {
+ public:
+  constexpr Told() noexcept = default;
+  constexpr Told(Outcome outcome, bool given_away) noexcept
+      : outcome_(outcome), given_away_(given_away) {}
+  // A word that no child has made says nothing.
+  static constexpr Told from(std::uint64_t word) noexcept {
+    const std::uint64_t outcome = word & outcome_bits;
+    if ((word & ~(outcome_bits | given_away_bit)) != mark || outcome >= outcomes) return {};
+    return {static_cast<Outcome>(outcome), (word & given_away_bit) != 0};
+  }
+  constexpr std::uint64_t word() const noexcept {
+    return mark | static_cast<std::uint64_t>(outcome_) | (given_away_ ? given_away_bit : 0);
+  }
+
+  constexpr Outcome outcome() const noexcept { return outcome_; }
+  // The handler has closed its socket, or left it to somebody else.
+  constexpr bool given_away() const noexcept { return given_away_; }
+
+  static constexpr std::uint64_t mark = 0x6e65'7473'6572'7600;
+
+ private:
+  static constexpr std::uint64_t given_away_bit = 0x80;
+  static constexpr std::uint64_t outcome_bits = 0x7f;
+
+  Outcome outcome_ = Outcome::none;
+  bool given_away_ = false;
+};
+
+inline constexpr std::size_t most_children = 1024;
+
+// Memory in which the children of a server tell it what they count and ask. A child with a wild
+// pointer may write anything anywhere in it, so the parent takes nothing here for true.
+struct FromChildren {
+  struct Slot {
+    std::atomic<std::uint64_t> told{0};
     Silence silence;
   };
-  static constexpr std::size_t most_children = 1024;
+  std::atomic<std::uint64_t> stop{0};       // `Told::mark`: a child asks for a shutdown
+  std::atomic<std::uint8_t> given_away{0};  // not 0: a child has told so since the last look
+  SharedCounters counters;
+  std::array<Slot, most_children> slots;
+};
 
+// Memory in which a server tells its children, who cannot write to it.
+struct FromParent {
   std::atomic<bool> stop{false};
   std::atomic<CoarseTime> draining_since{0};
-  SharedCounters counters;
-  std::array<ChildSlot, most_children> children;
 };
+
+// Maps memory for a T that a process shares with its children.
+template <class T>
+class SharedWithChildren {
+ public:
+  SharedWithChildren();
+  SharedWithChildren(const SharedWithChildren&) = delete;
+  SharedWithChildren& operator=(const SharedWithChildren&) = delete;
+  ~SharedWithChildren();
+  T& operator*() const noexcept { return object_; }
+  T* operator->() const noexcept { return &object_; }
+  // Makes it read-only for this process.
+  void protect() const noexcept;
+
+ private:
+  T& object_;
+};
+
+extern template class SharedWithChildren<FromChildren>;
+extern template class SharedWithChildren<FromParent>;
 
 }  // namespace net

@@ -158,7 +158,7 @@ bool Connection::has_come() {
   if (more_) return false;
   if (reader_.request_since() == 0) return something_arrived();
   // The end of the stream is ours then, and makes no request of half a one.
-  if (silence_->ended.load()) return false;
+  if (silence_->ended.load() != 0) return false;
   return reader_.look(handler_ != nullptr) == RequestReader::Found::whole;
 }
 
@@ -282,7 +282,7 @@ Next Connection::converse() {
 
 // One whose input we have ended before its client said anything was asked for nothing.
 Outcome Connection::outcome_of_conversation() noexcept {
-  const bool ended_by_us = silence_->ended.load() || ends_itself_;
+  const bool ended_by_us = silence_->ended.load() != 0 || ends_itself_;
   const bool unheard = conversation() && !given_away_ && !stream().received();
   return ended_by_us && unheard ? Outcome::closed_idle : Outcome::served;
 }
@@ -314,16 +314,16 @@ bool Connection::wait_for_more() noexcept {
       const bool partial = since != 0;
       const CoarseTime limit = partial ? coarse_after(since, limits().request.count())
                                        : coarse_after(coarse_now(), limits().idle.count());
-      silence_->amid.store(partial);
+      silence_->amid.store(partial ? 1 : 0);
       silence_->between.store(partial ? since : coarse_now());
       if (!partial && asked_to_end_.load()) end_input();
       const bool came = reader_.polls_in_vain()
                             ? reader_.wait_for_new_bytes(deadline_at(limit))
                             : socket().wait_to_receive(deadline_at(limit)) &&
-                                  (!silence_->ended.load() || something_arrived());
+                                  (silence_->ended.load() == 0 || something_arrived());
       silence_->between.store(0);
       if (!came) {
-        const bool evicted = partial && silence_->ended.load();
+        const bool evicted = partial && silence_->ended.load() != 0;
         expire(evicted ? Outcome::evicted : partial ? Outcome::timed_out : Outcome::closed_idle);
       }
       socket().forget_receives();

@@ -87,10 +87,12 @@ struct ForkPerRequest::State {
 
 ForkPerRequest::ForkPerRequest(Options options, PolicyContext& context) {
   check(options);
-  // Without pidfd_open(2) no child could be waited for: better to fail now than at each request.
+  // Without these no child could be waited for, or killed: better to fail now than at each request.
   const Descriptor probe(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
-  if (probe.get() < 0 && (errno == ENOSYS || errno == EPERM)) {
-    throw_system_error(errno, "ForkPerRequest needs pidfd_open");
+  const bool refused =
+      probe.get() < 0 || ::syscall(SYS_pidfd_send_signal, probe.get(), 0, nullptr, 0) != 0;
+  if (refused && (errno == ENOSYS || errno == EPERM)) {
+    throw_system_error(errno, "ForkPerRequest needs pidfd_open and pidfd_send_signal");
   }
   state_ = std::make_unique<State>(options, context);
   context.each_opens(1);  // the child's pidfd

@@ -29,7 +29,7 @@ class ForkPerRequest {
 
   /// Throws `invalid_argument` for options out of bounds, and `function_not_supported` or
   /// `operation_not_permitted` if the kernel (before Linux 5.3) or a seccomp filter refuses
-  /// pidfd_open(2).
+  /// pidfd_open(2) or pidfd_send_signal(2).
   ForkPerRequest(Options options, PolicyContext& context);
   ForkPerRequest(const ForkPerRequest&) = delete;
   ForkPerRequest& operator=(const ForkPerRequest&) = delete;
