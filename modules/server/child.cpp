@@ -101,7 +101,7 @@ Child::Child(Request& request) {
   Expects(request);
   Connection& connection = *request.connection();
   Service& service = connection.service();
-  const bool waited = connection.state() == Connection::State::waiting;
+  const bool waited = connection.in_queue();
   if (!connection.leave_queue()) {
     request.release();
     return;

@@ -73,8 +73,11 @@ class PolicyContext {
 /// they may be tried again. `process` is called by the serving thread (of each server that shares
 /// the policy) with requests that have something to do: a conversation just accepted, or a
 /// connection whose next request is here. It should return soon. An exception from it drops the
-/// connection and is counted. `drain` is called once, when the server has no connection left or the
-/// time is over: the policy ends its threads, and tells what it could not.
+/// connection and is counted. A policy with a queue may have a member `void expire()`: it is called
+/// on a serving thread when requests have waited for longer than their limit, and calls
+/// `RequestQueue::end_overdue`; else they end when they are taken. `drain` is called once, when the
+/// server has no connection left or the time is over: the policy ends its threads, and tells what
+/// it could not.
 template <class P>
 concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline,
                                    typename P::Options options, PolicyContext& context) {
@@ -94,6 +97,8 @@ class AnyPolicy {
 
   virtual void process(Request request) = 0;
   virtual DrainReport drain(Deadline deadline) = 0;
+  /// Has the policy's queue end what waits there for too long.
+  virtual void expire() = 0;
 
   /// Makes the policy ready to run requests in this process. Before `process`; again is harmless.
   void start_here();
@@ -123,6 +128,9 @@ class PolicyBinding final : public AnyPolicy {
   explicit PolicyBinding(typename P::Options options) : policy_(std::move(options), context()) {}
   void process(Request request) override { policy_.process(std::move(request)); }
   DrainReport drain(Deadline deadline) override { return policy_.drain(deadline); }
+  void expire() override {
+    if constexpr (requires(P& policy) { policy.expire(); }) policy_.expire();
+  }
   P& policy() noexcept { return policy_; }
 
  private:

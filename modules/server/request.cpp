@@ -56,11 +56,6 @@ bool Request::evict_idle() noexcept {
   return connection_->service().evict_for_waiting();
 }
 
-bool Request::was_shed() const noexcept {
-  Expects(connection_ != nullptr);
-  return connection_->was_shed();
-}
-
 int Request::fileno() const noexcept {
   Expects(connection_ != nullptr);
   return connection_->socket().fileno();
@@ -116,14 +111,17 @@ void RequestQueue::append(RequestQueue& other) noexcept {
   size_ += std::exchange(other.size_, 0);
 }
 
-std::size_t RequestQueue::forget_shed() noexcept {
-  if (size_ < next_look_) return 0;
+std::size_t RequestQueue::end_overdue() noexcept {
+  const CoarseTime now = coarse_now();
   const std::size_t before = size_;
   for (std::size_t left = before; left > 0; --left) {
     Request request = pop();
-    if (!request.was_shed()) push(std::move(request));
+    if (request.connection()->is_overdue(now)) {
+      request.release()->leave_queue();
+    } else {
+      push(std::move(request));
+    }
   }
-  next_look_ = std::max<std::size_t>(64, 2 * size_);
   return before - size_;
 }
 

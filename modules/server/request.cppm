@@ -62,9 +62,6 @@ class Request {
   /// serving thread.
   bool evict_idle() noexcept;
 
-  /// Tells whether the server has ended it while it waited: `step` would only free it.
-  bool was_shed() const noexcept;
-
   /// Returns the descriptor, and the peer's address. Precondition of the rest: not empty.
   int fileno() const noexcept;
   const Address& peer() const noexcept;
@@ -107,15 +104,14 @@ class RequestQueue {
   void append(RequestQueue& other) noexcept;
   /// Takes the first. Precondition: there is one.
   Request pop() noexcept;
-  /// Frees requests that were shed while they waited here, now and then; returns how many. To be
-  /// called before each `push`, so that they are never more than those that still wait.
-  std::size_t forget_shed() noexcept;
+  /// Ends those that have waited for too long, or that the server cut; returns how many. For a
+  /// policy's `expire`, under the lock of its queue.
+  std::size_t end_overdue() noexcept;
 
  private:
   Connection* first_ = nullptr;
   Connection* last_ = nullptr;
   std::size_t size_ = 0;
-  std::size_t next_look_ = 64;
 };
 
 }  // namespace net

@@ -66,6 +66,50 @@ Closer::Closer(Poller& poller, DueTimer& timer, std::int64_t milliseconds,
 
 Closer::~Closer() { close_all(); }
 
+// Closing while the peer still sends would reset the connection, and destroy what it has not got
+// yet. After a silence in which it got everything, there is nothing to destroy.
+void Closer::close(Socket socket, const Ended& ended) noexcept {
+  if (ended.peer_ended || ended.impolite) {
+    close_now(socket);
+    return;
+  }
+  int untaken = 0;
+  const bool all_taken = (ended.idle || ended.input_ended) &&
+                         ::ioctl(socket.fileno(), TIOCOUTQ, &untaken) == 0 && untaken == 0;
+  if (ended.input_ended && !all_taken) {
+    add_until_taken(std::move(socket));
+    return;
+  }
+  ::shutdown(socket.fileno(), SHUT_WR);
+  std::byte one{};
+  const auto left = ::recv(socket.fileno(), &one, 1, MSG_DONTWAIT);
+  if (left > 0 || (left < 0 && errno == EAGAIN && !all_taken)) {
+    add(std::move(socket));
+  } else {
+    close_now(socket);
+  }
+}
+
+void Closer::close_now(Socket& socket) noexcept {
+  OwnDescriptors::replace(socket.fileno(), timer_.fileno());
+  socket.close();
+}
+
+void Closer::linger_here(Socket& socket, Deadline limit, std::size_t bytes) noexcept {
+  if (socket.fileno() < 0) return;
+  ::shutdown(socket.fileno(), SHUT_WR);
+  std::array<std::byte, 4096> discarded;  // recv fills it
+  try {
+    while (socket.wait_to_receive(limit)) {
+      const auto count = socket.try_recv(discarded);
+      if (count && (*count == 0 || *count >= bytes)) break;
+      bytes -= count.value_or(0);
+    }
+  } catch (const std::exception&) {
+    // Its peer is gone.
+  }
+}
+
 void Closer::add(Socket socket) noexcept {
   const std::lock_guard lock(mutex_);
   try {

@@ -13,7 +13,7 @@ import :poller;
 
 namespace net {
 
-// `add`, `size`, and what closes the oldest, from any thread; the rest on the serving thread.
+// `close`, `size`, and what closes the oldest, from any thread; the rest on the serving thread.
 class Closer {
  public:
   Closer(Poller& poller, DueTimer& timer, std::int64_t milliseconds, std::size_t bytes) noexcept;
@@ -21,11 +21,17 @@ class Closer {
   Closer& operator=(const Closer&) = delete;
   ~Closer();
 
-  void add(Socket socket) noexcept;
-  // For a socket whose input we have ended. Once its output is shut down as well, the kernel resets
-  // the connection if the peer sends anything, and nothing tells any more that the peer has closed.
-  // So it is closed when the peer has taken everything.
-  void add_until_taken(Socket socket) noexcept;
+  // How a connection has come to its end.
+  struct Ended {
+    bool peer_ended;   // its peer has closed already
+    bool input_ended;  // we have ended its input
+    bool impolite;     // the peer is owed nothing
+    bool idle;         // after a silence
+  };
+  // Closes the socket of a connection, at once if nothing is lost by that.
+  void close(Socket socket, const Ended& ended) noexcept;
+  // Waits here for the peer to close, in a process that has nobody else to serve.
+  static void linger_here(Socket& socket, Deadline limit, std::size_t bytes) noexcept;
   // Closes those whose time is over, and sets the timer for the next one.
   void sweep(CoarseTime now) noexcept;
   // While the server drains: closes those, too, that have got all, and said nothing for that long.
@@ -44,6 +50,12 @@ class Closer {
 
  private:
   class Lingering;
+  void close_now(Socket& socket) noexcept;
+  void add(Socket socket) noexcept;
+  // For a socket whose input we have ended. Once its output is shut down as well, the kernel resets
+  // the connection if the peer sends anything, and nothing tells any more that the peer has closed.
+  // So it is closed when the peer has taken everything.
+  void add_until_taken(Socket socket) noexcept;
   void hear(Lingering& lingering) noexcept;
   std::list<Lingering>& with_oldest() noexcept;
 

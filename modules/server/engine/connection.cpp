@@ -38,12 +38,6 @@ std::optional<Socket::Duration> timeout(std::chrono::milliseconds limit) noexcep
   return limit;
 }
 
-// A time that a child may have written: one that has not come is none.
-CoarseTime time_of(const std::atomic<CoarseTime>& written) noexcept {
-  const CoarseTime time = written.load(std::memory_order_relaxed);
-  return time > 0 && time <= coarse_now() ? time : 0;
-}
-
 }  // namespace
 
 Connection::Connection(Service& service, Socket socket, const Address& peer,
@@ -57,7 +51,7 @@ Connection::Connection(Service& service, Socket socket, const Address& peer,
   this->socket().wait_in_receive(conversation());
   this->socket().set_send_by_progress(true);
   this->socket().set_may_get_descriptors(listener.family() == Family::unix_domain);
-  note_silence_in(own_silence_);
+  note_silence_in_own();
   this->socket().set_watch(this);
 }
 
@@ -89,8 +83,7 @@ Connection::~Connection() {
 void Connection::shutdown() noexcept { service_->shutdown(); }
 
 bool Connection::stopping() const noexcept {
-  return asked_to_end_.load(std::memory_order_relaxed) || service_->draining() ||
-         service_->stop_asked();
+  return silence_.asked_to_end() || service_->draining() || service_->stop_asked();
 }
 
 Stats Connection::stats() const { return service_->stats(); }
@@ -114,7 +107,7 @@ int Connection::before_release(int descriptor, bool closing) noexcept {
   if (received_) return ::fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
   try {
     // To write means to write all of it; but a peer that has failed already is not waited for.
-    if (failed_) {
+    if (ending_ == Outcome::failed) {
       stream().flush_now();
     } else {
       stream().flush();
@@ -168,162 +161,30 @@ void Connection::close_in_child() noexcept {
 }
 
 bool Connection::verify() noexcept {
-  if (std::exchange(verified_, true)) return true;
+  if (phase_ != Phase::verify_request) return true;
+  phase_ = Phase::receive;
   const Outcome outcome = service_->hooks.verify(socket(), client_address());
   if (outcome == Outcome::none) return true;
   end(outcome);
   return false;
 }
 
-// --- ownership --------------------------------------------------------------------------------
+// --- in the queue of a policy, and silent --------------------------------------------------------
 
-bool Connection::try_park() noexcept {
-  if (ready_) return false;
-  stream().input().shrink();
+void Connection::enter_queue() noexcept {
   const CoarseTime now = coarse_now();
-  if (is_owed() || reader_.request_since() != 0 || was_unfinished_) [[unlikely]] {
-    return park_unfinished(now);
-  }
-  note_parked(coarse_after(now, limits().idle.count()), now, now, true);
-  return leave_running();
-}
-
-[[gnu::noinline]] bool Connection::park_unfinished(CoarseTime now) noexcept {
-  note_held(stream().shrink());
-  const CoarseTime begun = reader_.request_since();
-  if (is_owed()) {
-    const CoarseTime limit = limit_of_answer(now);
-    note_parked(limit, now, progress_.behind_since(), false);
-  } else if (begun != 0) {
-    note_parked(coarse_after(begun, limits().request.count()), now, begun, false);
-  } else {
-    note_parked(coarse_after(now, limits().idle.count()), now, now, true);
-  }
-  if (is_owed() != wants_output) service_->lot.want_output(*this, is_owed());
-  was_unfinished_ = wants_output || held() != 0;
-  return leave_running();
-}
-
-void Connection::note_held(std::size_t bytes) noexcept {
-  constexpr std::size_t most = std::numeric_limits<std::uint32_t>::max();
-  const auto now = static_cast<std::uint32_t>(std::min(bytes, most));
-  const std::uint32_t before = held_.exchange(now, std::memory_order_relaxed);
-  if (before != now) service_->buffers.changed(before, now);
-}
-
-// The registry has to look at this connection before the limit passes. If it takes a running
-// connection out meanwhile, it makes the parking fail: the next attempt files it.
-[[gnu::always_inline]] void Connection::note_parked(CoarseTime limit, CoarseTime now,
-                                                    CoarseTime since, bool idle) noexcept {
-  park_limit_.store(limit, std::memory_order_relaxed);
-  parked_idle_.store(idle, std::memory_order_relaxed);
-  parked_since_.store(since, std::memory_order_relaxed);
-  if (limit < filed_under.load(std::memory_order_relaxed)) [[unlikely]] {
-    file_for(limit, now);
-  }
-}
-
-// Until when room for the rest of an answer is waited for.
-CoarseTime Connection::limit_of_answer(CoarseTime now) noexcept {
-  client_takes_some(now);
-  // There is more than one look until the limit.
-  const std::int64_t send = limits().send.count();
-  return std::min(coarse_after(progress_.progress_at(), send),
-                  coarse_after(now, std::max<std::int64_t>(send / 4, 1)));
-}
-
-[[gnu::noinline]] void Connection::file_for(CoarseTime limit, CoarseTime now) noexcept {
+  const CoarseTime limit = coarse_after(now, limits().request.count());
   const std::lock_guard lock(service_->registry.mutex);
+  parked_.limit.store(limit);
+  in_queue_.store(true);
   service_->registry.file(*this, limit, now);
 }
 
-bool Connection::leave_running() noexcept {
-  State expected = State::running;
-  if (state_.compare_exchange_strong(expected, State::parked, std::memory_order_acq_rel))
-      [[likely]] {
-    return true;
-  }
-  stay_running();
-  return false;
-}
-
-// An edge came while it ran: what it told is not known to be taken.
-[[gnu::noinline]] void Connection::stay_running() noexcept {
-  state_.exchange(State::running, std::memory_order_acq_rel);
-  socket().forget_receives();
-  ready_ = true;
-}
-
-bool Connection::give_back() noexcept {
-  ready_ = false;
-  return leave_running();
-}
-
-// For one that has not been parked yet: filed and handed on in one step, as no second attempt would
-// follow.
-void Connection::become(State state, CoarseTime limit) noexcept {
-  const std::lock_guard lock(service_->registry.mutex);
-  park_limit_.store(limit, std::memory_order_relaxed);
-  service_->registry.file(*this, limit, coarse_now());
-  state_.store(state, std::memory_order_release);
-}
-
-// Whether the client took something of its answer within the limit.
-bool Connection::client_takes_some(CoarseTime now) noexcept {
-  int queued = 0;
-  ::ioctl(socket().fileno(), TIOCOUTQ, &queued);
-  progress_.look(stream().pending() + static_cast<std::uint64_t>(queued), now);
-  return now < coarse_after(progress_.progress_at(), limits().send.count());
-}
-
-void Connection::become_parked() noexcept {
-  const CoarseTime now = coarse_now();
-  parked_since_.store(now, std::memory_order_relaxed);
-  become(State::parked, coarse_after(now, limits().idle.count()));
-}
-
-bool Connection::claim() noexcept {
-  State expected = State::parked;
-  if (!state_.compare_exchange_strong(expected, State::running, std::memory_order_acq_rel)) {
-    return false;
-  }
-  socket().forget_receives();
-  ready_ = true;
-  return true;
-}
-
-bool Connection::edge(std::uint32_t events) noexcept {
-  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0) {
-    reader_.distrust_short_receives();
-  }
-  State seen = state();
-  for (;;) {
-    const bool running = seen == State::running || seen == State::running_more;
-    if (seen == State::parked) {
-      if (claim()) return true;
-      seen = state();
-    } else if (!running ||
-               state_.compare_exchange_weak(seen, State::running_more, std::memory_order_acq_rel)) {
-      return false;
-    }
-  }
-}
-
-void Connection::enter_queue() noexcept {
-  become(State::waiting, coarse_after(coarse_now(), limits().request.count()));
-}
-
-bool Connection::leave_waiting() noexcept {
-  State expected = State::waiting;
-  if (state_.compare_exchange_strong(expected, State::running, std::memory_order_acq_rel)) {
-    // Whoever comes first sees to the limit: that the reaper has not come by yet is no reprieve.
-    if (coarse_now() < park_limit()) return true;
-    end(Outcome::shed);
-    return false;
-  }
-  // It is being shed, or was: whoever comes second frees it.
-  if (state_.exchange(State::abandoned, std::memory_order_acq_rel) == State::gone) delete this;
-  return false;
+bool Connection::end_wait_in_queue() noexcept {
+  const bool overdue = is_overdue(coarse_now());
+  in_queue_.store(false);
+  if (overdue) end(Outcome::shed);
+  return !overdue;
 }
 
 bool Connection::left_unheard() noexcept {
@@ -333,63 +194,36 @@ bool Connection::left_unheard() noexcept {
 }
 
 Deadline Connection::queue_deadline() const noexcept {
-  return conversation() ? deadline_at(park_limit()) : Deadline::never();
+  return conversation() ? deadline_at(parked_.limit.load()) : Deadline::never();
 }
-
-bool Connection::claim_waiting() noexcept {
-  State expected = State::waiting;
-  return state_.compare_exchange_strong(expected, State::shedding, std::memory_order_acq_rel);
-}
-
-void Connection::shed() noexcept {
-  Service& service = *service_;
-  service.unlink(*this);
-  close(Outcome::shed);
-  service.counters.ended(Outcome::shed);
-  if (state_.exchange(State::gone, std::memory_order_acq_rel) == State::abandoned) delete this;
-  service.gone();
-}
-
-namespace {
-
-// Who is amid a request or an answer has some time for it, however much its place is wanted.
-CoarseTime if_slow(CoarseTime since) noexcept {
-  constexpr std::int64_t patience = 500;  // milliseconds
-  return since != 0 && coarse_now() >= coarse_after(since, patience) ? since : 0;
-}
-
-}  // namespace
 
 CoarseTime Connection::silent_since(State state) const noexcept {
-  if (state == State::parked) return parked_idle() ? parked_since() : if_slow(parked_since());
-  const bool running = state == State::running || state == State::running_more;
-  if (!running || input_ended_.load(std::memory_order_relaxed)) return 0;
-  if (conversation()) return time_of(silence_->reading);
-  const CoarseTime between = time_of(silence_->between);
-  return silence_->amid.load() != 0 ? if_slow(between) : between;
+  if (state != State::parked) return silence_.evictable_since(conversation());
+  const CoarseTime since = parked_.since.load();
+  return parked_.idle.load() ? since : ClientSilence::if_slow(since);
 }
 
 CoarseTime Connection::waits_since() const noexcept {
-  const State seen = state();
-  if (seen != State::running && seen != State::running_more) return 0;
-  if (input_ended_.load(std::memory_order_relaxed)) return 0;
-  const bool amid = silence_->amid.load() != 0;
-  return std::max(amid ? 0 : time_of(silence_->between), time_of(silence_->reading));
+  return custody_.parked() ? 0 : silence_.idle_since();
 }
 
-void Connection::note_silence_in(Silence& silence) noexcept {
-  silence_ = &silence;
-  socket().note_silence_in(&silence.reading);
+void Connection::note_silence_in(Silence& shared) noexcept {
+  silence_.note_in(shared);
+  socket().note_silence_in(&shared.reading);
+}
+
+void Connection::note_silence_in_own() noexcept {
+  silence_.note_in_own();
+  socket().note_silence_in(&silence_.noted().reading);
 }
 
 void Connection::end_input() noexcept {
-  if (given_away_ || input_ended_.exchange(true)) return;
-  silence_->ended.store(1);
+  if (given_away_ || !silence_.end_input()) return;
   ::shutdown(stream().socket().fileno(), SHUT_RD);
 }
 
 void Connection::ask_to_end() noexcept {
-  asked_to_end_.store(true);
+  silence_.ask_to_end();
   if (waits_since() != 0) {
     end_input();
   } else if (conversation() && !given_away_) {
@@ -402,191 +236,12 @@ void Connection::end_input_after(std::chrono::milliseconds quiet) {
   socket().end_input_after(timeout(quiet));
 }
 
-bool Connection::is_leaving(CoarseTime now) const noexcept {
-  constexpr std::int64_t patience = 2000;  // milliseconds, until another goes in its place
-  const CoarseTime since = evicted_since_.load(std::memory_order_relaxed);
-  return since != 0 && now < coarse_after(since, patience);
-}
-
 void Connection::cut() noexcept {
   // A child is killed, whatever it has given away.
-  const bool in_this_process = silence_ == &own_silence_;
-  if (given_away_ && in_this_process) return;
+  if (given_away_ && silence_.in_this_process()) return;
   cut_.store(true, std::memory_order_relaxed);
   if (datagram() != nullptr || given_away_) return;
   ::shutdown(stream().socket().fileno(), SHUT_RDWR);
-}
-
-void Connection::drop() noexcept {
-  if (!leave_queue()) return;
-  const RunningMark mark(*service_);
-  finish();
-  end(Outcome::dropped);
-}
-
-void Connection::reject() noexcept {
-  if (!leave_queue()) return;
-  const RunningMark mark(*service_);
-  finish();
-  const std::string answer = service_->hooks.overload_answer(client_address());
-  // Once, as far as it goes: who is rejected must cost nothing.
-  if (received_) {
-    try {
-      if (!answer.empty()) received_->reply(bytes(answer));
-    } catch (const std::system_error&) {
-      // Then it is not told.
-    }
-    end(Outcome::rejected);
-    return;
-  }
-  ::send(socket().fileno(), answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  end(Outcome::rejected);
-}
-
-// --- the end ----------------------------------------------------------------------------------
-
-bool Connection::finish() noexcept {
-  stream().set_hold(BufferedStream::Hold::none);
-  const std::unique_ptr<BoundHandler> handler = std::move(handler_);
-  if (!handler) return true;
-  phase_ = Phase::finish;
-  try {
-    handler->finish();
-    return true;
-  } catch (...) {
-    const RequestError error{phase_, std::current_exception(), client_address()};
-    service_->counters.handler_error();
-    service_->hooks.connection_failed(error);
-    return false;
-  }
-}
-
-void Connection::fail(std::exception_ptr exception) noexcept {
-  failed_ = true;
-  const RequestError error{phase_, std::move(exception), client_address()};
-  Counters& counters = service_->counters;
-  Outcome outcome = Outcome::failed;
-  if (cut_.load(std::memory_order_relaxed)) {
-    outcome = Outcome::cut;
-  } else if (error.timed_out()) {
-    counters.time_out();
-    outcome = Outcome::timed_out;
-  } else if (error.peer_gone()) {
-    counters.peer_gone();
-    // Between two requests a reset is an end like any other.
-    if (phase_ == Phase::receive && reader_.request_since() == 0 && !is_owed()) {
-      outcome = Outcome::served;
-    }
-  } else {
-    counters.handler_error();
-  }
-  if (phase_ == Phase::setup) {
-    handler_.reset();  // what was not set up is not finished
-  } else {
-    finish();
-  }
-  if (outcome != Outcome::cut) service_->hooks.connection_failed(error);
-  if (outcome != Outcome::cut && !given_away_) {
-    // What was answered before the exception is still an answer.
-    try {
-      stream().flush_now();
-    } catch (const std::exception&) {
-      // The peer is gone: nobody is left to answer.
-    }
-  }
-  end(outcome);
-}
-
-void Connection::close(Outcome outcome) noexcept {
-  Socket& bare = socket();
-  bare.set_watch(nullptr);
-  if (datagram() != nullptr || bare.fileno() < 0) return;
-  // An end of the stream may have been ours. A socket that the handler put there is another one.
-  const bool input_ended = input_ended_.load() && !given_away_;
-  const bool peer_ended = stream().ended() && !input_ended && !ends_itself_ && !given_away_;
-  const bool impolite = outcome == Outcome::timed_out || outcome == Outcome::cut ||
-                        (outcome == Outcome::rejected && service_->lingers_enough());
-  if (peer_ended || impolite) {
-    OwnDescriptors::replace(bare.fileno(), service_->timer.fileno());
-    bare.close();
-    return;
-  }
-  // Closing while the peer still sends would reset the connection, and destroy what it has not got
-  // yet. After a silence in which it got everything, there is nothing to destroy.
-  int untaken = 0;
-  const bool idle = outcome == Outcome::closed_idle || outcome == Outcome::evicted;
-  const bool all_taken =
-      (idle || input_ended) && ::ioctl(bare.fileno(), TIOCOUTQ, &untaken) == 0 && untaken == 0;
-  if (input_ended && !all_taken) {
-    service_->closer.add_until_taken(std::move(bare));
-    return;
-  }
-  ::shutdown(bare.fileno(), SHUT_WR);
-  std::byte one{};
-  const auto left = ::recv(bare.fileno(), &one, 1, MSG_DONTWAIT);
-  if (left > 0 || (left < 0 && errno == EAGAIN && !all_taken)) {
-    service_->closer.add(std::move(bare));
-  } else {
-    OwnDescriptors::replace(bare.fileno(), service_->timer.fileno());
-    bare.close();
-  }
-}
-
-void Connection::tell_parent(Outcome outcome) noexcept {
-  const Told told(outcome, given_away_);
-  service_->from_children->slots.at(service_->child_slot).told.store(told.word());
-}
-
-// In a child, which has nobody else to serve meanwhile.
-void Connection::close_replacement() noexcept {
-  Socket& other = socket();
-  if (other.fileno() < 0) return;
-  ::shutdown(other.fileno(), SHUT_WR);
-  const Deadline limit(service_->options.linger);
-  std::array<std::byte, 4096> discarded;  // recv fills it
-  try {
-    std::size_t left = service_->options.linger_bytes;
-    while (other.wait_to_receive(limit)) {
-      const auto count = other.try_recv(discarded);
-      if (count && (*count == 0 || *count >= left)) break;
-      left -= count.value_or(0);
-    }
-  } catch (const std::exception&) {
-    // Its peer is gone.
-  }
-}
-
-void Connection::end(Outcome outcome) noexcept {
-  Service& service = *service_;
-  handler_.reset();
-  if (service.in_child()) {
-    // The parent closes politely, and counts.
-    tell_parent(outcome);
-    if (given_away_) close_replacement();
-    delete this;
-    return;
-  }
-  ParkingLot& lot = service.lot;
-  service.unlink(*this);
-  if (held() != 0) {
-    stream().discard();  // this object may wait to be freed
-    note_held(0);
-  }
-  if (registered) lot.leave(*this);
-  if (was_cut()) outcome = Outcome::cut;  // whatever its handler, or its child, made of that
-  if (evicted_since_.load(std::memory_order_relaxed) != 0 &&
-      (outcome == Outcome::served || outcome == Outcome::closed_idle)) {
-    outcome = Outcome::evicted;
-  }
-  close(outcome);
-  service.counters.ended(outcome);
-  state_.store(State::gone, std::memory_order_release);
-  if (entered) {
-    lot.retire(this);
-  } else {
-    delete this;
-  }
-  service.gone();
 }
 
 }  // namespace net

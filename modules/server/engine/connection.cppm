@@ -3,20 +3,17 @@
 /// is served as a conversation of one word.
 ///
 /// Who owns it is always one of: whoever accepts it, the serving thread (ending it for a limit), a
-/// `Request` (in a policy's hand, or running), the parking lot. Only the owner touches it, but for
-/// the atomics; only the owner closes its descriptor, so that cutting never hits a reused number.
-/// Ownership moves by one compare-exchange of `state`, and the loser does nothing:
-///
-///     running ─ try_park → parked ─ claim (edge, limit, drain) → running
-///     running ─ edge → running_more            try_park fails then
-///     waiting ─ leave_queue → running          a conversation in a policy's queue
-///     waiting ─ claim_waiting → shedding → gone    its limit passed; the request is a shell
+/// `Request` (in a policy's hand, or running), the parking lot. `Custody` tells how it changes
+/// hands. Only the owner touches it, but for what says otherwise; only the owner closes its
+/// descriptor, so that cutting never hits a reused number.
 module net.server:connection;
 
 import net.standard;
 import net.socket;
 import net.handler;
+import :client_silence;
 import :counters;
+import :custody;
 import :datagram_socket;
 import :handler_binding;
 import :hooks;
@@ -32,15 +29,7 @@ namespace net {
 
 class Connection final : public RequestContext, public Registered, private SocketWatch {
  public:
-  enum class State : std::uint8_t {
-    running,
-    running_more,
-    parked,
-    waiting,
-    shedding,
-    gone,
-    abandoned
-  };
+  using State = Custody::State;
 
   // The listener's address must outlive the connection.
   Connection(Service& service, Socket socket, const Address& peer,
@@ -85,23 +74,19 @@ class Connection final : public RequestContext, public Registered, private Socke
   void drop() noexcept;
   // Ends what there is no place for, with the answer of `on_overload`.
   void reject() noexcept;
-  // Begins the wait in a policy's queue, and ends it, if there is one; false if it was shed: it is
-  // gone then.
+  // Begins the wait in a policy's queue, which has a limit.
   void enter_queue() noexcept;
+  // Ends it, if there is one; false if it took too long: the connection is gone then.
   inline bool leave_queue() noexcept {
     if (wants_place_.load(std::memory_order_relaxed)) [[unlikely]] {
       wants_place_.store(false, std::memory_order_relaxed);
     }
-    const State seen = state();
-    if (seen == State::running || seen == State::running_more) [[likely]] {
-      return true;
-    }
-    return leave_waiting();
+    return !in_queue() || end_wait_in_queue();
   }
+  // Goes on waiting, within the time that it had.
+  void rejoin_queue() noexcept { in_queue_.store(true); }
   // Whether the client of a conversation that waits has said nothing, and will not.
   bool left_unheard() noexcept;
-  // Goes on waiting, within the time that it had.
-  void rejoin_queue() noexcept { become(State::waiting, park_limit()); }
   Deadline queue_deadline() const noexcept;
   // How the next step ends the connection, unless something arrived meanwhile.
   inline void expire(Outcome outcome) noexcept { expired_ = outcome; }
@@ -111,18 +96,10 @@ class Connection final : public RequestContext, public Registered, private Socke
   bool claim() noexcept;
   // The same, for an event of epoll.
   bool edge(std::uint32_t events) noexcept;
-  // Takes a waiting conversation away from its policy, and ends it.
-  bool claim_waiting() noexcept;
-  void shed() noexcept;
   // Since when it waits for its client in that state, and could be evicted; 0 if it does not.
   CoarseTime silent_since(State state) const noexcept;
   // Since when what runs it waits for its client, wherever; 0 if it does not.
   CoarseTime waits_since() const noexcept;
-  // Where that is noted: in a child, where its parent sees it. Before the fork.
-  void note_silence_in(Silence& silence) noexcept;
-  inline void note_silence_in_own() noexcept { note_silence_in(own_silence_); }
-  // Marks it as evicted; the caller ends its input, or the connection.
-  void evict(CoarseTime now) noexcept { evicted_since_.store(now, std::memory_order_relaxed); }
   // Ends its input, in whichever thread or process it is read: what has arrived is still read. As
   // `cut`, under the lock of the server's list.
   void end_input() noexcept;
@@ -131,26 +108,26 @@ class Connection final : public RequestContext, public Registered, private Socke
   void ask_to_end() noexcept;
   // Has its input end by itself in a silence of that length. For the owner.
   void end_input_after(std::chrono::milliseconds quiet);
-  // Whether it was told so a short while ago.
-  bool is_leaving(CoarseTime now) const noexcept;
   // That its policy has no place for it, and asked for somebody else's.
   inline void want_place() noexcept { wants_place_.store(true, std::memory_order_relaxed); }
   inline bool wants_place() const noexcept { return wants_place_.load(std::memory_order_relaxed); }
-  inline State state() const noexcept { return state_.load(std::memory_order_acquire); }
-  inline CoarseTime park_limit() const noexcept {
-    return park_limit_.load(std::memory_order_relaxed);
+  // Whether it waits in the queue of a policy, and for too long.
+  inline bool in_queue() const noexcept { return in_queue_.load(std::memory_order_relaxed); }
+  bool is_overdue(CoarseTime now) const noexcept {
+    return in_queue() && (was_cut() || now >= park_times().limit.load());
   }
-  inline CoarseTime parked_since() const noexcept {
-    return parked_since_.load(std::memory_order_relaxed);
-  }
+  // Nobody is to run it any more.
+  void make_overdue() noexcept { parked_.limit.store(0); }
+  inline State state() const noexcept { return custody_.state(); }
+  inline const ParkTimes& park_times() const noexcept { return parked_; }
+  inline ClientSilence& silence() noexcept { return silence_; }
+  // Where its waits for the client are noted from now on. Before a fork.
+  void note_silence_in(Silence& shared) noexcept;
+  void note_silence_in_own() noexcept;
   // The memory that it holds while it is parked amid a request or an answer. Noted by the owner.
   void note_held(std::size_t bytes) noexcept;
   inline std::size_t held() const noexcept { return held_.load(std::memory_order_relaxed); }
   inline bool was_cut() const noexcept { return cut_.load(std::memory_order_relaxed); }
-  inline bool was_shed() const noexcept {
-    return state() == State::shedding || state() == State::gone;
-  }
-  inline bool parked_idle() const noexcept { return parked_idle_.load(std::memory_order_relaxed); }
   // Under the lock of the server's list, so that it meets no descriptor that a handler gave away.
   void cut() noexcept;
   // In the parent of a child whose handler has given the socket away: returns ours, which is still
@@ -161,9 +138,9 @@ class Connection final : public RequestContext, public Registered, private Socke
 
   // A RequestQueue's.
   Connection* next_queued = nullptr;
-  // The parking lot's: the list of the retired (and, while one is owned by a sweep, of the swept);
-  // registered in epoll, ever and now; waiting for room to send.
+  // The list of the retired in the parking lot and, while one is owned by a sweep, of the swept.
   Connection* next_retired = nullptr;
+  // The parking lot's: registered in epoll, ever and now; waiting for room to send.
   bool entered = false;
   bool registered = false;
   bool wants_output = false;
@@ -176,7 +153,7 @@ class Connection final : public RequestContext, public Registered, private Socke
   }
   // Whether its client has to take something before the next request.
   inline bool is_owed() const noexcept { return stream().is_pending() || more_; }
-  bool leave_waiting() noexcept;
+  bool end_wait_in_queue() noexcept;
   Prepared prepare_or_throw(bool may_finish);
   Prepared prepare_request(bool may_finish);
   Prepared end_expired(bool may_finish);
@@ -201,49 +178,39 @@ class Connection final : public RequestContext, public Registered, private Socke
   void note_parked(CoarseTime limit, CoarseTime now, CoarseTime since, bool idle) noexcept;
   bool ends_in_drain() const noexcept;
   void file_for(CoarseTime limit, CoarseTime now) noexcept;
-  void become(State state, CoarseTime limit) noexcept;
-  bool leave_running() noexcept;
-  void stay_running() noexcept;
+  bool park() noexcept;
   bool wait_for_more() noexcept;
   void limits_changed() override;
   int before_release(int descriptor, bool closing) noexcept override;
   void close(Outcome outcome) noexcept;
-  void close_replacement() noexcept;
   void tell_parent(Outcome outcome) noexcept;
 
   // Those of one byte come first, beside the lot's: thousands of connections may be parked.
-  Phase phase_ = Phase::receive;
+  Phase phase_ = Phase::verify_request;
   Outcome expired_ = Outcome::none;
   Outcome ending_ = Outcome::none;  // how it ends once what is pending is sent
-  bool verified_ = false;
   bool ready_ = true;
   bool more_ = false;  // the handler goes on with its answer
   // While it was parked last, amid a request or an answer: it waits for room to send, or is counted
   // as holding memory.
   bool was_unfinished_ = false;
-  bool failed_ = false;
   // Whether its socket was closed or moved by the handler, which may have put another one in its
   // place. Written under the lock of the server's list.
   bool given_away_ = false;
-  bool ends_itself_ = false;              // by `end_input_after`
-  std::atomic<bool> input_ended_{false};  // by `end_input`
-  std::atomic<bool> asked_to_end_{false};
+  bool ends_itself_ = false;  // by `end_input_after`
   std::atomic<bool> cut_{false};
+  std::atomic<bool> in_queue_{false};
   std::atomic<bool> wants_place_{false};
-  std::atomic<bool> parked_idle_{true};
-  std::atomic<State> state_{State::running};
+  Custody custody_;
+  std::atomic<std::uint32_t> held_{0};
+  ParkTimes parked_;
   Service* service_;
   std::unique_ptr<ReceivedDatagram> received_;  // null for a connection
   std::unique_ptr<BoundHandler> handler_;
   const Address* listener_;  // its listener's, which lives as long as the server
   RequestReader reader_;
-  std::atomic<CoarseTime> park_limit_{0};
-  std::atomic<CoarseTime> parked_since_{0};
-  std::atomic<CoarseTime> evicted_since_{0};
-  Silence own_silence_;
-  Silence* silence_ = &own_silence_;
+  ClientSilence silence_;
   SendProgress progress_;
-  std::atomic<std::uint32_t> held_{0};
 };
 
 // A registry holds nothing else.

@@ -75,6 +75,14 @@ void Dispatcher::serve_policy() noexcept {
   }
 }
 
+void Dispatcher::expire_queue() noexcept {
+  try {
+    policy_->expire();
+  } catch (...) {
+    service_.hooks.policy_failed({});
+  }
+}
+
 void Dispatcher::serve(Connection& connection) noexcept {
   switch (connection.prepare()) {
     case Connection::Prepared::handler: hand_over(connection); break;
@@ -110,11 +118,7 @@ void Dispatcher::hand_over(Connection& connection) noexcept {
 void Dispatcher::end_all(Connection* taken) noexcept {
   while (taken != nullptr) {
     Connection& connection = *std::exchange(taken, std::exchange(taken->next_retired, nullptr));
-    if (connection.state() == Connection::State::shedding) {
-      connection.shed();
-    } else {
-      serve(connection);
-    }
+    serve(connection);
   }
 }
 

@@ -32,6 +32,8 @@ class Dispatcher {
   void serve_from_lot();
   // What the policy watches is ready.
   void serve_policy() noexcept;
+  // Has the policy end what waits for too long.
+  void expire_queue() noexcept;
   // Serves a connection that is ready: by the policy, if a handler is needed.
   void serve(Connection& connection) noexcept;
   // Ends what the reaper took.

@@ -100,6 +100,7 @@ DrainReport Engine::drain(Deadline deadline, const Stats& before) {
     reaper_.drain_is_over();
     // First those that nobody serves: no worker that the cut frees takes one up.
     dispatcher_.end_all(reaper_.take_quiet(coarse_now()));
+    if (reaper_.take_queues_overdue()) dispatcher_.expire_queue();
     reaper_.cut_running();
     kill_children();
     const Deadline noticed(time_to_notice);
@@ -127,6 +128,7 @@ void Engine::wait_for_connections() {
   while (registry.size() > 0) {
     turn(Deadline(50ms));
     dispatcher_.end_all(reaper_.take_quiet(coarse_now()));
+    if (reaper_.take_queues_overdue()) dispatcher_.expire_queue();
   }
   // The last one's end is over when it has given the lock back.
   const std::lock_guard lock(registry.mutex);

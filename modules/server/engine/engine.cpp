@@ -106,6 +106,7 @@ void Engine::do_what_is_due(CoarseTime now) noexcept {
   closer.sweep(now);
   acceptor_.resume(now);
   dispatcher_.end_all(reaper_.take_expired(now));
+  if (reaper_.take_queues_overdue()) dispatcher_.expire_queue();
   if (reaper_.places_wanted()) reaper_.evict_for_waiting();
   if (!draining()) return;
   closer.hurry(now, options.quiet_grace.count());
@@ -126,10 +127,11 @@ Stats Engine::stats() {
   {
     const std::lock_guard lock(registry.mutex);
     registry.for_each([&](Registered& registered) {
-      const Connection::State state = connection_of(registered).state();
-      ++(state == Connection::State::parked    ? stats.parked
-         : state == Connection::State::waiting ? stats.waiting
-                                               : stats.active);
+      const Connection& connection = connection_of(registered);
+      const Connection::State state = connection.state();
+      ++(state == Connection::State::parked ? stats.parked
+         : connection.in_queue()            ? stats.waiting
+                                            : stats.active);
     });
   }
   stats.lingering = closer.size();

@@ -41,20 +41,25 @@ Connection* Reaper::take_expired(CoarseTime now) noexcept {
 // Files a connection again if its limit has not passed; returns it if it is ours now. Under the
 // lock of the registry.
 Connection* Reaper::look_at(Connection& connection, CoarseTime now) noexcept {
-  if (connection.state() == Connection::State::waiting) {
-    if (now < connection.park_limit()) {
-      registry_.file(connection, connection.park_limit(), now);
-      return nullptr;
+  const CoarseTime limit = connection.park_times().limit.load();
+  if (connection.in_queue()) {
+    // Its policy takes it from there.
+    if (now < limit) {
+      registry_.file(connection, limit, now);
+    } else {
+      connection.make_overdue();  // also by a clock that is a little late
+      queues_overdue_ = true;
     }
-    if (connection.claim_waiting()) return &connection;
+    return nullptr;
   }
   // One that runs is not filed: the edge makes it file itself when it parks.
   if (!connection.edge(0)) return nullptr;
-  if (now < connection.park_limit()) {
-    registry_.file(connection, connection.park_limit(), now);
+  if (now < limit) {
+    registry_.file(connection, limit, now);
     return connection.give_back() ? nullptr : &connection;
   }
-  connection.expire(connection.parked_idle() ? Outcome::closed_idle : Outcome::timed_out);
+  connection.expire(connection.park_times().idle.load() ? Outcome::closed_idle
+                                                        : Outcome::timed_out);
   return &connection;
 }
 
@@ -81,13 +86,14 @@ Connection* Reaper::take_quiet(CoarseTime now) noexcept {
 }
 
 Connection* Reaper::take_if_quiet(Connection& connection, CoarseTime now) noexcept {
-  const Connection::State state = connection.state();
-  if (state == Connection::State::waiting) {
-    return drain_is_over_ && connection.claim_waiting() ? &connection : nullptr;
+  if (drain_is_over_ && connection.in_queue()) {
+    connection.make_overdue();
+    queues_overdue_ = true;
   }
-  if (state != Connection::State::parked) return nullptr;
-  const bool quiet = connection.parked_idle() &&
-                     now >= coarse_after(connection.parked_since(), options_.quiet_grace.count());
+  if (connection.state() != Connection::State::parked) return nullptr;
+  const ParkTimes& times = connection.park_times();
+  const bool quiet =
+      times.idle.load() && now >= coarse_after(times.since.load(), options_.quiet_grace.count());
   if ((!drain_is_over_ && !quiet) || !connection.claim()) return nullptr;
   connection.expire(drain_is_over_ ? Outcome::cut : Outcome::closed_idle);
   return &connection;
@@ -107,7 +113,7 @@ void Reaper::cut_running() noexcept {
 std::size_t Reaper::leaving(CoarseTime now) noexcept {
   std::size_t count = 0;
   registry_.for_each([&](Registered& registered) {
-    if (connection_of(registered).is_leaving(now)) ++count;
+    if (connection_of(registered).silence().is_leaving(now)) ++count;
   });
   return count;
 }
@@ -119,7 +125,7 @@ Connection* Reaper::evict_for_newcomer() noexcept {
   if (leaving(now) > 0) return nullptr;
   const auto [longest, parked] = longest_silent(true);
   if (longest == nullptr || (parked && !longest->claim())) return nullptr;
-  longest->evict(now);
+  longest->silence().evict(now);
   if (parked) {
     longest->expire(Outcome::evicted);
     add_to(taken, longest);
@@ -163,7 +169,7 @@ bool Reaper::evict_for_waiting() noexcept {
   for (std::size_t left = leaving(now); left < wanted; ++left) {
     Connection* const longest = longest_silent(false).connection;
     if (longest == nullptr) return false;
-    longest->evict(now);
+    longest->silence().evict(now);
     longest->end_input();
   }
   return true;

@@ -27,6 +27,9 @@ class Reaper {
   // that the serving thread polls in between.
   Connection* take_expired(CoarseTime now) noexcept;
 
+  // Whether connections in the queues of policies have waited for too long, since the last look.
+  bool take_queues_overdue() noexcept { return std::exchange(queues_overdue_, false); }
+
   // The server drains from now on. From any thread.
   void begin_drain(CoarseTime now) noexcept { drain_since_.store(now); }
   // Ends the input of those that have been silent for the quiet grace. From any thread.
@@ -64,6 +67,7 @@ class Reaper {
   std::atomic<CoarseTime> drain_since_{0};
   bool drain_is_over_ = false;
   bool places_wanted_ = false;
+  bool queues_overdue_ = false;
 };
 
 }  // namespace net

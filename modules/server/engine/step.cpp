@@ -82,8 +82,8 @@ Connection::Prepared Connection::prepare() noexcept {
 }
 
 [[gnu::noinline]] Connection::Prepared Connection::prepare_or_throw(bool may_finish) {
-  phase_ = Phase::receive;
   if (received_) return verify() ? Prepared::handler : Prepared::gone;
+  phase_ = Phase::receive;
   if (expired_ != Outcome::none) return end_expired(may_finish);
   if (stream().is_pending()) {
     if (!stream().flush_now()) {
@@ -126,7 +126,7 @@ Connection::Prepared Connection::end_expired(bool may_finish) {
     return Prepared::later;
   }
   if (outcome != Outcome::cut && has_come()) {
-    evicted_since_.store(0, std::memory_order_relaxed);
+    silence_.spare();
     ready_ = true;
     return prepare_or_throw(may_finish);
   }
@@ -158,7 +158,7 @@ bool Connection::has_come() {
   if (more_) return false;
   if (reader_.request_since() == 0) return something_arrived();
   // The end of the stream is ours then, and makes no request of half a one.
-  if (silence_->ended.load() != 0) return false;
+  if (silence_.was_ended()) return false;
   return reader_.look(handler_ != nullptr) == RequestReader::Found::whole;
 }
 
@@ -282,59 +282,9 @@ Next Connection::converse() {
 
 // One whose input we have ended before its client said anything was asked for nothing.
 Outcome Connection::outcome_of_conversation() noexcept {
-  const bool ended_by_us = silence_->ended.load() != 0 || ends_itself_;
+  const bool ended_by_us = silence_.was_ended() || ends_itself_;
   const bool unheard = conversation() && !given_away_ && !stream().received();
   return ended_by_us && unheard ? Outcome::closed_idle : Outcome::served;
-}
-
-// --- a whole connection, waiting here ---------------------------------------------------------
-
-void Connection::run() noexcept {
-  for (;;) {
-    if (step() == Next::close) return;
-    if (!ready_ && !wait_for_more()) return;
-  }
-}
-
-bool Connection::wait_for_more() noexcept {
-  try {
-    if (stream().is_pending()) {
-      // No worker waits here, so the time is not limited in all.
-      stream().set_answer_limit({});
-      socket().set_deadline(Deadline::never());
-      stream().flush();
-      stream().set_answer_limit(limits().answer);
-    } else if (more_) {
-      pollfd polled{socket().fileno(), POLLOUT, 0};
-      const auto limit = std::min<std::int64_t>(limits().send.count(), INT_MAX);
-      if (::poll(&polled, 1, static_cast<int>(limit)) == 0) expire(Outcome::timed_out);
-    } else {
-      stream().input().shrink();
-      const CoarseTime since = reader_.request_since();
-      const bool partial = since != 0;
-      const CoarseTime limit = partial ? coarse_after(since, limits().request.count())
-                                       : coarse_after(coarse_now(), limits().idle.count());
-      silence_->amid.store(partial ? 1 : 0);
-      silence_->between.store(partial ? since : coarse_now());
-      if (!partial && asked_to_end_.load()) end_input();
-      const bool came = reader_.polls_in_vain()
-                            ? reader_.wait_for_new_bytes(deadline_at(limit))
-                            : socket().wait_to_receive(deadline_at(limit)) &&
-                                  (silence_->ended.load() == 0 || something_arrived());
-      silence_->between.store(0);
-      if (!came) {
-        const bool evicted = partial && silence_->ended.load() != 0;
-        expire(evicted ? Outcome::evicted : partial ? Outcome::timed_out : Outcome::closed_idle);
-      }
-      socket().forget_receives();
-    }
-    ready_ = true;
-    return true;
-  } catch (...) {
-    const RunningMark mark(*service_);
-    fail(std::current_exception());
-    return false;
-  }
 }
 
 }  // namespace net

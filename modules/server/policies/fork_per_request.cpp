@@ -54,7 +54,6 @@ struct ForkPerRequest::State {
     while (any_waiting() && children.size() < options.max_children) {
       RequestQueue& queue = waiting.empty() ? unheard : waiting;
       Request request = queue.pop();
-      if (request.was_shed()) continue;
       if (&queue == &waiting && request.conversation() && request.connection()->left_unheard()) {
         unheard.push(std::move(request));
         continue;
@@ -111,8 +110,6 @@ void ForkPerRequest::start() {
 
 void ForkPerRequest::process(Request request) {
   std::unique_lock lock(state_->mutex);
-  state_->waiting.forget_shed();
-  state_->unheard.forget_shed();
   while (state_->waiting.empty() && state_->children.size() < state_->options.max_children) {
     try {
       state_->start(request);
@@ -133,6 +130,12 @@ void ForkPerRequest::process(Request request) {
   }
   lock.unlock();
   request.reject();
+}
+
+void ForkPerRequest::expire() {
+  const std::lock_guard lock(state_->mutex);
+  state_->waiting.end_overdue();
+  state_->unheard.end_overdue();
 }
 
 DrainReport ForkPerRequest::drain(Deadline) {

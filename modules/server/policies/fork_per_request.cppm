@@ -41,6 +41,7 @@ class ForkPerRequest {
   /// Throws `resource_unavailable_try_again` or `not_enough_memory` if the system has no process
   /// and no child is running whose end could make room.
   void process(Request request);
+  void expire();
   DrainReport drain(Deadline deadline);
 
   /// Returns how many children there are. From any thread. Python: `active_children`.

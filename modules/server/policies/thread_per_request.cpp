@@ -160,7 +160,6 @@ void ThreadPerRequest::start() {
 void ThreadPerRequest::process(Request request) {
   State& state = *state_;
   std::unique_lock lock(state.mutex);
-  state.waiting.forget_shed();
   bool full = state.waiting.size() >= state.free_threads();
   State::Worker* called = nullptr;
   if (!full && !state.on_its_way) {
@@ -181,6 +180,11 @@ void ThreadPerRequest::process(Request request) {
   state.waiting.push(std::move(request));
   lock.unlock();
   if (called != nullptr) called->call.notify_one();
+}
+
+void ThreadPerRequest::expire() {
+  const std::lock_guard lock(state_->mutex);
+  state_->waiting.end_overdue();
 }
 
 DrainReport ThreadPerRequest::drain(Deadline deadline) {

@@ -42,6 +42,7 @@ class ThreadPerRequest {
   /// Throws `resource_unavailable_try_again` if the system has no thread and there is none that
   /// could take the request later.
   void process(Request request);
+  void expire();
   DrainReport drain(Deadline deadline);
 
  private:

@@ -426,7 +426,6 @@ void ThreadPool::start() {
 void ThreadPool::process(Request request) {
   std::unique_lock lock(state_->mutex);
   if (request.conversation()) {
-    state_->conversations -= state_->ready.forget_shed();
     if (state_->conversations >= state_->running) {
       if (state_->overload == Overload::evict_idle) request.evict_idle();
       if (state_->overload == Overload::reject) {
@@ -438,6 +437,11 @@ void ThreadPool::process(Request request) {
     ++state_->conversations;
   }
   state_->take_in(std::move(request), lock);
+}
+
+void ThreadPool::expire() {
+  const std::lock_guard lock(state_->mutex);
+  state_->conversations -= state_->ready.end_overdue();
 }
 
 DrainReport ThreadPool::drain(Deadline deadline) {

@@ -41,6 +41,7 @@ class ThreadPool {
   /// not all can be started.
   void start();
   void process(Request request);
+  void expire();
   DrainReport drain(Deadline deadline);
 
   std::size_t workers() const noexcept;

@@ -1,0 +1,89 @@
+/// \file
+/// `net.server:client_silence`, internal: the waits of what runs a connection for its client.
+module net.server:client_silence;
+
+import net.standard;
+import :poller;
+import :shared_page;
+
+namespace net {
+
+// A conversation or a child waits for its client where nobody else can look. So it notes since when
+// (a child in the memory that it shares with its parent), and who wants it to end for that ends its
+// input. From any thread, except where it says otherwise.
+class ClientSilence {
+ public:
+  // Where that is noted: in a child, where its parent sees it. Before the fork.
+  void note_in(Silence& shared) noexcept { noted_ = &shared; }
+  void note_in_own() noexcept { noted_ = &own_; }
+  Silence& noted() noexcept { return *noted_; }
+  bool in_this_process() const noexcept { return noted_ == &own_; }
+
+  // For who runs the connection: a wait for a request, or for the rest of one that began then.
+  void begin_wait(CoarseTime since, bool amid_request) noexcept {
+    noted_->amid.store(amid_request ? 1 : 0);
+    noted_->between.store(since);
+  }
+  void end_wait() noexcept { noted_->between.store(0); }
+
+  // Since when a client is silent between two requests, or in a read of its handler; 0 if it is
+  // not.
+  CoarseTime idle_since() const noexcept {
+    if (input_ended()) return 0;
+    const CoarseTime between = noted_->amid.load() != 0 ? 0 : time_of(noted_->between);
+    return std::max(between, time_of(noted_->reading));
+  }
+  // The same, of one that could be evicted: also slowly amid a request, of `run`.
+  CoarseTime evictable_since(bool conversation) const noexcept {
+    if (input_ended()) return 0;
+    if (conversation) return time_of(noted_->reading);
+    const CoarseTime between = time_of(noted_->between);
+    return noted_->amid.load() != 0 ? if_slow(between) : between;
+  }
+  // Who is amid a request or an answer has some time for it, however much its place is wanted.
+  static CoarseTime if_slow(CoarseTime since) noexcept {
+    constexpr std::int64_t patience = 500;  // milliseconds
+    return since != 0 && coarse_now() >= coarse_after(since, patience) ? since : 0;
+  }
+
+  // Says that the input ends; true for the first who says it, and who shuts it down.
+  bool end_input() noexcept {
+    if (input_ended_.exchange(true)) return false;
+    noted_->ended.store(1);
+    return true;
+  }
+  bool input_ended() const noexcept { return input_ended_.load(std::memory_order_relaxed); }
+  // Whether it was ended, wherever: a child is told by its parent.
+  bool was_ended() const noexcept { return noted_->ended.load() != 0; }
+
+  // In a child: it is to end after the request at hand.
+  void ask_to_end() noexcept { asked_to_end_.store(true); }
+  bool asked_to_end() const noexcept { return asked_to_end_.load(std::memory_order_relaxed); }
+
+  // Whether its place was wanted, and whether it was told so only a short while ago.
+  void evict(CoarseTime now) noexcept { evicted_since_.store(now, std::memory_order_relaxed); }
+  void spare() noexcept { evict(0); }
+  bool was_evicted() const noexcept { return evicted_since() != 0; }
+  bool is_leaving(CoarseTime now) const noexcept {
+    constexpr std::int64_t patience = 2000;  // milliseconds, until another goes in its place
+    return was_evicted() && now < coarse_after(evicted_since(), patience);
+  }
+
+ private:
+  // A time that a child may have written: one that has not come is none.
+  static CoarseTime time_of(const std::atomic<CoarseTime>& written) noexcept {
+    const CoarseTime time = written.load(std::memory_order_relaxed);
+    return time > 0 && time <= coarse_now() ? time : 0;
+  }
+  CoarseTime evicted_since() const noexcept {
+    return evicted_since_.load(std::memory_order_relaxed);
+  }
+
+  Silence own_;
+  Silence* noted_ = &own_;
+  std::atomic<CoarseTime> evicted_since_{0};
+  std::atomic<bool> input_ended_{false};
+  std::atomic<bool> asked_to_end_{false};
+};
+
+}  // namespace net
