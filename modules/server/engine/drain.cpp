@@ -100,7 +100,7 @@ DrainReport Engine::drain(Deadline deadline, const Stats& before) {
     // First those that nobody serves: no worker that the cut frees takes one up.
     dispatcher_.end_all(reaper_.take_quiet(coarse_now()));
     reaper_.cut_running();
-    kill_children();
+    cut_children();
     const Deadline noticed(time_to_notice);
     while (registry.size() > 0 && !noticed.passed()) turn(noticed);
   }

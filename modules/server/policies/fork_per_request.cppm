@@ -33,7 +33,8 @@ class ForkPerRequest {
   ForkPerRequest(Options options, PolicyContext& context);
   ForkPerRequest(const ForkPerRequest&) = delete;
   ForkPerRequest& operator=(const ForkPerRequest&) = delete;
-  /// Kills the children that are left.
+  /// Kills the children that are left, and waits until their processes have ended: hundreds of them
+  /// may take a second. A server that was closed has killed its own, and counts them as cut.
   ~ForkPerRequest();
 
   /// See `ExecutionPolicy`.
