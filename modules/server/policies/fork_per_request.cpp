@@ -5,6 +5,7 @@ module;
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
@@ -41,24 +42,27 @@ struct ForkPerRequest::State {
     const int ended = child.fileno();
     if (ended < 0) return;
     const auto started = children.emplace(ended, std::move(child)).first;
+    count = children.size();
     try {
       context.watch(ended, [this, ended] { collect(ended); });
     } catch (...) {
       children.erase(started);  // nobody would hear of its end
+      count = children.size();
       throw;
     }
   }
 
   void collect(int ended) {
-    const std::lock_guard lock(mutex);
+    std::unique_lock lock(mutex);
     context.unwatch(ended);
     children.extract(ended).mapped().collect();
-    start_waiting();
+    count = children.size();
+    start_waiting(lock);
   }
 
   // A conversation whose client ended its input before it said anything comes last: most of these
   // clients have gone, but some only wait for what the server says.
-  void start_waiting() {
+  void start_waiting(std::unique_lock<std::mutex>& lock) {
     while (any_waiting() && children.size() < options.max_children) {
       RequestQueue& queue = waiting.empty() ? unheard : waiting;
       Request request = queue.pop();
@@ -74,7 +78,9 @@ struct ForkPerRequest::State {
       } catch (const std::exception&) {
         // The end of another child is the next chance. Without one, the request is dropped.
         if (children.empty() || !request) {
+          lock.unlock();  // the hook may ask for anything
           service.hooks.policy_failed(peer);
+          lock.lock();
           continue;
         }
         queue.push_front(std::move(request));
@@ -94,6 +100,8 @@ struct ForkPerRequest::State {
   PolicyContext& context;
   mutable std::mutex mutex;
   std::map<int, Child> children;  // by the descriptor that tells of their end
+  // Read without the lock, which a child finds locked: it was forked under it.
+  std::atomic<std::size_t> count{0};
   RequestQueue waiting;
   RequestQueue unheard;
 };
@@ -164,9 +172,6 @@ DrainReport ForkPerRequest::drain(Deadline deadline) {
   return {};
 }
 
-std::size_t ForkPerRequest::children() const noexcept {
-  const std::lock_guard lock(state_->mutex);
-  return state_->children.size();
-}
+std::size_t ForkPerRequest::children() const noexcept { return state_->count.load(); }
 
 }  // namespace net
