@@ -124,6 +124,7 @@ Child::Child(Request& request) {
   Descriptor reserved(above_standard_streams(::eventfd(0, EFD_CLOEXEC)));
   if (reserved.get() < 0) throw_system_error(errno, "fork");
   auto tie = std::make_shared<Tie>();
+  OwnDescriptors::expect_forks();  // a policy that is not ours has not told
   slot_ = service.take_child_slot();
   int process = -1;
   {

@@ -115,6 +115,7 @@ ForkPerRequest::ForkPerRequest(Options options, PolicyContext& context) {
   if (refused && (errno == ENOSYS || errno == EPERM)) {
     throw_system_error(errno, "ForkPerRequest needs pidfd_open and pidfd_send_signal");
   }
+  OwnDescriptors::expect_forks();
   state_ = std::make_unique<State>(options, context);
   context.each_opens(1);  // the child's pidfd
 }
