@@ -14,6 +14,7 @@ module;
 #include <gsl/assert>
 #include <gsl/util>
 #include <initializer_list>
+#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -122,6 +123,8 @@ Child::Child(Request& request) {
   // Kept for the pidfd: a child that ran and cannot be waited for may have answered already.
   Descriptor reserved(above_standard_streams(::eventfd(0, EFD_CLOEXEC)));
   if (reserved.get() < 0) throw_system_error(errno, "fork");
+  auto tie = std::make_shared<Tie>();
+  OwnDescriptors::expect_forks();  // a policy that is not ours has not told
   slot_ = service.take_child_slot();
   int process = -1;
   {
@@ -162,35 +165,44 @@ Child::Child(Request& request) {
   }
   // What arrives is the child's from here on; the descriptor stays, for a polite close.
   if (connection.registered) service.lot.leave(connection);
-  service.follow_child(slot_, connection);
-  request_ = std::move(request);
+  tie_ = std::move(tie);
+  tie_->connection = request.release();
+  tie_->process = process;
+  service.follow_child(slot_, tie_);
 }
 
 Child::Child(Child&& other) noexcept { *this = std::move(other); }
 
 Child& Child::operator=(Child&& other) noexcept {
-  std::swap(request_, other.request_);
+  std::swap(tie_, other.tie_);
   std::swap(descriptor_, other.descriptor_);
   std::swap(slot_, other.slot_);
   return *this;
 }
 
 Child::~Child() {
-  if (!request_) return;
-  kill_child(descriptor_);
+  if (!tie_) return;
+  signal_child(descriptor_, SIGKILL);
   collect();
 }
 
 void Child::collect() noexcept {
-  Expects(request_);
-  Connection& connection = *request_.release();
-  Service& service = connection.service();
-  service.forget_child(slot_);
+  Expects(tie_);
+  Connection* connection = nullptr;
+  {
+    // The server may have ended its connection, and be gone.
+    const std::lock_guard lock(tie_->mutex);
+    connection = std::exchange(tie_->connection, nullptr);
+    if (connection != nullptr) connection->service().forget_child(slot_);
+  }
+  tie_.reset();
   reap(P_PIDFD, descriptor_);
   ::close(std::exchange(descriptor_, -1));
-  const Told told = Told::from(service.from_children->slots.at(slot_).told.load());
+  if (connection == nullptr) return;
+  Service& service = connection->service();
+  const Told told = service.take_told(slot_, *connection);
   service.free_child_slot(slot_);
-  connection.end(told.outcome() != Outcome::none ? told.outcome() : Outcome::failed);
+  connection->end(told.outcome() != Outcome::none ? told.outcome() : Outcome::failed);
 }
 
 }  // namespace net

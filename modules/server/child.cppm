@@ -55,7 +55,10 @@ class Child {
   void collect() noexcept;
 
  private:
-  Request request_;
+  struct Tie;
+  friend class Service;
+
+  std::shared_ptr<Tie> tie_;  // to the connection, until that has ended
   int descriptor_ = -1;
   std::size_t slot_ = 0;
 };

@@ -112,6 +112,35 @@ bool refuse(unsigned call, int error) {
          ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
+// Asks the policy, wherever it runs.
+struct AskingPolicy : net::StreamRequestHandler {
+  explicit AskingPolicy(const std::atomic<Forking*>& forking) : policy(forking) {}
+  net::Next handle() {
+    rfile.read_some();
+    wfile.write(std::to_string(policy.load()->children()));
+    return net::Next::close;
+  }
+  const std::atomic<Forking*>& policy;
+};
+
+// From when it is told, lets the serving thread make no more processes; asks the policy at an
+// error.
+struct Poor : net::ServerHooks {
+  void service_actions() override {
+    if (!told.load() || refused.load()) return;
+    refuse(SYS_clone, EAGAIN);
+    refuse(SYS_clone3, EAGAIN);
+    refused = true;
+  }
+  void handle_error(const net::RequestError& error) override {
+    if (error.phase == net::Phase::process) children = policy.load()->children();
+  }
+  std::atomic<Forking*> policy{nullptr};
+  std::atomic<bool> told{false};
+  std::atomic<bool> refused{false};
+  std::atomic<std::size_t> children{99};
+};
+
 }  // namespace
 
 BOOST_FIXTURE_TEST_SUITE(server_fork, LeavesNothing)
@@ -260,6 +289,42 @@ BOOST_AUTO_TEST_CASE(a_system_without_pidfds_is_refused_at_once, *timeout(20)) {
       BOOST_TEST(program.status() == 0);
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_child_may_ask_how_many_there_are, *timeout(20)) {
+  std::atomic<Forking*> policy{nullptr};
+  net::TcpServer<AskingPolicy, Forking> server{loopback(), quick(),
+                                               [&] { return AskingPolicy(policy); }};
+  policy = &server.policy();
+  Running running{server};
+  for (int i = 0; i < 3; ++i) {
+    Client client{server};
+    client.send("x");
+    BOOST_TEST(client.receive_all().size() == 1U);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_hook_that_hears_of_a_failed_fork_may_ask_the_policy, *timeout(20)) {
+  Gate released;
+  Poor hooks;
+  net::TcpServer<Waiting, Forking> server{loopback(), quick(), Forking::Options{.max_children = 1},
+                                          hooks, [&] { return Waiting(released); }};
+  hooks.policy = &server.policy();
+  Running running{server};
+  Client first{server};
+  first.send("hello");
+  BOOST_TEST(soon([&] { return server.policy().children() == 1; }));
+  Client second{server};
+  second.send("hello");
+  BOOST_TEST(soon([&] { return server.stats().active == 2; }));
+  hooks.told = true;
+  BOOST_TEST(soon([&] { return hooks.refused.load(); }));
+  released.open();
+  BOOST_TEST(first.receive(5) == "hello");
+  first.end_sending();
+  BOOST_TEST(first.sees_end());
+  BOOST_TEST(second.is_closed());
+  BOOST_TEST(soon([&] { return hooks.children == 0; }));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

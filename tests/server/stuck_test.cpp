@@ -21,6 +21,14 @@ struct Stuck : net::StreamRequestHandler {
   std::atomic<bool>& finished;
 };
 
+// Holds its child for ever, whatever it is asked.
+struct Deaf : net::StreamRequestHandler {
+  void handle() {
+    const Gate never;
+    while (true) never.wait();
+  }
+};
+
 using Threads = std::tuple<net::ThreadPool, net::ThreadPerRequest>;
 
 // The promise is 100 ms; a machine that is busy gets some more.
@@ -92,6 +100,31 @@ BOOST_AUTO_TEST_CASE(a_stuck_child_is_killed, *timeout(20)) {
   BOOST_TEST((running.stop(200ms) == net::DrainReport{.cut = 1}));
   BOOST_TEST((Clock::now() - begin < 200ms + after_deadline));
   BOOST_TEST(client.is_closed());
+}
+
+// How long it takes the system to end them is no reason to miss the deadline, or to call them
+// stuck.
+BOOST_AUTO_TEST_CASE(hundreds_of_stuck_children_are_killed_in_time, *timeout(60)) {
+  constexpr std::size_t running_at_once = 250;
+  constexpr std::size_t all = 400;
+  const std::string memory(100'000'000, 'x');  // each of them has to give it back
+  net::TcpServer<Deaf, net::ForkPerRequest> server{
+      loopback(), quick(), net::ForkPerRequest::Options{.max_children = running_at_once}};
+  Running running{server};
+  std::vector<net::Socket> clients;
+  while (clients.size() < all) {
+    clients.push_back(net::create_connection(server.server_address(), 10s));
+  }
+  BOOST_TEST(soon([&] { return server.stats().waiting == all - running_at_once; }, 20s));
+  const auto begin = Clock::now();
+  const net::DrainReport report = running.stop(200ms);
+  const auto time = Clock::now() - begin;
+  BOOST_TEST_MESSAGE(std::chrono::duration_cast<std::chrono::milliseconds>(time).count() << " ms");
+  BOOST_TEST((time < 200ms + after_deadline));
+  BOOST_TEST(report.cut == running_at_once);
+  BOOST_TEST(report.dropped == all - running_at_once);
+  BOOST_TEST(report.stuck == 0U);
+  BOOST_TEST(memory.back() == 'x');
 }
 
 BOOST_AUTO_TEST_CASE(kill_children_ends_them_at_once, *timeout(20)) {

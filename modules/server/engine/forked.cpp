@@ -28,6 +28,7 @@ namespace {
 std::atomic<Process> current{1};
 std::atomic<unsigned> host_forks{0};
 thread_local bool forks_for_request = false;
+std::atomic<bool> forks_expected{false};
 // The descriptors of processes before this one are closed: set in a child for one request.
 std::atomic<Process> bare_since{0};
 
@@ -160,9 +161,11 @@ std::size_t OwnDescriptors::count() noexcept { return bits_set.load(std::memory_
 
 void OwnDescriptors::replace(int descriptor, int substitute) noexcept {
   if (descriptor < 0) return;
-  if (substitute >= 0) ::dup3(substitute, descriptor, O_CLOEXEC);
+  if (substitute >= 0 && forks_expected.load()) ::dup3(substitute, descriptor, O_CLOEXEC);
   remove(descriptor);
 }
+
+void OwnDescriptors::expect_forks() noexcept { forks_expected.store(true); }
 
 void OwnDescriptors::close_all_but(int kept) noexcept {
   Runs runs;

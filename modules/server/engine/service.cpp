@@ -41,6 +41,8 @@ std::size_t for_connections() {
 
 constexpr std::size_t most_datagrams = 1024;
 
+constexpr int lowest_priority = 19;
+
 std::size_t most_connections(ServerKind kind, std::size_t wanted, std::size_t descriptors_each) {
   if (wanted != 0) return wanted;
   if (!is_stream(kind)) return most_datagrams;
@@ -117,13 +119,12 @@ void Service::note_child(std::size_t slot, int descriptor) noexcept {
   children_.at(slot).descriptor.store(descriptor);
 }
 
-void Service::follow_child(std::size_t slot, Connection& connection) noexcept {
-  OwnChild& child = children_.at(slot);
+void Service::follow_child(std::size_t slot, std::shared_ptr<Child::Tie> tie) noexcept {
   {
     const std::lock_guard lock(registry.mutex);
-    child.connection = &connection;
+    children_.at(slot).tie = std::move(tie);
   }
-  close_if_given_away(child, from_children->slots.at(slot));  // it may have told so already
+  close_if_given_away(slot);  // it may have told so already
 }
 
 void Service::forget_child(std::size_t slot) noexcept {
@@ -133,32 +134,65 @@ void Service::forget_child(std::size_t slot) noexcept {
 }
 
 void Service::free_child_slot(std::size_t slot) noexcept {
-  OwnChild& child = children_.at(slot);
-  close_if_given_away(child, from_children->slots.at(slot));
   {
     const std::lock_guard lock(registry.mutex);
-    child.connection = nullptr;
+    children_.at(slot).tie.reset();
   }
-  child.descriptor.store(free_slot);
+  children_.at(slot).descriptor.store(free_slot);
+}
+
+Told Service::take_told(std::size_t slot, Connection& connection) noexcept {
+  const Told told = Told::from(from_children->slots.at(slot).told.load());
+  if (!told.given_away()) return told;
+  Socket ours;
+  {
+    const std::lock_guard lock(registry.mutex);
+    ours = connection.leave_to_child();
+  }
+  OwnDescriptors::replace(ours.fileno(), timer.fileno());
+  return told;
+}
+
+std::shared_ptr<Child::Tie> Service::tie_of(std::size_t slot) noexcept {
+  const std::lock_guard lock(registry.mutex);
+  return children_.at(slot).tie;
 }
 
 void Service::close_given_away() noexcept {
   if (from_children->given_away.exchange(0) == 0) return;
   for (std::size_t slot = 0; slot < children_.size(); ++slot) {
-    OwnChild& child = children_.at(slot);
-    if (child.descriptor.load() >= 0) close_if_given_away(child, from_children->slots.at(slot));
+    if (children_.at(slot).descriptor.load() >= 0) close_if_given_away(slot);
   }
 }
 
-void Service::close_if_given_away(OwnChild& child, const FromChildren::Slot& shared) noexcept {
-  if (!Told::from(shared.told.load()).given_away()) return;
-  Socket ours;
-  {
-    const std::lock_guard lock(registry.mutex);
-    if (child.connection != nullptr) ours = child.connection->leave_to_child();
+void Service::close_if_given_away(std::size_t slot) noexcept {
+  const auto tie = tie_of(slot);
+  if (!tie) return;
+  const std::lock_guard lock(tie->mutex);
+  if (tie->connection != nullptr) take_told(slot, *tie->connection);
+}
+
+void Service::cut_children() noexcept {
+  for (std::size_t slot = 0; slot < children_.size(); ++slot) {
+    const auto tie = tie_of(slot);
+    if (!tie) continue;
+    Connection* connection = nullptr;
+    {
+      const std::lock_guard lock(tie->mutex);
+      connection = std::exchange(tie->connection, nullptr);
+      if (connection == nullptr) continue;
+      const int descriptor = children_.at(slot).descriptor.load();
+      // Hundreds of processes that end at once would leave this one hardly any time. If it has
+      // ended, and the host ignores SIGCHLD, its number may be somebody else's.
+      if (signal_child(descriptor, 0)) {
+        ::setpriority(PRIO_PROCESS, static_cast<id_t>(tie->process), lowest_priority);
+      }
+      signal_child(descriptor, SIGKILL);
+      forget_child(slot);
+    }
+    free_child_slot(slot);
+    connection->end(Outcome::cut);
   }
-  // Without the lock, as that may take time.
-  if (ours.fileno() >= 0) OwnDescriptors::replace(ours.fileno(), timer.fileno());
 }
 
 // Not by process number: the system may give one away again before we have learned that it is free.
@@ -167,14 +201,16 @@ void Service::kill_children() noexcept {
   const int saved = errno;
   killing_.fetch_add(1);
   for (const OwnChild& child : children_) {
-    if (const int descriptor = child.descriptor.load(); descriptor >= 0) kill_child(descriptor);
+    if (const int descriptor = child.descriptor.load(); descriptor >= 0) {
+      signal_child(descriptor, SIGKILL);
+    }
   }
   killing_.fetch_sub(1);
   errno = saved;
 }
 
-void kill_child(int descriptor) noexcept {
-  ::syscall(SYS_pidfd_send_signal, descriptor, SIGKILL, nullptr, 0);
+bool signal_child(int descriptor, int signal) noexcept {
+  return ::syscall(SYS_pidfd_send_signal, descriptor, signal, nullptr, 0) == 0;
 }
 
 }  // namespace net

@@ -6,6 +6,7 @@ import net.standard;
 import net.socket;
 import net.handler;
 import :buffer_budget;
+import :child;
 import :closer;
 import :counters;
 import :due_timer;
@@ -22,10 +23,15 @@ import :slots;
 
 namespace net {
 
-class Connection;
+// What a child's connection hangs by: whoever takes it out ends it.
+struct Child::Tie {
+  std::mutex mutex;
+  Connection* connection = nullptr;
+  int process = 0;
+};
 
-// Kills a child by its pidfd.
-void kill_child(int descriptor) noexcept;
+// Sends a child a signal by its pidfd; false if it has ended.
+bool signal_child(int descriptor, int signal) noexcept;
 
 // The server as its connections and its listeners see it.
 class Service {
@@ -76,12 +82,13 @@ class Service {
   // In the parent. The child's descriptor, a pidfd, is for `kill_children`.
   void note_child(std::size_t slot, int descriptor) noexcept;
   // From here on our copy of the connection's descriptor is closed when the child's handler has
-  // given its own away, so that the client sees the end.
-  void follow_child(std::size_t slot, Connection& connection) noexcept;
+  // given its own away, so that the client sees the end; and `cut_children` meets it.
+  void follow_child(std::size_t slot, std::shared_ptr<Child::Tie> tie) noexcept;
   // Once this has returned, nobody uses the descriptor any more.
   void forget_child(std::size_t slot) noexcept;
-  // Once the child has ended: and nobody uses the connection any more.
   void free_child_slot(std::size_t slot) noexcept;
+  // What the child says of its connection, whose descriptor is closed if it was given away.
+  Told take_told(std::size_t slot, Connection& connection) noexcept;
   // From any thread or signal handler.
   void kill_children() noexcept;
 
@@ -119,6 +126,9 @@ class Service {
   void set_draining(CoarseTime now) noexcept { from_parent->draining_since.store(now); }
   // On the serving thread: closes our copies of what children have given away.
   void close_given_away() noexcept;
+  // Kills the children that are left, and ends their connections. Their processes are left to be
+  // collected: the system takes its time to end hundreds.
+  void cut_children() noexcept;
   // In a process that was forked since: takes no part any more in what it shares with the parent.
   void close_polls() noexcept;
 
@@ -129,9 +139,10 @@ class Service {
   static constexpr int taken_slot = -2;  // without a child, yet or any more
   struct OwnChild {
     std::atomic<int> descriptor{free_slot};
-    Connection* connection = nullptr;  // under the registry's lock
+    std::shared_ptr<Child::Tie> tie;  // under the registry's lock
   };
-  void close_if_given_away(OwnChild& child, const FromChildren::Slot& shared) noexcept;
+  std::shared_ptr<Child::Tie> tie_of(std::size_t slot) noexcept;
+  void close_if_given_away(std::size_t slot) noexcept;
   std::array<OwnChild, most_children> children_;
   std::atomic<int> killing_{0};  // who is reading them
 

@@ -1,10 +1,15 @@
 module;
 
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <map>
 #include <memory>
@@ -22,6 +27,11 @@ import :forked;
 import :option_checks;
 
 namespace net {
+namespace {
+
+constexpr auto time_to_die = std::chrono::milliseconds(40);
+
+}  // namespace
 
 // The members under the lock: servers that share the policy have a serving thread each.
 struct ForkPerRequest::State {
@@ -33,24 +43,27 @@ struct ForkPerRequest::State {
     const int ended = child.fileno();
     if (ended < 0) return;
     const auto started = children.emplace(ended, std::move(child)).first;
+    count = children.size();
     try {
       context.watch(ended, [this, ended] { collect(ended); });
     } catch (...) {
       children.erase(started);  // nobody would hear of its end
+      count = children.size();
       throw;
     }
   }
 
   void collect(int ended) {
-    const std::lock_guard lock(mutex);
+    std::unique_lock lock(mutex);
     context.unwatch(ended);
     children.extract(ended).mapped().collect();
-    start_waiting();
+    count = children.size();
+    start_waiting(lock);
   }
 
   // A conversation whose client ended its input before it said anything comes last: most of these
   // clients have gone, but some only wait for what the server says.
-  void start_waiting() {
+  void start_waiting(std::unique_lock<std::mutex>& lock) {
     while (any_waiting() && children.size() < options.max_children) {
       RequestQueue& queue = waiting.empty() ? unheard : waiting;
       Request request = queue.pop();
@@ -65,7 +78,9 @@ struct ForkPerRequest::State {
       } catch (const std::exception&) {
         // The end of another child is the next chance. Without one, the request is dropped.
         if (children.empty() || !request) {
+          lock.unlock();  // the hook may ask for anything
           service.hooks.policy_failed(peer);
+          lock.lock();
           continue;
         }
         queue.push_front(std::move(request));
@@ -74,12 +89,19 @@ struct ForkPerRequest::State {
     }
   }
 
+  int any_child() const noexcept {
+    const std::lock_guard lock(mutex);
+    return children.begin()->first;
+  }
+
   bool any_waiting() const noexcept { return !waiting.empty() || !unheard.empty(); }
 
   const Options options;
   PolicyContext& context;
   mutable std::mutex mutex;
   std::map<int, Child> children;  // by the descriptor that tells of their end
+  // Read without the lock, which a child finds locked: it was forked under it.
+  std::atomic<std::size_t> count{0};
   RequestQueue waiting;
   RequestQueue unheard;
 };
@@ -93,6 +115,7 @@ ForkPerRequest::ForkPerRequest(Options options, PolicyContext& context) {
   if (refused && (errno == ENOSYS || errno == EPERM)) {
     throw_system_error(errno, "ForkPerRequest needs pidfd_open and pidfd_send_signal");
   }
+  OwnDescriptors::expect_forks();
   state_ = std::make_unique<State>(options, context);
   context.each_opens(1);  // the child's pidfd
 }
@@ -138,14 +161,19 @@ void ForkPerRequest::expire() {
   state_->unheard.end_overdue();
 }
 
-DrainReport ForkPerRequest::drain(Deadline) {
-  // The server has seen its connections end; what it could not end is killed with this object.
+// The server has ended all connections, and killed the children that it could not end otherwise. On
+// a busy machine the last of those are waited for by the destructor.
+DrainReport ForkPerRequest::drain(Deadline deadline) {
+  const Deadline in_time = std::min(deadline, Deadline(time_to_die));
+  for (std::size_t left = children(); left > 0; --left) {
+    pollfd first{.fd = state_->any_child(), .events = POLLIN, .revents = 0};
+    const auto time = std::chrono::ceil<std::chrono::milliseconds>(in_time.left()).count();
+    if (::poll(&first, 1, static_cast<int>(std::max<std::int64_t>(time, 0))) != 1) break;
+    state_->collect(first.fd);
+  }
   return {};
 }
 
-std::size_t ForkPerRequest::children() const noexcept {
-  const std::lock_guard lock(state_->mutex);
-  return state_->children.size();
-}
+std::size_t ForkPerRequest::children() const noexcept { return state_->count.load(); }
 
 }  // namespace net

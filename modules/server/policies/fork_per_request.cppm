@@ -20,6 +20,10 @@ export namespace net {
 ///
 /// A child serves its connection until the connection ends, so clients that stay connected can
 /// occupy all children; with `Overload::evict_idle`, silent ones make room.
+///
+/// A fork copies the tables of memory and of descriptors, and the child closes the connections of
+/// others, at about 0.2 us for each that is open. Measured: 0.3 ms with none, 0.9 ms with 4,000,
+/// 3.5 ms with 15,000. Thousands of idle clients are better served by another policy.
 class ForkPerRequest {
  public:
   struct Options {
@@ -33,7 +37,8 @@ class ForkPerRequest {
   ForkPerRequest(Options options, PolicyContext& context);
   ForkPerRequest(const ForkPerRequest&) = delete;
   ForkPerRequest& operator=(const ForkPerRequest&) = delete;
-  /// Kills the children that are left.
+  /// Kills the children that are left, and waits until their processes have ended: hundreds of them
+  /// may take a second. A server that was closed has killed its own, and counts them as cut.
   ~ForkPerRequest();
 
   /// See `ExecutionPolicy`.
