@@ -1,5 +1,6 @@
 #include "echo.hpp"
 
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -67,6 +69,20 @@ void raise_descriptor_limit() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// Throws if a client would find no descriptor: `needed` for its connection and what serves it.
+void require_descriptors(std::size_t needed) {
+  std::vector<net::Descriptor> free;
+  while (free.size() < needed) {
+    free.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (free.back().get() >= 0) continue;
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    throw std::runtime_error(
+        "cannot serve: " + std::to_string(limit.rlim_cur) +
+        " open files, which is the limit, leave none for a client (ulimit -n)");
+  }
 }
 
 net::Overload overload(const EchoOptions& options) {
@@ -241,6 +257,8 @@ int serve(const EchoOptions& options, typename Policy::Options policy_options) {
   policy.start();
   const std::vector<net::BaseServer*> servers = made.all();
   SignalThread signals(servers, options.stats);
+  // A child of --policy fork needs some more.
+  require_descriptors(std::is_same_v<Policy, net::ForkPerRequest> ? 3 : 1);
   std::string description = options.policy;
   if constexpr (requires { policy->workers(); }) {
     description += ", " + std::to_string(policy->workers()) + " workers";

@@ -4,50 +4,73 @@
 #include <poll.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <string_view>
 
 import net.socket;
 
 namespace {
 
-// Of a pipe, an open file of our own: O_NONBLOCK is everybody's who shares one.
-int open_stderr() {
-  struct stat status{};
-  if (::fstat(STDERR_FILENO, &status) != 0 || !S_ISFIFO(status.st_mode)) return STDERR_FILENO;
-  const int own =
-      net::above_standard_streams(::open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC));
-  return own >= 0 ? own : STDERR_FILENO;
-}
+// How long text of the command line waits for a reader that makes no progress. Log lines wait for
+// none.
+constexpr int patience = 200;  // milliseconds
+
+// Stdout or stderr, written to without waiting for whoever reads it: what it does not take is lost.
+class Output {
+ public:
+  explicit Output(int number) : number_(number) {
+    struct stat status{};
+    if (::fstat(number, &status) != 0) return;
+    socket_ = S_ISSOCK(status.st_mode);
+    if (!S_ISFIFO(status.st_mode) && ::isatty(number) == 0) return;
+    // An open file of our own: O_NONBLOCK is everybody's who shares one.
+    const std::string path = "/proc/self/fd/" + std::to_string(number);
+    own_ = net::Descriptor(net::above_standard_streams(
+        ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)));
+  }
+
+  void write(std::string_view text, int milliseconds) const {
+    const int descriptor = own_.get() >= 0 ? own_.get() : number_;
+    while (!text.empty()) {
+      pollfd polled{descriptor, POLLOUT, 0};
+      if (::poll(&polled, 1, milliseconds) != 1) return;
+      const auto written =
+          socket_ ? ::send(descriptor, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
+                  : net::write_without_signals(descriptor, net::bytes(text));
+      if (written > 0) text.remove_prefix(static_cast<std::size_t>(written));
+      if (written < 0 && errno != EINTR) return;
+    }
+  }
+
+ private:
+  const int number_;
+  net::Descriptor own_;
+  bool socket_ = false;
+};
 
 class HastySink final : public spdlog::sinks::base_sink<std::mutex> {
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
     spdlog::memory_buf_t line;
     formatter_->format(message, line);
-    pollfd polled{descriptor_, POLLOUT, 0};
-    if (::poll(&polled, 1, 0) != 1) return;
-    net::write_without_signals(descriptor_, net::bytes({line.data(), line.size()}));
+    stderr_.write({line.data(), line.size()}, 0);
   }
   void flush_() override {}
 
-  const int descriptor_ = open_stderr();
+  const Output stderr_{STDERR_FILENO};
 };
 
 }  // namespace
 
-void write_text(int descriptor, std::string_view text) {
-  while (!text.empty()) {
-    const auto written = net::write_without_signals(descriptor, net::bytes(text));
-    if (written > 0) text.remove_prefix(static_cast<std::size_t>(written));
-    if (written < 0 && errno != EINTR) return;
-  }
-}
+void write_text(int descriptor, std::string_view text) { Output(descriptor).write(text, patience); }
 
 void log_to_stderr() {
   spdlog::set_default_logger(

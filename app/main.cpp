@@ -97,7 +97,7 @@ void add_echo_options(CLI::App& echo, std::vector<std::string>& listen, EchoOpti
   seconds("--idle-timeout", options.idle, "Silence between two requests");
   seconds("--send-timeout", options.send, "For a client that takes no byte of its answer");
   seconds("--drain-timeout", options.drain,
-          "How long requests in hand may take after SIGTERM or SIGINT", 0);
+          "How long requests in hand may take after SIGTERM, SIGINT or SIGHUP", 0);
   seconds("--keep-threads", options.keep_threads,
           "How long a thread of --policy thread is kept when it has nothing to run", 0);
   add_seconds(echo, "--stats", options.stats.emplace(),

@@ -19,7 +19,7 @@ using Clock = std::chrono::steady_clock;
 sigset_t awaited() {
   sigset_t set{};
   ::sigemptyset(&set);
-  for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) ::sigaddset(&set, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) ::sigaddset(&set, signal);
   return set;
 }
 
@@ -54,8 +54,10 @@ void SignalThread::run(const std::stop_token& stopped) {
     const timespec time = time_until(next);
     const int signal = ::sigtimedwait(&set, nullptr, interval_ ? &time : nullptr);
     if (stopped.stop_requested()) return;
-    if (signal == SIGTERM || signal == SIGINT) {
+    if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP) {
       if (asked_.exchange(true)) {
+        // The kernel and the shell each send one when a terminal is closed.
+        if (signal == SIGHUP) continue;
         for (net::BaseServer* server : servers_) server->kill_children();
         ::_exit(128 + signal);
       }

@@ -13,9 +13,10 @@
 
 import net.server;
 
-// Waits for signals in a thread of its own, so that what they ask for may take locks: SIGTERM and
-// SIGINT shut the servers down, a second one of them ends the program at once, children included;
-// SIGUSR1 prints what the server counted, as the passing of each interval does.
+// Waits for signals in a thread of its own, so that what they ask for may take locks: SIGTERM,
+// SIGINT and SIGHUP shut the servers down, and after one of them SIGTERM and SIGINT end the program
+// at once, children included; SIGUSR1 prints what the server counted, as the passing of each
+// interval does.
 class SignalThread {
  public:
   using Interval = std::optional<std::chrono::milliseconds>;

@@ -1,5 +1,6 @@
 // The demo server, from outside: how it stops, and what it refuses.
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <fstream>
 #include <optional>
 #include <ostream>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -109,7 +111,7 @@ int first_free_port() {
 
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(idle_clients_do_not_hold_it_up, policies, policy) {
-  for (const int signal : {SIGTERM, SIGINT}) {
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
     Echo echo({"--policy", policy});
     std::vector<Client> clients;
     for (int i = 0; i < 3; ++i) clients.push_back(echo.client());
@@ -168,6 +170,70 @@ BOOST_DATA_TEST_CASE(a_second_signal_ends_it_at_once_children_included, policies
   const int status = echo.stop(SIGINT);
   BOOST_TEST(status == 128 + SIGINT, echo.process.rest_of_stderr());
   client.receive_to_end();  // which comes only when nobody has the connection any more
+}
+
+// The kernel and the shell each send one when a terminal is closed.
+BOOST_TEST_DECORATOR(*timeout(30))
+BOOST_DATA_TEST_CASE(a_second_hangup_lets_it_drain, policies, policy) {
+  constexpr std::size_t block = 64 * 1024;
+  const std::string sent = pattern(2 * block, 1);
+  Echo echo({"--policy", policy});
+  const Client client = echo.client();
+  client.send(sent.substr(0, block));
+  echo.process.signal(SIGHUP);
+  wait_until_refused(echo.line);  // it drains
+  echo.process.signal(SIGHUP);
+  client.send(sent.substr(block));
+  BOOST_TEST((client.receive(sent.size()) == sent));
+  client.end_output();
+  BOOST_TEST(client.receive_to_end().empty());
+  BOOST_TEST(echo.process.wait() == 0);
+}
+
+// --- with few descriptors
+// -------------------------------------------------------------------------
+
+BOOST_TEST_DECORATOR(*timeout(60))
+BOOST_DATA_TEST_CASE(without_a_descriptor_for_a_client_it_says_that_it_cannot_serve, policies,
+                     policy) {
+  int refused = 0;
+  for (int limit = 4; limit <= 16; ++limit) {
+    Words words{"prlimit", "--nofile=" + std::to_string(limit)};
+    for (const std::string& word :
+         demo({"echo", "--policy", policy, "--listen", "tcp://127.0.0.1:0"})) {
+      words.push_back(word);
+    }
+    Process process(words);
+    std::string said;
+    try {
+      said = process.read_line();
+    } catch (const std::runtime_error& error) {
+      // It has ended, and the text has what it said.
+      const std::string why = error.what();
+      if (why.find("cannot serve: " + std::to_string(limit) + " open files") != why.npos) ++refused;
+      BOOST_TEST(process.wait() != 0);
+      continue;
+    }
+    BOOST_TEST_CONTEXT("limit " << limit) {
+      BOOST_TEST(echoes(Line(said).client()));
+      process.signal(SIGTERM);
+      BOOST_TEST(process.wait() == 0);
+    }
+  }
+  BOOST_TEST(refused > 0);
+}
+
+BOOST_TEST_DECORATOR(*timeout(30))
+BOOST_DATA_TEST_CASE(a_client_that_it_has_no_descriptor_for_does_not_hold_its_end_up, policies,
+                     policy) {
+  Echo echo({"--policy", policy});
+  BOOST_TEST(echoes(echo.line));
+  const rlimit none{.rlim_cur = 0, .rlim_max = 0};
+  BOOST_REQUIRE(::prlimit(echo.process.pid(), RLIMIT_NOFILE, &none, nullptr) == 0);
+  const Client waiting = echo.client();
+  const auto begin = Clock::now();
+  BOOST_TEST(echo.stop() == 0);
+  BOOST_TEST((Clock::now() - begin < quickly));
 }
 
 // --- what nobody reads ---------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -96,6 +97,20 @@ bool can_lack(std::size_t connections) {
 }
 
 constexpr std::size_t many = 1000;
+
+// Whether a tracer has all of its threads.
+bool traced(pid_t process) {
+  for (const auto& task :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/task")) {
+    std::ifstream status(task.path() / "status");
+    int tracer = 0;
+    for (std::string word; status >> word;) {
+      if (word == "TracerPid:" && status >> tracer) break;
+    }
+    if (tracer == 0) return false;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -195,4 +210,32 @@ BOOST_DATA_TEST_CASE(without_buffers_to_send_from_requests_fail_in_few_lines, po
   BOOST_TEST(server.complaint_lines() >= 1U);
   BOOST_TEST(server.complaint_lines() <= 1U + seconds, server.complaints());
   BOOST_TEST(server.echo.stop() == 0);
+}
+
+// --- watches of epoll -------------------------------------------------------------------------
+
+BOOST_TEST_DECORATOR(*timeout(60))
+BOOST_DATA_TEST_CASE(clients_that_cannot_be_watched_are_dropped_with_few_lines, policies, policy) {
+  if (cannot_inject()) return;
+  constexpr std::size_t count = 20;
+  Survivor server({"--policy", policy});
+  const auto begin = Clock::now();
+  {
+    const pid_t process = server.echo.process.pid();
+    Process tracer({"strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=epoll_ctl", "-e",
+                    "inject=epoll_ctl:error=ENOSPC", "-p", std::to_string(process)});
+    while (!traced(process)) std::this_thread::sleep_for(2ms);
+    for (std::size_t i = 0; i < count; ++i) {
+      BOOST_TEST(server.client().receive_to_end().empty());
+    }
+    tracer.signal(SIGTERM);
+    tracer.wait();
+  }
+  BOOST_TEST(server.counts("dropped", count));
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(Clock::now() - begin).count();
+  server.common_end();
+  BOOST_TEST(server.complaints().find("No space left on device") != std::string::npos,
+             server.complaints());
+  BOOST_TEST(server.complaint_lines() <= static_cast<std::size_t>(seconds) + 1,
+             server.complaints());
 }

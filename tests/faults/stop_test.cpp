@@ -178,7 +178,7 @@ BOOST_DATA_TEST_CASE(every_thread_blocks_the_signals_that_one_waits_for, policie
     const auto blocked = std::stoull(status(task.path() / "status", "SigBlk:"), nullptr, 16);
     const auto blocks = [&](int signal) { return ((blocked >> (signal - 1)) & 1U) != 0; };
     // sigtimedwait(2) unblocks what it waits for.
-    const bool all = blocks(SIGTERM) && blocks(SIGINT) && blocks(SIGUSR1);
+    const bool all = blocks(SIGTERM) && blocks(SIGINT) && blocks(SIGHUP) && blocks(SIGUSR1);
     if (!all) ++waiting;
   }
   BOOST_TEST(waiting <= 1);

@@ -206,7 +206,7 @@ void Acceptor::enter_lot(Connection& connection) noexcept {
   try {
     service_.lot.enter(connection);
   } catch (const std::exception&) {
-    connection.end(Outcome::dropped);
+    connection.end_unwatched();
     return;
   }
   connection.become_parked();

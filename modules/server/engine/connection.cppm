@@ -70,6 +70,8 @@ class Connection final : public RequestContext, public Registered, private Socke
   bool give_back() noexcept;
   // Ends the connection; it is gone after this.
   void end(Outcome outcome) noexcept;
+  // Ends it as dropped, since it cannot be watched: with the exception that is being handled.
+  void end_unwatched() noexcept;
   // Ends what a policy would not run.
   void drop() noexcept;
   // Ends what there is no place for, with the answer of `on_overload`.

@@ -39,14 +39,12 @@ void Dispatcher::welcome(Connection& connection) noexcept {
   }
   // Once it is registered, it may be anybody's, or gone. Before, it is this thread's, which is the
   // one that ends parked connections by a limit.
-  bool entered = true;
   connection.become_parked();
   try {
     service_.lot.enter(connection);
   } catch (const std::exception&) {
-    entered = !connection.claim();
+    if (connection.claim()) connection.end_unwatched();
   }
-  if (!entered) connection.end(Outcome::dropped);
 }
 
 bool Dispatcher::start_policy_for_drain() noexcept {

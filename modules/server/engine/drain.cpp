@@ -27,6 +27,10 @@ constexpr auto time_to_notice = 60ms;
 constexpr auto time_for_policy = 20ms;
 constexpr auto time_for_free_policy = 1000ms;
 
+// How long the last clients wait in the kernel's queue for a descriptor when this server has none
+// to free: another one may have.
+constexpr auto time_for_others = 500ms;
+
 }  // namespace
 
 void Engine::shutdown() noexcept {
@@ -87,11 +91,18 @@ DrainReport Engine::drain(Deadline deadline, const Stats& before) {
     acceptor_.accept_rest();
   }
   timer.due_by(0);
-  const auto busy = [this] {
-    return registry.size() > 0 || closer.size() > 0 || !acceptor_.all_dead();
+  Deadline for_others;
+  const auto busy = [&] {
+    if (registry.size() > 0 || closer.size() > 0) {
+      for_others = Deadline::never();
+      return true;
+    }
+    if (acceptor_.all_dead()) return false;
+    if (for_others.is_never()) for_others = Deadline(time_for_others);
+    return !for_others.passed();
   };
   while (busy() && !deadline.passed()) {
-    turn(deadline);
+    turn(std::min(deadline, for_others));
     acceptor_.accept_rest();
   }
   acceptor_.close();

@@ -33,6 +33,11 @@ import :forked;
 
 namespace net {
 
+void Connection::end_unwatched() noexcept {
+  service_->hooks.connection_failed({Phase::receive, std::current_exception(), client_address()});
+  end(Outcome::dropped);
+}
+
 void Connection::drop() noexcept {
   if (!leave_queue()) return;
   const RunningMark mark(*service_);
