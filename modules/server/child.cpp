@@ -100,11 +100,11 @@ void take_signals(sigset_t mask) noexcept {
 
 Child::Child(Request& request) {
   Expects(request);
-  Connection& connection = *request.connection();
+  Connection& connection = RequestAccess::connection(request);
   Service& service = connection.service();
   const bool waited = connection.in_queue();
   if (!connection.leave_queue()) {
-    request.release();
+    RequestAccess::release(request);
     return;
   }
   if (connection.was_cut()) {
@@ -139,7 +139,7 @@ Child::Child(Request& request) {
       parent = this_process_id;
       served = &connection;
       take_signals(blocked.before());
-      serve_in_child(service, *request.release(), slot_);
+      serve_in_child(service, *RequestAccess::release(request), slot_);
     }
     if (process < 0) {
       const int error = errno;
@@ -160,13 +160,13 @@ Child::Child(Request& request) {
     reap(P_PID, process);
     service.free_child_slot(slot_);
     // It may have been answered already: this is its end.
-    request.release()->end(Outcome::failed);
+    RequestAccess::release(request)->end(Outcome::failed);
     throw_system_error(error, "pidfd_open");
   }
   // What arrives is the child's from here on; the descriptor stays, for a polite close.
   if (connection.registered) service.lot.leave(connection);
   tie_ = std::move(tie);
-  tie_->connection = request.release();
+  tie_->connection = RequestAccess::release(request);
   tie_->process = process;
   service.follow_child(slot_, tie_);
 }

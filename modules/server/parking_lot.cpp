@@ -121,9 +121,9 @@ ParkingLot::ParkingLot() : state_(std::make_unique<State>()) {}
 
 ParkingLot::~ParkingLot() { state_->free_retired(); }
 
-void ParkingLot::close() noexcept { state_->close(); }
+void OwnParkingLot::close() noexcept { state_->close(); }
 
-void ParkingLot::renew() {
+void OwnParkingLot::renew() {
   auto fresh = std::make_unique<State>();
   state_->close();
   keep_for_ever(state_.release());
@@ -152,7 +152,7 @@ std::size_t ParkingLot::wait(std::span<Request> ready, Deadline deadline) {
         next_receiver = key;
       }
     } else if (connection->edge(event.events)) {
-      ready[count++] = Request(connection);
+      ready[count++] = RequestAccess::of(*connection);
     }
   }
   // Of several, one a wait, in turn: epoll tells of the others again.
@@ -167,7 +167,7 @@ void ParkingLot::wake() noexcept { state_->set_woken(true); }
 
 int ParkingLot::fileno() const noexcept { return state_->epoll.get(); }
 
-void ParkingLot::enter(Connection& connection) {
+void OwnParkingLot::enter(Connection& connection) {
   connection.entered = connection.registered = true;
   try {
     state_->control(EPOLL_CTL_ADD, connection, input_edges);
@@ -177,29 +177,29 @@ void ParkingLot::enter(Connection& connection) {
   }
 }
 
-void ParkingLot::leave(Connection& connection) noexcept {
+void OwnParkingLot::leave(Connection& connection) noexcept {
   connection.registered = false;
   epoll_event event{};
   ::epoll_ctl(fileno(), EPOLL_CTL_DEL, connection.socket().fileno(), &event);
 }
 
-void ParkingLot::want_output(Connection& connection, bool wanted) noexcept {
+void OwnParkingLot::want_output(Connection& connection, bool wanted) noexcept {
   connection.wants_output = wanted;
   const std::uint32_t output = wanted ? std::uint32_t{EPOLLOUT} : 0U;
   epoll_event event{.events = input_edges | output, .data = {.ptr = &connection}};
   ::epoll_ctl(fileno(), EPOLL_CTL_MOD, connection.socket().fileno(), &event);
 }
 
-void ParkingLot::retire(Connection* connection) noexcept {
+void OwnParkingLot::retire(Connection* connection) noexcept {
   connection->next_retired = state_->retired.load(std::memory_order_relaxed);
   while (!state_->retired.compare_exchange_weak(
       connection->next_retired, connection, std::memory_order_release, std::memory_order_relaxed)) {
   }
 }
 
-void ParkingLot::push(Request request) noexcept { state_->push(std::move(request)); }
+void OwnParkingLot::push(Request request) noexcept { state_->push(std::move(request)); }
 
-void ParkingLot::add(Receiver& receiver) {
+void OwnParkingLot::add(Receiver& receiver) {
   const std::lock_guard lock(state_->receivers_mutex);
   receiver.key = std::exchange(state_->next_key, state_->next_key + 2);
   state_->receivers.emplace(receiver.key, &receiver);
@@ -210,14 +210,14 @@ void ParkingLot::add(Receiver& receiver) {
   }
 }
 
-void ParkingLot::remove(Receiver& receiver) noexcept {
+void OwnParkingLot::remove(Receiver& receiver) noexcept {
   epoll_event event{};
   ::epoll_ctl(fileno(), EPOLL_CTL_DEL, receiver.fileno(), &event);
   const std::lock_guard lock(state_->receivers_mutex);
   state_->receivers.erase(receiver.key);
 }
 
-bool ParkingLot::arm(Receiver& receiver, bool armed) noexcept {
+bool OwnParkingLot::arm(Receiver& receiver, bool armed) noexcept {
   epoll_event event{.events = EPOLLIN, .data = {.u64 = receiver.key}};
   const int operation = armed ? EPOLL_CTL_ADD : EPOLL_CTL_DEL;
   return ::epoll_ctl(fileno(), operation, receiver.fileno(), &event) == 0;

@@ -38,10 +38,8 @@ export namespace net {
 /// else the serving thread does, and calls `process`.
 class ParkingLot {
  public:
-  ParkingLot();
   ParkingLot(const ParkingLot&) = delete;
   ParkingLot& operator=(const ParkingLot&) = delete;
-  ~ParkingLot();
 
   /// Waits until connections have something to do, and hands them over: as many as `ready` has
   /// places for, at most 64. Returns how many; 0 after `wake`, at the deadline, or if what came has
@@ -55,26 +53,37 @@ class ParkingLot {
   /// Returns the descriptor that is readable when `wait` would not wait.
   int fileno() const noexcept;
 
-  // For the library's own parts. `close` and `renew` are for a process that shares the lot with the
-  // one that made it: the first takes no part any more, the second makes an empty lot of its own.
+ protected:
+  ParkingLot();
+  ~ParkingLot();
+
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace net
+
+namespace net {
+
+// The same, for the library.
+class OwnParkingLot final : public ParkingLot {
+ public:
+  // For a process that shares the lot with the one that made it: takes no part any more, or makes
+  // an empty lot of its own.
   void close() noexcept;
   void renew();
-  // `enter` registers a connection that is parked already; `leave`
-  // takes the registration back; `retire` frees it when no wait can know it any more; `push` hands
-  // it to the next wait.
+  // Registers a connection that is parked already, and takes the registration back.
   void enter(Connection& connection);
   void leave(Connection& connection) noexcept;
   void want_output(Connection& connection, bool wanted) noexcept;
+  // Frees it when no wait can know it any more.
   void retire(Connection* connection) noexcept;
+  // Hands it to the next wait.
   void push(Request request) noexcept;
   // `remove` returns when no wait is in the receiver or will be.
   void add(Receiver& receiver);
   void remove(Receiver& receiver) noexcept;
   bool arm(Receiver& receiver, bool armed) noexcept;
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
 };
 
 }  // namespace net

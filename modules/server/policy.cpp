@@ -38,7 +38,7 @@ struct PolicyContext::State {
 
   const Process process = this_process();
   Poller poller;
-  std::unique_ptr<ParkingLot> lot;
+  std::unique_ptr<OwnParkingLot> lot;
   std::size_t descriptors_each = 1;
   // Servers that share the policy dispatch one at a time.
   std::mutex mutex;
@@ -76,7 +76,7 @@ void PolicyContext::unwatch(int descriptor) noexcept {
 }
 
 ParkingLot& PolicyContext::take_parking_lot() {
-  if (!state_->lot) state_->lot = std::make_unique<ParkingLot>();
+  if (!state_->lot) state_->lot = std::make_unique<OwnParkingLot>();
   return *state_->lot;
 }
 
@@ -84,20 +84,20 @@ void PolicyContext::each_opens(std::size_t descriptors) noexcept {
   state_->descriptors_each += descriptors;
 }
 
-std::size_t PolicyContext::descriptors_each() const noexcept { return state_->descriptors_each; }
+std::size_t OwnPolicyContext::descriptors_each() const noexcept { return state_->descriptors_each; }
 
-ParkingLot* PolicyContext::parking_lot() const noexcept { return state_->lot.get(); }
+OwnParkingLot* OwnPolicyContext::parking_lot() const noexcept { return state_->lot.get(); }
 
-int PolicyContext::fileno() const noexcept { return state_->poller.fileno(); }
+int OwnPolicyContext::fileno() const noexcept { return state_->poller.fileno(); }
 
-void PolicyContext::dispatch() {
+void OwnPolicyContext::dispatch() {
   const std::unique_lock lock(state_->mutex, std::try_to_lock);
   if (lock) state_->poller.dispatch(Deadline::Clock::time_point::min());
 }
 
-bool PolicyContext::ours() const noexcept { return state_->process == this_process(); }
+bool OwnPolicyContext::ours() const noexcept { return state_->process == this_process(); }
 
-void PolicyContext::close() noexcept {
+void OwnPolicyContext::close() noexcept {
   if (OwnDescriptors::closed_here(state_->process)) return;
   // First: what is watched there stays watched, for the parent.
   state_->poller.close();
@@ -105,7 +105,7 @@ void PolicyContext::close() noexcept {
   if (state_->lot) state_->lot->close();
 }
 
-void PolicyContext::close_watched() noexcept {
+void OwnPolicyContext::close_watched() noexcept {
   for (const auto& [descriptor, watch] : state_->watches) {
     // The parent has the file as well, so epoll would go on watching it.
     state_->poller.remove(descriptor, *watch);
@@ -115,7 +115,7 @@ void PolicyContext::close_watched() noexcept {
   state_->watches.clear();
 }
 
-void PolicyContext::renew() {
+void OwnPolicyContext::renew() {
   auto fresh = std::make_unique<State>();
   for (const auto& [descriptor, watch] : state_->watches) fresh->poller.add(descriptor, *watch);
   if (state_->lot) state_->lot->renew();

@@ -30,10 +30,8 @@ export namespace net {
 /// Is what a policy gets from the library. Lives as long as the policy does.
 class PolicyContext {
  public:
-  PolicyContext();
   PolicyContext(const PolicyContext&) = delete;
   PolicyContext& operator=(const PolicyContext&) = delete;
-  ~PolicyContext();
 
   /// Calls `ready` on the serving thread when `descriptor` is readable, again and again until
   /// `unwatch`. On the serving thread, or in the policy's constructor.
@@ -48,10 +46,24 @@ class PolicyContext {
   /// of `ServerOptions::max_connections` leaves room for them. In the policy's constructor.
   void each_opens(std::size_t descriptors) noexcept;
 
-  // For the library's own parts.
+ protected:
+  PolicyContext();
+  ~PolicyContext();
+
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace net
+
+namespace net {
+
+// The same, for the library.
+class OwnPolicyContext final : public PolicyContext {
+ public:
   std::size_t descriptors_each() const noexcept;
   // Null if it was not taken.
-  ParkingLot* parking_lot() const noexcept;
+  OwnParkingLot* parking_lot() const noexcept;
   int fileno() const noexcept;
   void dispatch();
   // Whether it was made, or made anew, in this process.
@@ -60,11 +72,11 @@ class PolicyContext {
   void close() noexcept;
   void close_watched() noexcept;
   void renew();
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
 };
+
+}  // namespace net
+
+export namespace net {
 
 /// Runs requests. A policy may have a member `void start()`: it is called once in each process in
 /// which a server of the policy serves, on the serving thread, before the first request. Threads
@@ -87,7 +99,11 @@ concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline
   { policy.drain(deadline) } -> std::same_as<DrainReport>;
 };
 
-/// Is a policy as the server calls it, with its context.
+}  // namespace net
+
+namespace net {
+
+// Is a policy as the server calls it, with its context.
 class AnyPolicy {
  public:
   AnyPolicy();
@@ -97,14 +113,14 @@ class AnyPolicy {
 
   virtual void process(Request request) = 0;
   virtual DrainReport drain(Deadline deadline) = 0;
-  /// Has the policy's queue end what waits there for too long.
+  // Has the policy's queue end what waits there for too long.
   virtual void expire() = 0;
 
-  /// Makes the policy ready to run requests in this process. Before `process`; again is harmless.
+  // Makes the policy ready to run requests in this process. Before `process`; again is harmless.
   void start_here();
 
-  PolicyContext& context() noexcept { return context_; }
-  /// Whether it may be destroyed in this process: its threads, if it has any, are of this one.
+  OwnPolicyContext& context() noexcept { return context_; }
+  // Whether it may be destroyed in this process: its threads, if it has any, are of this one.
   bool ours() const noexcept;
 
  protected:
@@ -112,13 +128,13 @@ class AnyPolicy {
   virtual bool can_start() const noexcept = 0;
 
  private:
-  PolicyContext context_;
+  OwnPolicyContext context_;
   const unsigned made_in_;  // the process
   std::atomic<unsigned> started_in_{0};
 };
 
-/// Takes a policy into possession. In a process that was forked since the policy was made or
-/// started, it is not destroyed: its threads are not there.
+// Takes a policy into possession. In a process that was forked since the policy was made or
+// started, it is not destroyed: its threads are not there.
 // No template: a std::shared_ptr made for each policy is dear to compile.
 std::shared_ptr<AnyPolicy> owned(AnyPolicy* policy);
 
@@ -144,6 +160,13 @@ class PolicyBinding final : public AnyPolicy {
   P policy_;
 };
 
+template <class H, class P>
+struct ServerParts;
+
+}  // namespace net
+
+export namespace net {
+
 /// Is one policy object for several servers: copies share it, and it ends with the last of them.
 ///
 ///     net::SharedPolicy<net::ThreadPool> pool{{.workers = 4}};
@@ -166,10 +189,11 @@ class SharedPolicy {
 
   P& operator*() const noexcept { return *policy_; }
   P* operator->() const noexcept { return policy_; }
-  /// For the server's own use.
-  const std::shared_ptr<AnyPolicy>& any() const noexcept { return any_; }
 
  private:
+  template <class H, class Q>
+  friend struct ServerParts;
+
   std::shared_ptr<AnyPolicy> any_;
   P* policy_ = nullptr;
 };

@@ -88,7 +88,7 @@ RequestQueue::~RequestQueue() {
 
 void RequestQueue::push(Request request) noexcept {
   Expects(request);
-  Connection* const added = request.release();
+  Connection* const added = RequestAccess::release(request);
   added->next_queued = nullptr;
   (last_ != nullptr ? last_->next_queued : first_) = added;
   last_ = added;
@@ -97,7 +97,7 @@ void RequestQueue::push(Request request) noexcept {
 
 void RequestQueue::push_front(Request request) noexcept {
   Expects(request);
-  Connection* const added = request.release();
+  Connection* const added = RequestAccess::release(request);
   added->next_queued = std::exchange(first_, added);
   if (last_ == nullptr) last_ = added;
   ++size_;
@@ -116,8 +116,8 @@ std::size_t RequestQueue::end_overdue() noexcept {
   const std::size_t before = size_;
   for (std::size_t left = before; left > 0; --left) {
     Request request = pop();
-    if (request.connection()->is_overdue(now)) {
-      request.release()->leave_queue();
+    if (RequestAccess::connection(request).is_overdue(now)) {
+      RequestAccess::release(request)->leave_queue();
     } else {
       push(std::move(request));
     }
@@ -130,7 +130,7 @@ Request RequestQueue::pop() noexcept {
   Connection* const taken = std::exchange(first_, first_->next_queued);
   if (first_ == nullptr) last_ = nullptr;
   --size_;
-  return Request(taken);
+  return RequestAccess::of(*taken);
 }
 
 }  // namespace net

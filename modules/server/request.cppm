@@ -7,7 +7,8 @@ import net.handler;
 
 namespace net {
 class Connection;
-}
+struct RequestAccess;
+}  // namespace net
 
 export namespace net {
 
@@ -18,8 +19,6 @@ export namespace net {
 class Request {
  public:
   Request() noexcept = default;
-  /// Takes a connection over. For the library's own parts.
-  inline explicit Request(Connection* connection) noexcept : connection_(connection) {}
   inline Request(Request&& other) noexcept
       : connection_(std::exchange(other.connection_, nullptr)) {}
   inline Request& operator=(Request&& other) noexcept {
@@ -76,11 +75,11 @@ class Request {
   /// exists.
   void cut() noexcept;
 
-  /// Gives the connection up. For the library's own parts.
-  inline Connection* release() noexcept { return std::exchange(connection_, nullptr); }
-  inline Connection* connection() const noexcept { return connection_; }
-
  private:
+  friend struct RequestAccess;
+
+  inline explicit Request(Connection* connection) noexcept : connection_(connection) {}
+  inline Connection* release() noexcept { return std::exchange(connection_, nullptr); }
   void drop() noexcept;
 
   Connection* connection_ = nullptr;
@@ -112,6 +111,19 @@ class RequestQueue {
   Connection* first_ = nullptr;
   Connection* last_ = nullptr;
   std::size_t size_ = 0;
+};
+
+}  // namespace net
+
+namespace net {
+
+// What only the library does with requests.
+struct RequestAccess {
+  static inline Request of(Connection& connection) noexcept { return Request(&connection); }
+  static inline Connection* release(Request& request) noexcept { return request.release(); }
+  static inline Connection& connection(const Request& request) noexcept {
+    return *request.connection_;
+  }
 };
 
 }  // namespace net

@@ -78,22 +78,15 @@ using net::StreamRequestHandler;
 using net::StreamWriter;
 
 // net.server
-using net::AnyPolicy;
 using net::BaseServer;
-using net::BoundHandler;
 using net::Child;
-using net::DefaultFactory;
 using net::DrainReport;
 using net::Event;
 using net::ForkPerRequest;
-using net::HandlerBinding;
-using net::HandlerMaker;
-using net::HandlerMaking;
 using net::Inline;
 using net::name;
 using net::ParkingLot;
 using net::Phase;
-using net::PolicyBinding;
 using net::PolicyContext;
 using net::Request;
 using net::RequestError;
@@ -177,8 +170,6 @@ static_assert(net::LibraryConstructible<Stream> && !net::LibraryConstructible<Wr
 static_assert(net::LibraryConstructible<Free> && !net::LibraryConstructible<NeedsState>);
 static_assert(net::HandlerFactory<MakesState, NeedsState> &&
               !net::HandlerFactory<MakesState, Talk>);
-static_assert(net::HandlerFactory<DefaultFactory<Stream>, Stream>);
-static_assert(net::HandlerFactory<DefaultFactory<Free>, Free>);
 static_assert(net::ExecutionPolicy<ThreadPool> && net::ExecutionPolicy<ThreadPerRequest>);
 static_assert(net::ExecutionPolicy<ForkPerRequest> && net::ExecutionPolicy<Inline>);
 static_assert(net::ExecutionPolicy<Mine> && !net::ExecutionPolicy<NoPolicy>);
@@ -208,12 +199,6 @@ template class net::TcpServer<surface::Overloads>;
 template class net::TcpServer<surface::Talk, surface::Mine>;
 template class net::SharedPolicy<net::ThreadPool>;
 template class net::SharedPolicy<surface::Mine>;
-template class net::PolicyBinding<surface::Mine>;
-template class net::HandlerBinding<surface::Stream>;
-template class net::HandlerBinding<surface::Talk>;
-template class net::HandlerMaking<surface::Free, net::DefaultFactory<surface::Free>>;
-template class net::HandlerMaking<surface::NeedsState, surface::MakesState>;
-template struct net::DefaultFactory<surface::Stream>;
 template net::Deadline::Deadline(std::chrono::duration<double>);
 template net::Deadline::Deadline(std::chrono::hours);
 template std::size_t net::length_prefixed<std::uint8_t>(std::span<const std::byte>) noexcept;

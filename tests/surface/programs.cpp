@@ -289,4 +289,51 @@ TcpServer<Echo> options_of_another{address, net::ForkPerRequest::Options{}};
 struct NoPolicy {};
 TcpServer<Echo, NoPolicy> no_policy{address};
 
+// --- what is the library's own ------------------------------------------------------------------
+
+// must not compile: must be imported from module 'net.server'
+void bound(net::BoundHandler&);
+
+// must not compile: must be imported from module 'net.server'
+void maker(net::HandlerMaker&);
+
+// must not compile: must be imported from module 'net.server'
+void connection(net::Connection&);
+
+// must not compile: must be imported from module 'net.server'
+void access(net::RequestAccess&);
+
+// must not compile: must be imported from module 'net.server'
+void lot(net::OwnParkingLot&);
+
+// must not compile: must be imported from module 'net.server'
+void policy(net::AnyPolicy&);
+
+// must not compile: must be imported from module 'net.server'
+void parts(net::AnyServerParts&);
+
+// must not compile: must be imported from module 'net.server'
+void engine(net::Engine&);
+
+// must not compile: must be imported from module 'net.server'
+const auto owned = net::owned(nullptr);
+
+// must not compile: 'release' is a private member of 'net::Request'
+void release(net::Request& request) { request.release(); }
+
+// must not compile: no member named 'push' in 'net::ParkingLot'
+void push(net::ParkingLot& lot) { lot.push({}); }
+
+// must not compile: calling a protected constructor of class 'net::ParkingLot'
+net::ParkingLot own_lot;
+
+// must not compile: no member named 'dispatch' in 'net::PolicyContext'
+void dispatch(net::PolicyContext& context) { context.dispatch(); }
+
+// must not compile: calling a protected constructor of class 'net::PolicyContext'
+net::PolicyContext own_context;
+
+// must not compile: 'any_' is a private member of 'net::SharedPolicy<net::ThreadPool>'
+void any(net::SharedPolicy<net::ThreadPool>& pool) { pool.any_.reset(); }
+
 }  // namespace

@@ -6,7 +6,7 @@ export module net.server:handler_binding;
 import net.standard;
 import net.handler;
 
-export namespace net {
+namespace net {
 
 /// Is a handler as the server calls it. Made by a `HandlerMaker`.
 class BoundHandler {
@@ -64,7 +64,7 @@ struct DefaultFactory {
 };
 
 /// Returns handlers of class `H`: called with the context, or with nothing.
-template <class F, class H>
+export template <class F, class H>
 concept HandlerFactory = requires(F& factory, RequestContext& context) {
   { factory(context) } -> std::same_as<H>;
 } || requires(F& factory) {

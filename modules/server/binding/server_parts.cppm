@@ -111,7 +111,7 @@ struct ServerParts : AnyServerParts {
     } else if constexpr (std::same_as<Plain, typename P::Options>) {
       bind(new PolicyBinding<P>(std::forward<A>(argument)));
     } else if constexpr (std::same_as<Plain, SharedPolicy<P>>) {
-      share(argument.any());
+      share(argument.any_);
       given_policy = &*argument;
     } else if constexpr (is_hooks<Plain>) {
       static_assert(std::is_lvalue_reference_v<A>, "the hooks must outlive the server");

@@ -182,7 +182,7 @@ std::size_t Acceptor::receive_from(Listener& listener, std::span<Request> ready)
       if (stream) {
         enter_lot(*taken);
       } else {
-        ready[made++] = Request(taken);
+        ready[made++] = RequestAccess::of(*taken);
       }
     } else if (error == EAGAIN) {
       if (taken_in > 0) break;

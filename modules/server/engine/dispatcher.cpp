@@ -62,7 +62,7 @@ void Dispatcher::serve_from_lot() {
   const auto room = std::span(ready).first(std::min(ready.size(), events_left_));
   const std::size_t count = service_.lot.wait(room, Deadline::Clock::time_point::min());
   spend_events(count);
-  for (Request& request : room.first(count)) serve(*request.release());
+  for (Request& request : room.first(count)) serve(*RequestAccess::release(request));
 }
 
 void Dispatcher::serve_policy() noexcept {
@@ -84,7 +84,7 @@ void Dispatcher::expire_queue() noexcept {
 void Dispatcher::serve(Connection& connection) noexcept {
   switch (connection.prepare()) {
     case Connection::Prepared::handler: hand_over(connection); break;
-    case Connection::Prepared::later: Request(&connection).park(); break;
+    case Connection::Prepared::later: RequestAccess::of(connection).park(); break;
     case Connection::Prepared::gone: break;
   }
 }
@@ -92,7 +92,7 @@ void Dispatcher::serve(Connection& connection) noexcept {
 void Dispatcher::hand_over(Connection& connection) noexcept {
   if (policy_drained_) {
     // A straggler that was stuck: only its end is left, and no policy to run it.
-    Request request(&connection);
+    Request request = RequestAccess::of(connection);
     while (request && request.step() == Next::keep) {
     }
     return;
@@ -106,7 +106,7 @@ void Dispatcher::hand_over(Connection& connection) noexcept {
     connection.enter_queue();
   }
   try {
-    policy_->process(Request(&connection));
+    policy_->process(RequestAccess::of(connection));
   } catch (...) {
     service_.hooks.policy_failed(peer);
   }

@@ -148,7 +148,7 @@ void Connection::end(Outcome outcome) noexcept {
     delete this;
     return;
   }
-  ParkingLot& lot = service.lot;
+  OwnParkingLot& lot = service.lot;
   service.unlink(*this);
   if (held() != 0) {
     stream().discard();  // this object may wait to be freed

@@ -144,7 +144,7 @@ Stats Engine::stats() {
 // --- in another process -----------------------------------------------------------------------
 
 std::unique_ptr<Engine> Engine::make_heir() {
-  PolicyContext& context = dispatcher_.policy().context();
+  OwnPolicyContext& context = dispatcher_.policy().context();
   if (!context.ours()) context.renew();
   AnyServerParts parts;
   parts.addresses = acceptor_.addresses();

@@ -55,7 +55,7 @@ Service::Service(AnyServerParts& parts)
     : options(parts.options),
       maker(std::move(parts.maker)),
       hooks(parts.hooks, parts.verifies, counters),
-      own_lot_(parts.policy->context().parking_lot() == nullptr ? std::make_unique<ParkingLot>()
+      own_lot_(parts.policy->context().parking_lot() == nullptr ? std::make_unique<OwnParkingLot>()
                                                                 : nullptr),
       lot(own_lot_ ? *own_lot_ : *parts.policy->context().parking_lot()),
       slots(registry, wakeup,

@@ -103,10 +103,10 @@ class Service {
   DueTimer timer;  // whatever has a time at which the serving thread must act asks it for that
 
  private:
-  std::unique_ptr<ParkingLot> own_lot_;
+  std::unique_ptr<OwnParkingLot> own_lot_;
 
  public:
-  ParkingLot& lot;
+  OwnParkingLot& lot;
   Registry registry{timer};
   Slots slots;
   BufferBudget buffers{options.buffer_memory, wakeup};

@@ -67,11 +67,12 @@ struct ForkPerRequest::State {
     while (any_waiting() && children.size() < options.max_children) {
       RequestQueue& queue = waiting.empty() ? unheard : waiting;
       Request request = queue.pop();
-      if (&queue == &waiting && request.conversation() && request.connection()->left_unheard()) {
+      if (&queue == &waiting && request.conversation() &&
+          RequestAccess::connection(request).left_unheard()) {
         unheard.push(std::move(request));
         continue;
       }
-      Service& service = request.connection()->service();
+      Service& service = RequestAccess::connection(request).service();
       const Address peer = request.peer();
       try {
         start(request);
@@ -126,7 +127,7 @@ void ForkPerRequest::start() {
   if (!std::exchange(started_, true)) return;
   // After a fork: the children are those of the parent.
   auto fresh = std::make_unique<State>(state_->options, state_->context);
-  state_->context.close_watched();
+  static_cast<OwnPolicyContext&>(state_->context).close_watched();
   keep_for_ever(state_.release());
   state_ = std::move(fresh);
 }
