@@ -47,9 +47,10 @@ BOOST_AUTO_TEST_CASE(its_stacks_are_not_executable, *timeout(20)) {
   BOOST_TEST(!has(readelf("--segments"), " RWE "));
 }
 
-BOOST_AUTO_TEST_CASE(optimized_it_checks_the_sizes_of_buffers, *timeout(20)) {
+BOOST_AUTO_TEST_CASE(optimized_it_checks_its_stacks_and_the_sizes_of_buffers, *timeout(20)) {
 #if defined(NETSERVE_FORTIFIED)
   BOOST_TEST(has(readelf("--dyn-syms"), "__memcpy_chk"));
+  BOOST_TEST(has(readelf("--dyn-syms"), "__stack_chk_fail"));
 #else
   BOOST_TEST_MESSAGE("not in this build: it is not optimized, or has a sanitizer");
 #endif
