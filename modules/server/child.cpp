@@ -82,7 +82,7 @@ void take_signals(sigset_t mask) noexcept {
 }
 
 [[noreturn]] void serve_in_child(Service& service, Connection& connection, std::size_t slot) {
-  service.child_slot = slot;
+  service.children.become_child(slot);
   service.counters.count_for_parent();
   ForkScope::protect_shared_memory(service);
   service.timer.close_in_child();
@@ -125,13 +125,13 @@ Child::Child(Request& request) {
   if (reserved.get() < 0) throw_system_error(errno, "fork");
   auto tie = std::make_shared<Tie>();
   OwnDescriptors::expect_forks();  // a policy that is not ours has not told
-  slot_ = service.take_child_slot();
+  slot_ = service.children.take_slot();
   int process = -1;
   {
     const BlockedSignals blocked(BlockedSignals::stopping());
     {
       const std::lock_guard lock(service.registry.mutex);
-      connection.note_silence_in(service.from_children->slots.at(slot_).silence);
+      connection.note_silence_in(service.children.silence(slot_));
     }
     const int this_process_id = ::getpid();
     process = fork_for_request();
@@ -143,13 +143,13 @@ Child::Child(Request& request) {
     }
     if (process < 0) {
       const int error = errno;
-      service.free_child_slot(slot_);
+      service.children.free_slot(slot_);
       throw_system_error(error, "fork");
     }
     reserved.close();
     descriptor_ = open_pidfd(process);
     // Before a signal handler that kills them can run in this thread.
-    if (descriptor_ >= 0) service.note_child(slot_, descriptor_);
+    if (descriptor_ >= 0) service.children.note(slot_, descriptor_);
   }
   if (descriptor_ < 0 && errno == ESRCH) {
     descriptor_ = above_standard_streams(::eventfd(1, EFD_CLOEXEC));
@@ -158,7 +158,7 @@ Child::Child(Request& request) {
     const int error = errno;
     ::kill(process, SIGKILL);
     reap(P_PID, process);
-    service.free_child_slot(slot_);
+    service.children.free_slot(slot_);
     // It may have been answered already: this is its end.
     RequestAccess::release(request)->end(Outcome::failed);
     throw_system_error(error, "pidfd_open");
@@ -168,7 +168,7 @@ Child::Child(Request& request) {
   tie_ = std::move(tie);
   tie_->connection = RequestAccess::release(request);
   tie_->process = process;
-  service.follow_child(slot_, tie_);
+  service.children.follow(slot_, tie_);
 }
 
 Child::Child(Child&& other) noexcept { *this = std::move(other); }
@@ -193,15 +193,15 @@ void Child::collect() noexcept {
     // The server may have ended its connection, and be gone.
     const std::lock_guard lock(tie_->mutex);
     connection = std::exchange(tie_->connection, nullptr);
-    if (connection != nullptr) connection->service().forget_child(slot_);
+    if (connection != nullptr) connection->service().children.forget(slot_);
   }
   tie_.reset();
   reap(P_PIDFD, descriptor_);
   ::close(std::exchange(descriptor_, -1));
   if (connection == nullptr) return;
   Service& service = connection->service();
-  const Told told = service.take_told(slot_, *connection);
-  service.free_child_slot(slot_);
+  const Told told = service.children.take_told(slot_, *connection);
+  service.children.free_slot(slot_);
   connection->end(told.outcome() != Outcome::none ? told.outcome() : Outcome::failed);
 }
 

@@ -56,7 +56,7 @@ class Child {
 
  private:
   struct Tie;
-  friend class Service;
+  friend class ChildTable;
 
   std::shared_ptr<Tie> tie_;  // to the connection, until that has ended
   int descriptor_ = -1;

@@ -60,8 +60,7 @@ std::size_t Acceptor::make_room() noexcept {
   }
   if (const std::size_t most = service_.slots.free(); most > 0) return most;
   if (overload != Overload::reject) return 0;
-  const std::size_t rejected = service_.closer.size();
-  return rejected < service_.most_rejected ? service_.most_rejected - rejected : 0;
+  return service_.closer.room();
 }
 
 std::size_t Acceptor::take(Listener& listener, std::size_t most) noexcept {
@@ -110,8 +109,8 @@ void Acceptor::resume(CoarseTime now) noexcept {
   if (!service_.slots.anybody_paused()) return;
   // First, as a listener in the lot may pause meanwhile.
   const bool room = service_.slots.begin_resuming();
-  const bool may_reject = service_.options.overload == Overload::reject &&
-                          service_.closer.size() < service_.most_rejected;
+  const bool may_reject =
+      service_.options.overload == Overload::reject && !service_.closer.has_enough();
   for (const auto& listener : listeners_) {
     if (!listener->paused()) continue;
     if (const int error = listener->take_error(); error != 0) failed(*listener, error);

@@ -60,9 +60,9 @@ bool Closer::Lingering::all_taken() const noexcept {
   return ::ioctl(socket.fileno(), TIOCOUTQ, &untaken) == 0 && untaken == 0;
 }
 
-Closer::Closer(Poller& poller, DueTimer& timer, std::int64_t milliseconds,
-               std::size_t bytes) noexcept
-    : poller_(poller), timer_(timer), milliseconds_(milliseconds), bytes_(bytes) {}
+Closer::Closer(Poller& poller, DueTimer& timer, std::int64_t milliseconds, std::size_t bytes,
+               std::size_t enough) noexcept
+    : poller_(poller), timer_(timer), milliseconds_(milliseconds), bytes_(bytes), enough_(enough) {}
 
 Closer::~Closer() { close_all(); }
 

@@ -16,7 +16,9 @@ namespace net {
 // `close`, `size`, and what closes the oldest, from any thread; the rest on the serving thread.
 class Closer {
  public:
-  Closer(Poller& poller, DueTimer& timer, std::int64_t milliseconds, std::size_t bytes) noexcept;
+  // `enough`: how many may linger of those that are rejected, so that rejecting stays cheap.
+  Closer(Poller& poller, DueTimer& timer, std::int64_t milliseconds, std::size_t bytes,
+         std::size_t enough) noexcept;
   Closer(const Closer&) = delete;
   Closer& operator=(const Closer&) = delete;
   ~Closer();
@@ -44,6 +46,8 @@ class Closer {
   // Closes the oldest, for want of descriptors; returns whether there was one.
   bool close_oldest() noexcept;
   std::size_t size() const;
+  bool has_enough() const { return room() == 0; }
+  std::size_t room() const { return enough_ - std::min(enough_, size()); }
   // In a process that was forked since.
   void close_in_child() noexcept;
   std::mutex& mutex() noexcept { return mutex_; }
@@ -63,6 +67,7 @@ class Closer {
   DueTimer& timer_;
   const std::int64_t milliseconds_;
   const std::size_t bytes_;
+  const std::size_t enough_;
   mutable std::mutex mutex_;
   std::list<Lingering> lingering_;
   std::list<Lingering> sending_;   // these are not polled

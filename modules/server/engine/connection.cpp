@@ -121,7 +121,7 @@ int Connection::before_release(int descriptor, bool closing) noexcept {
   }
   if (service_->in_child()) {
     tell_parent(Outcome::none);
-    service_->from_children->given_away.store(1);
+    service_->children.tell_given_away();
     service_->wakeup.signal();
   }
   if (registered) service_->lot.leave(*this);

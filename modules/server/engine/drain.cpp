@@ -37,7 +37,7 @@ void Engine::shutdown() noexcept {
   set_stop(true);
   // A child that serves one connection asks its parent; any other process, itself alone.
   if (forked_away() && !in_child()) return;
-  if (in_child()) from_children->stop.store(Told::mark);
+  if (in_child()) children.ask_for_stop();
   wakeup.signal();
 }
 
@@ -46,8 +46,8 @@ void Engine::restart() noexcept { set_stop(false); }
 // Perhaps by a child.
 void Engine::woken() {
   wakeup.clear();
-  close_given_away();
-  if (from_children->stop.exchange(0) == Told::mark) set_stop(true);
+  children.close_given_away();
+  if (children.take_stop()) set_stop(true);
 }
 
 Stats Engine::begin_drain() {
@@ -113,7 +113,7 @@ DrainReport Engine::drain(Deadline deadline, const Stats& before) {
     dispatcher_.end_all(reaper_.take_quiet(coarse_now()));
     if (reaper_.take_queues_overdue()) dispatcher_.expire_queue();
     reaper_.cut_running();
-    cut_children();
+    children.cut();
     const Deadline noticed(time_to_notice);
     while (registry.size() > 0 && !noticed.passed()) turn(noticed);
   }

@@ -127,13 +127,13 @@ void Connection::close(Outcome outcome) noexcept {
       {.peer_ended = stream().ended() && !input_ended && !ends_itself_ && !given_away_,
        .input_ended = input_ended,
        .impolite = outcome == Outcome::timed_out || outcome == Outcome::cut ||
-                   (outcome == Outcome::rejected && service_->lingers_enough()),
+                   (outcome == Outcome::rejected && service_->closer.has_enough()),
        .idle = outcome == Outcome::closed_idle || outcome == Outcome::evicted});
 }
 
 void Connection::tell_parent(Outcome outcome) noexcept {
   const Told told(outcome, given_away_);
-  service_->from_children->slots.at(service_->child_slot).told.store(told.word());
+  service_->children.tell(told);
 }
 
 void Connection::end(Outcome outcome) noexcept {

@@ -72,7 +72,7 @@ void ForkScope::protect_shared_memory(const Service& own) noexcept {
   // This process has one thread, and the fork has left the list whole.
   for (const Service* service : all().services) {
     service->from_parent.protect();
-    if (service != &own) service->from_children.protect();
+    if (service != &own) service->children.protect();
   }
 }
 
