@@ -3,7 +3,7 @@
 module net.server:send_progress;
 
 import net.standard;
-import :poller;
+import :coarse_clock;
 
 namespace net {
 
