@@ -113,7 +113,7 @@ struct ThreadPool::State {
         Worker& worker = workers.emplace_back();
         worker.thread = std::thread([this, &worker] { work(worker); });
       }
-      sentinel = std::thread([this] { keep_watch(); });
+      sentinel.thread = std::thread([this] { keep_watch(); });
     } catch (...) {
       stop(Deadline::never());
       throw;
@@ -222,11 +222,11 @@ struct ThreadPool::State {
   // if enough others are awake, and these may all block.
   void make_ready(RequestQueue& more) noexcept {
     ready.append(more);
-    if (sentinel_asleep && !ready.empty()) wake_sentinel();
+    if (sentinel.asleep && !ready.empty()) wake_sentinel();
   }
   void make_ready(Request request) noexcept {
     ready.push(std::move(request));
-    if (sentinel_asleep) wake_sentinel();
+    if (sentinel.asleep) wake_sentinel();
   }
 
   // --- those in handlers ----------------------------------------------------------------------
@@ -304,10 +304,10 @@ struct ThreadPool::State {
     unsigned quiet = 0;
     while (!stopping) {
       if (quiet >= quiet_ticks) {
-        sentinel_asleep = true;
-        watch.close();
+        sentinel.asleep = true;
+        sentinel.gate.close();
         lock.unlock();
-        watch.wait();
+        sentinel.gate.wait();
         lock.lock();
         quiet = 0;
         pace.rested();
@@ -315,9 +315,9 @@ struct ThreadPool::State {
       }
       const std::uint64_t taken_before = taken;
       const std::int64_t nap = pace.next_tick(fine_now());
-      watch.close();
+      sentinel.gate.close();
       lock.unlock();
-      watch.wait_for(nap);
+      sentinel.gate.wait_for(nap);
       lock.lock();
       const bool idle = ready.empty() && polling != Polling::nobody;
       quiet = idle ? quiet + 1 : 0;
@@ -345,8 +345,8 @@ struct ThreadPool::State {
   }
 
   void wake_sentinel() noexcept {
-    sentinel_asleep = false;
-    watch.open();
+    sentinel.asleep = false;
+    sentinel.gate.open();
   }
 
   // --- from outside ---------------------------------------------------------------------------
@@ -379,7 +379,7 @@ struct ThreadPool::State {
     for (Worker& worker : workers) {
       if (worker.thread.joinable()) worker.thread.join();
     }
-    if (sentinel.joinable()) sentinel.join();
+    if (sentinel.thread.joinable()) sentinel.thread.join();
     return 0;
   }
 
@@ -391,7 +391,6 @@ struct ThreadPool::State {
   std::mutex mutex;  // guards what follows
   Polling polling = Polling::nobody;
   bool stopping = false;
-  bool sentinel_asleep = false;
   RequestQueue ready;
   Pace pace;
   std::size_t taken_since_poll = 0;
@@ -405,9 +404,12 @@ struct ThreadPool::State {
   std::size_t conversations = 0;  // running, or in the queue
   std::size_t running = 0;        // threads of workers
   std::condition_variable ended;
-  Gate watch;  // the sentinel's
   std::deque<Worker> workers;
-  std::thread sentinel;
+  struct {
+    std::thread thread;
+    Gate gate;
+    bool asleep = false;
+  } sentinel;
 };
 
 ThreadPool::ThreadPool(Options options, PolicyContext& context)
