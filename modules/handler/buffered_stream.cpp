@@ -226,7 +226,14 @@ void BufferedStream::flush() {
   if (file_) {
     wait_for_output(file_->behind);
     const auto part = std::exchange(file_, nullptr);
-    send_all(part->file.get(), part->offset, part->left);
+    try {
+      send_all(part->file.get(), part->offset, part->left);
+    } catch (...) {
+      // Nothing may follow a part of a file.
+      output_.take(output_.size());
+      note_sent();
+      throw;
+    }
   }
   wait_for_output(output_.size());
   note_sent();
@@ -249,19 +256,30 @@ void BufferedStream::send_all(int file, std::uint64_t offset, std::uint64_t coun
 
 void BufferedStream::send_file(int file, std::uint64_t offset, std::uint64_t count) {
   if (collecting_) throw_system_error(EINVAL, "send_file: a datagram is sent by reply");
+  if (count == 0) return;
   // Of two files, the first one goes before the second is looked at.
   if (file_ && !flush_now()) flush();
-  if (count == 0) return;
   if (write_buffer_ == 0) {
     flush();
     send_all(file, offset, count);
     return;
   }
   Descriptor own(above_standard_streams(::fcntl(file, F_DUPFD_CLOEXEC, 3)));
+  if (!own && (errno == EMFILE || errno == ENFILE)) {
+    flush();
+    send_all(file, offset, count);
+    return;
+  }
   if (!own) throw_system_error(errno, "send_file");
   file_ = std::make_unique<FilePart>(std::move(own), offset, count, output_.size());
   pending_ = true;
-  flush_now();
+  try {
+    flush_now();
+  } catch (...) {
+    file_.reset();  // as if it had not been asked for
+    pending_ = !output_.empty();
+    throw;
+  }
 }
 
 }  // namespace net

@@ -13,7 +13,8 @@ struct Limits {
   std::chrono::milliseconds request{20'000};  ///< from a request's first byte until it is whole
   std::chrono::milliseconds idle{60'000};     ///< between requests, or a conversation's silence
   std::chrono::milliseconds send{30'000};     ///< without any progress in sending
-  /// How long the writes of one call of `Next handle()` may wait in all, as they hold what runs it.
+  /// How long a call of `Next handle()` may go on writing once a write had to wait: that holds what
+  /// runs it.
   std::chrono::milliseconds answer{120'000};
 };
 

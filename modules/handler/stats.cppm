@@ -34,7 +34,7 @@ struct Stats {
   std::uint64_t shed_evicted = 0;   ///< the place was needed: `Overload::evict_idle`
   std::uint64_t shed_greedy = 0;    ///< held most of `ServerOptions::buffer_memory`
 
-  std::uint64_t requests = 0;  ///< calls of `handle`
+  std::uint64_t requests = 0;  ///< calls of `handle`, without those after `Next::more`
   std::uint64_t drained = 0;   ///< connections served to their end while the server was closed
 
   // Datagrams.

@@ -73,10 +73,10 @@ struct ServerOptions {
   /// How much of an answer waits with its connection for a slow reader, in bytes, before `write`
   /// itself waits. For handlers of one request a call.
   std::size_t write_buffer = std::size_t{256} * 1024;
-  /// How much memory all connections together may hold of requests that are not whole and answers
-  /// that are not taken, in bytes. Beyond it, those that hold most are closed:
-  /// `Stats::shed_greedy`. 0 is a quarter of what the process may use: of the machine's memory, its
-  /// control groups' (cgroups(7)), or RLIMIT_AS and RLIMIT_DATA, when the server is
+  /// How much memory all connections together, without those in children, may hold of requests that
+  /// are not whole and answers that are not taken, in bytes. Beyond it, those that hold most are
+  /// closed: `Stats::shed_greedy`. 0 is a quarter of what the process may use: of the machine's
+  /// memory, its control groups' (cgroups(7)), or RLIMIT_AS and RLIMIT_DATA, when the server is
   /// made.
   std::size_t buffer_memory = 0;
 

@@ -87,9 +87,9 @@ export namespace net {
 /// connection whose next request is here. It should return soon. An exception from it drops the
 /// connection and is counted. A policy with a queue may have a member `void expire()`: it is called
 /// on a serving thread when requests have waited for longer than their limit, and calls
-/// `RequestQueue::end_overdue`; else they end when they are taken. `drain` is called once, when the
-/// server has no connection left or the time is over: the policy ends its threads, and tells what
-/// it could not.
+/// `RequestQueue::take_overdue`; else they end when they are taken. `drain` is called once, when
+/// the server has no connection left or the time is over: the policy ends its threads, and tells
+/// what it could not.
 template <class P>
 concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline,
                                    typename P::Options options, PolicyContext& context) {

@@ -111,18 +111,19 @@ void RequestQueue::append(RequestQueue& other) noexcept {
   size_ += std::exchange(other.size_, 0);
 }
 
-std::size_t RequestQueue::end_overdue() noexcept {
+std::size_t RequestQueue::take_overdue(RequestQueue& overdue) noexcept {
   const CoarseTime now = coarse_now();
-  const std::size_t before = size_;
-  for (std::size_t left = before; left > 0; --left) {
+  std::size_t conversations = 0;
+  for (std::size_t left = size_; left > 0; --left) {
     Request request = pop();
-    if (RequestAccess::connection(request).is_overdue(now)) {
-      RequestAccess::release(request)->leave_queue();
-    } else {
+    if (!RequestAccess::connection(request).is_overdue(now)) {
       push(std::move(request));
+      continue;
     }
+    if (request.conversation()) ++conversations;
+    overdue.push(std::move(request));
   }
-  return before - size_;
+  return conversations;
 }
 
 Request RequestQueue::pop() noexcept {

@@ -103,9 +103,10 @@ class RequestQueue {
   void append(RequestQueue& other) noexcept;
   /// Takes the first. Precondition: there is one.
   Request pop() noexcept;
-  /// Ends those that have waited for too long, or that the server cut; returns how many. For a
-  /// policy's `expire`, under the lock of its queue.
-  std::size_t end_overdue() noexcept;
+  /// Moves those that have waited for too long, or that the server cut, to `overdue`, which ends
+  /// them when it is destroyed: without a lock, as handlers may be told. Returns how many of them
+  /// are conversations. For a policy's `expire`.
+  std::size_t take_overdue(RequestQueue& overdue) noexcept;
 
  private:
   Connection* first_ = nullptr;

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t large = 60'000;
 
+#if !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
 std::size_t resident() {
   std::ifstream file("/proc/self/statm");
   std::size_t whole = 0;
@@ -18,6 +19,7 @@ std::size_t resident() {
   file >> whole >> pages;
   return pages * 4096;
 }
+#endif
 
 using Clients = std::vector<std::unique_ptr<Client>>;
 

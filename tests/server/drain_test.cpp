@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <concepts>
 #include <string>
 #include <thread>
 #include <vector>
@@ -165,6 +166,79 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(busy_clients_are_ended_after_an_answer, Policy, Po
   for (std::thread& client : clients) client.join();
   BOOST_TEST(wrong == 0);
   BOOST_TEST((report == net::DrainReport{.drained = 4}));
+}
+
+// Its request came while the one before was handled, after the quiet grace.
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(what_had_arrived_before_the_answer_is_served, Policy, Policies) {
+  struct Slow : LineEcho {
+    explicit Slow(const Gate& end) : may_end(end) {}
+    net::Next handle() {
+      const auto line = rfile.read_line();
+      if (line == "one\n") may_end.wait();
+      wfile.write(line.value_or(""));
+      return net::Next::keep;
+    }
+    const Gate& may_end;
+  };
+  Gate end;
+  net::TcpServer<Slow, Policy> server{loopback(), quick(), [&] { return Slow(end); }};
+  Running running{server};
+  Client client{server};
+  client.send("one\n");
+  BOOST_TEST(soon([&] { return server.stats().requests == 1; }));
+  Closing closing{server, 10s};
+  std::this_thread::sleep_for(3 * quick().quiet_grace);  // the grace itself is tested
+  client.send("two\n");
+  std::this_thread::sleep_for(20ms);  // until it is in the server's kernel
+  end.open();
+  BOOST_TEST(client.receive_all() == "one\ntwo\n");
+  closing.join();
+  BOOST_TEST((closing.report == net::DrainReport{.drained = 1}));
+}
+
+// It goes on without an end, and writes nothing.
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_handler_that_always_goes_on_is_cut, Policy, ThreadPolicies) {
+  struct Endless : net::StreamRequestHandler {
+    net::Next handle() { return net::Next::more; }
+  };
+  net::TcpServer<Endless, Policy> server{loopback(), quick()};
+  Running running{server};
+  Client client{server};
+  client.send("x");
+  BOOST_TEST(soon([&] { return server.stats().requests == 1; }));
+  BOOST_TEST((running.stop(200ms) == net::DrainReport{.cut = 1}));
+}
+
+// A request of one server waits in the queue of a policy behind a conversation of another.
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(what_waits_for_another_server_is_cut, Policy, Concurrent) {
+  struct Holding : net::StreamRequestHandler {
+    explicit Holding(const Gate& end) : may_end(end) {}
+    void handle() {
+      wfile.write("x");
+      may_end.wait();
+    }
+    const Gate& may_end;
+  };
+  Gate end;
+  const net::SharedPolicy<Policy> policy{at_once<Policy>(1)};
+  net::TcpServer<Holding, Policy> other{loopback(), quick(), policy, [&] { return Holding(end); }};
+  Running running_other{other};
+  Client holding{other};
+  BOOST_TEST(holding.receive(1) == "x");
+  {
+    net::TcpServer<Echo, Policy> server{loopback(), quick(), policy};
+    Running running{server};
+    Client waiting{server};
+    waiting.send("x");
+    // The pool has nobody left to accept it before the drain does.
+    constexpr bool accepts = !std::same_as<Policy, net::ThreadPool>;
+    BOOST_TEST(soon([&] { return server.stats().active == 1 || !accepts; }));
+    BOOST_TEST((running.stop(200ms) == net::DrainReport{.cut = 1}));
+  }
+  end.open();
 }
 
 // It was greeted and has said nothing.

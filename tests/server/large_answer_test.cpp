@@ -225,6 +225,63 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_waits_of_one_answer_are_bounded, Form, Parked)
   for (int i = 0; i < 3; ++i) BOOST_TEST(other.ask("small") == "small");
 }
 
+// What wakes such a handler is room, and no byte of a client that reads nothing.
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_raw_handler_is_not_called_without_room, Policy, Policies) {
+  struct Raw : net::BaseRequestHandler {
+    net::Next handle() {
+      while (request().try_send(net::bytes(piece))) {
+      }
+      return net::Next::more;
+    }
+  };
+  net::ServerOptions options = quick();
+  options.limits.send = 300ms;
+  net::TcpServer<Raw, Policy> server{loopback(), options};
+  Running running{server};
+  Client client{Client::slow_reader(server)};
+  const auto begin = Clock::now();
+  while (server.stats().timed_out == 0 && Clock::now() - begin < 10s) {
+    try {
+      client.send("x");
+    } catch (const std::system_error&) {
+      break;  // it was cut
+    }
+    std::this_thread::sleep_for(20ms);  // the client's pace
+  }
+  BOOST_TEST(soon([&] { return server.stats().timed_out == 1; }));
+  BOOST_TEST((Clock::now() - begin < 3s));
+}
+
+// What is left of an answer, and the file, goes with its connection.
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(no_file_stays_open, Form, Parked) {
+  net::ServerOptions options = quick();
+  options.limits.send = 300ms;
+  typename Form::Server server{loopback(), options};
+  Running running{server};
+  const auto files = [] {
+    std::size_t count = 0;
+    for (const int descriptor : open_descriptors()) {
+      const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
+      std::array<char, 100> name{};
+      if (::readlink(link.c_str(), name.data(), name.size()) > 0 &&
+          std::string_view(name.data()).find("memfd:answer") != std::string_view::npos) {
+        ++count;
+      }
+    }
+    return count;
+  };
+  std::vector<std::unique_ptr<Client>> readers;
+  for (int i = 0; i < 10; ++i) {
+    readers.push_back(std::make_unique<Client>(Client::slow_reader(server)));
+    readers.back()->send("file\n");
+  }
+  BOOST_TEST(soon([&] { return files() == 10; }));
+  BOOST_TEST(soon([&] { return server.stats().timed_out == 10; }));
+  BOOST_TEST(soon([&] { return files() == 0; }));
+}
+
 BOOST_AUTO_TEST_CASE(what_cannot_be_sent_is_refused_at_once, *timeout(20)) {
   struct Mistaken : net::StreamRequestHandler {
     net::Next handle() {

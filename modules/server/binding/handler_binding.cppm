@@ -115,7 +115,7 @@ template <class H, class F>
 class HandlerMaking final : public HandlerMaker {
  public:
   explicit HandlerMaking(F factory)
-      : HandlerMaker(!OneRequestHandler<H>, OneRequestHandler<H> && BufferedHandler<H>, framing()),
+      : HandlerMaker(!OneRequestHandler<H>, BufferedHandler<H>, framing()),
         factory_(std::move(factory)) {}
 
   BoundHandler* make(RequestContext& context) override {

@@ -19,10 +19,16 @@ class ClientSilence {
   Silence& noted() noexcept { return *noted_; }
   bool in_this_process() const noexcept { return noted_ == &own_; }
 
-  // For who runs the connection: a wait for a request, or for the rest of one that began then.
-  void begin_wait(CoarseTime since, bool amid_request) noexcept {
-    noted_->amid.store(amid_request ? 1 : 0);
+  // For who runs the connection: waits for a request, for the rest of one, or for room for the rest
+  // of an answer, since then.
+  enum class Wait : std::uint8_t { between, request, answer };
+  void begin_wait(CoarseTime since, Wait what) noexcept {
+    noted_->amid.store(static_cast<std::uint8_t>(what));
     noted_->between.store(since);
+  }
+  bool waits_for_room() const noexcept {
+    return noted_->amid.load() == static_cast<std::uint8_t>(Wait::answer) &&
+           noted_->between.load() != 0;
   }
   void end_wait() noexcept { noted_->between.store(0); }
 

@@ -219,7 +219,9 @@ void Connection::note_silence_in_own() noexcept {
 
 void Connection::end_input() noexcept {
   if (given_away_ || !silence_.end_input()) return;
-  ::shutdown(stream().socket().fileno(), SHUT_RD);
+  // What waits to send is not woken by an end of the input.
+  const int how = silence_.waits_for_room() ? SHUT_RDWR : SHUT_RD;
+  ::shutdown(stream().socket().fileno(), how);
 }
 
 void Connection::ask_to_end() noexcept {

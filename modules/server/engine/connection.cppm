@@ -113,10 +113,11 @@ class Connection final : public RequestContext, public Registered, private Socke
   // That its policy has no place for it, and asked for somebody else's.
   inline void want_place() noexcept { wants_place_.store(true, std::memory_order_relaxed); }
   inline bool wants_place() const noexcept { return wants_place_.load(std::memory_order_relaxed); }
-  // Whether it waits in the queue of a policy, and for too long.
+  // Whether it waits in the queue of a policy with a limit, and whether nobody is to run it any
+  // more.
   inline bool in_queue() const noexcept { return in_queue_.load(std::memory_order_relaxed); }
   bool is_overdue(CoarseTime now) const noexcept {
-    return in_queue() && (was_cut() || now >= park_times().limit.load());
+    return was_cut() || (in_queue() && now >= park_times().limit.load());
   }
   // Nobody is to run it any more.
   void make_overdue() noexcept { parked_.limit.store(0); }
@@ -163,6 +164,7 @@ class Connection final : public RequestContext, public Registered, private Socke
   bool client_takes_some(CoarseTime now) noexcept;
   bool has_come();
   bool something_arrived() noexcept;
+  bool has_room() noexcept;
   void begin();
   Next handle_requests();
   Next handle_more();
@@ -182,6 +184,7 @@ class Connection final : public RequestContext, public Registered, private Socke
   void file_for(CoarseTime limit, CoarseTime now) noexcept;
   bool park() noexcept;
   bool wait_for_more() noexcept;
+  void wait_for_room() noexcept;
   void limits_changed() override;
   int before_release(int descriptor, bool closing) noexcept override;
   void close(Outcome outcome) noexcept;

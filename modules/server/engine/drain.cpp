@@ -113,6 +113,7 @@ DrainReport Engine::drain(Deadline deadline, const Stats& before) {
     dispatcher_.end_all(reaper_.take_quiet(coarse_now()));
     if (reaper_.take_queues_overdue()) dispatcher_.expire_queue();
     reaper_.cut_running();
+    dispatcher_.expire_queue();  // what waits there may wait for another server's requests
     children.cut();
     const Deadline noticed(time_to_notice);
     while (registry.size() > 0 && !noticed.passed()) turn(noticed);

@@ -150,14 +150,16 @@ void Connection::end(Outcome outcome) noexcept {
   }
   OwnParkingLot& lot = service.lot;
   service.unlink(*this);
-  if (held() != 0) {
+  if (held() != 0 || stream().is_pending()) {
     stream().discard();  // this object may wait to be freed
     note_held(0);
   }
   if (registered) lot.leave(*this);
   if (was_cut()) outcome = Outcome::cut;  // whatever its handler, or its child, made of that
-  const bool ended_well = outcome == Outcome::served || outcome == Outcome::closed_idle;
-  if (ended_well && silence_.was_evicted()) outcome = Outcome::evicted;
+  // One that was evicted amid an answer has failed for that.
+  const bool for_that = outcome == Outcome::served || outcome == Outcome::closed_idle ||
+                        outcome == Outcome::failed || outcome == Outcome::timed_out;
+  if (for_that && silence_.was_evicted()) outcome = Outcome::evicted;
   close(outcome);
   service.counters.ended(outcome);
   if (entered) {

@@ -27,25 +27,30 @@ void Connection::run() noexcept {
   }
 }
 
+// For the rest of an answer, or for a handler that goes on with its own.
+void Connection::wait_for_room() noexcept {
+  const CoarseTime now = coarse_now();
+  const CoarseTime limit = limit_of_answer(now);
+  silence_.begin_wait(progress_.behind_since(), ClientSilence::Wait::answer);
+  pollfd polled{socket().fileno(), POLLOUT, 0};
+  const std::int64_t time = std::clamp<std::int64_t>((limit - now) / 1'000'000 + 1, 1, INT_MAX);
+  const int ready = ::poll(&polled, 1, static_cast<int>(time));
+  silence_.end_wait();
+  if (ready == 0 && !client_takes_some(coarse_now())) expire(Outcome::timed_out);
+}
+
 bool Connection::wait_for_more() noexcept {
   try {
-    if (stream().is_pending()) {
-      // No worker waits here, so the time is not limited in all.
-      stream().set_answer_limit({});
-      socket().set_deadline(Deadline::never());
-      stream().flush();
-      stream().set_answer_limit(limits().answer);
-    } else if (more_) {
-      pollfd polled{socket().fileno(), POLLOUT, 0};
-      const auto limit = std::min<std::int64_t>(limits().send.count(), INT_MAX);
-      if (::poll(&polled, 1, static_cast<int>(limit)) == 0) expire(Outcome::timed_out);
+    if (is_owed()) {
+      wait_for_room();
     } else {
       stream().input().shrink();
       const CoarseTime since = reader_.request_since();
       const bool partial = since != 0;
       const CoarseTime limit = partial ? coarse_after(since, limits().request.count())
                                        : coarse_after(coarse_now(), limits().idle.count());
-      silence_.begin_wait(partial ? since : coarse_now(), partial);
+      silence_.begin_wait(partial ? since : coarse_now(),
+                          partial ? ClientSilence::Wait::request : ClientSilence::Wait::between);
       if (!partial && silence_.asked_to_end()) end_input();
       const bool came = reader_.polls_in_vain()
                             ? reader_.wait_for_new_bytes(deadline_at(limit))

@@ -34,9 +34,9 @@ class SendProgress {
 
  private:
   static inline CoarseTime time_for(std::uint64_t taken) noexcept {
-    constexpr std::uint64_t most = std::uint64_t{1} << 40U;  // half a year, and no overflow
+    constexpr std::uint64_t most = std::uint64_t{1} << 33U;  // more than a day, and no overflow
     constexpr CoarseTime second = 1'000'000'000;
-    return static_cast<CoarseTime>(std::min(taken, most)) / fair_rate * second;
+    return static_cast<CoarseTime>(std::min(taken, most)) * second / fair_rate;
   }
 
   std::uint64_t untaken_ = 0;  // at the last look; 0: nothing waited

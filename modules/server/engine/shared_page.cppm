@@ -13,7 +13,7 @@ namespace net {
 struct Silence {
   std::atomic<CoarseTime> between{0};  // for a request, in `run`
   std::atomic<CoarseTime> reading{0};  // in a read of the handler
-  // Not 0: it waits for the rest of a request. Set before `between`.
+  // Not 0: it waits amid a request or an answer, a `ClientSilence::Wait`. Set before `between`.
   std::atomic<std::uint8_t> amid{0};
   std::atomic<std::uint8_t> ended{0};  // not 0: the server has ended the input meanwhile
 };

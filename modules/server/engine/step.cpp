@@ -98,7 +98,14 @@ Connection::Prepared Connection::prepare() noexcept {
     end(ending_);
     return Prepared::gone;
   }
-  if (more_) return Prepared::handler;
+  if (more_) {
+    // A handler that writes nothing would not learn of it.
+    if (was_cut()) return finish_and_end(Outcome::cut, may_finish);
+    // What woke it may be another thing than room.
+    if (reader_.kind() != RequestReader::Kind::raw || has_room()) return Prepared::handler;
+    ready_ = false;
+    return Prepared::later;
+  }
   if (conversation()) return Prepared::handler;
   return prepare_request(may_finish);
 }
@@ -170,6 +177,11 @@ bool Connection::ends_in_drain() const noexcept {
                                                           service_->options.quiet_grace.count());
 }
 
+bool Connection::has_room() noexcept {
+  pollfd polled{socket().fileno(), POLLOUT, 0};
+  return ::poll(&polled, 1, 0) != 0;
+}
+
 bool Connection::something_arrived() noexcept {
   std::byte one{};
   return ::recv(socket().fileno(), &one, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
@@ -223,7 +235,10 @@ Next Connection::handle_requests() {
   }
   ready_ = reader_.may_find_more();
   if (!ready_ && service_->draining() && ends_in_drain()) [[unlikely]] {
-    return end_served();
+    // What came while the handler ran is not known from the last receive.
+    if (!something_arrived()) return end_served();
+    socket().forget_receives();
+    ready_ = true;
   }
   return Next::keep;
 }
@@ -245,6 +260,7 @@ Next Connection::end_served() {
 [[gnu::noinline]] Next Connection::handle_more() {
   more_ = false;
   progress_.over();
+  reader_.to_hold(true);  // what was known of the requests behind this one is not kept up to date
   const std::size_t before = reader_.before_handler();
   const Next decision = call_handler(coarse_now());
   if (given_away_) return end_given_away();
@@ -283,7 +299,9 @@ Next Connection::converse() {
 // One whose input we have ended before its client said anything was asked for nothing.
 Outcome Connection::outcome_of_conversation() noexcept {
   const bool ended_by_us = silence_.was_ended() || ends_itself_;
-  const bool unheard = conversation() && !given_away_ && !stream().received();
+  // A handler of the bare socket may have heard what is not known here.
+  const bool unheard =
+      conversation() && !given_away_ && service_->maker->reads_ahead() && !stream().received();
   return ended_by_us && unheard ? Outcome::closed_idle : Outcome::served;
 }
 

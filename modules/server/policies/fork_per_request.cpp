@@ -157,9 +157,10 @@ void ForkPerRequest::process(Request request) {
 }
 
 void ForkPerRequest::expire() {
+  RequestQueue overdue;  // ended without the lock
   const std::lock_guard lock(state_->mutex);
-  state_->waiting.end_overdue();
-  state_->unheard.end_overdue();
+  state_->waiting.take_overdue(overdue);
+  state_->unheard.take_overdue(overdue);
 }
 
 // The server has ended all connections, and killed the children that it could not end otherwise. On

@@ -183,8 +183,9 @@ void ThreadPerRequest::process(Request request) {
 }
 
 void ThreadPerRequest::expire() {
+  RequestQueue overdue;  // ended without the lock
   const std::lock_guard lock(state_->mutex);
-  state_->waiting.end_overdue();
+  state_->waiting.take_overdue(overdue);
 }
 
 DrainReport ThreadPerRequest::drain(Deadline deadline) {

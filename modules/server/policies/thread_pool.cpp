@@ -442,8 +442,9 @@ void ThreadPool::process(Request request) {
 }
 
 void ThreadPool::expire() {
+  RequestQueue overdue;  // ended without the lock
   const std::lock_guard lock(state_->mutex);
-  state_->conversations -= state_->ready.end_overdue();
+  state_->conversations -= state_->ready.take_overdue(overdue);
 }
 
 DrainReport ThreadPool::drain(Deadline deadline) {
