@@ -265,11 +265,6 @@ void BufferedStream::send_file(int file, std::uint64_t offset, std::uint64_t cou
     return;
   }
   Descriptor own(above_standard_streams(::fcntl(file, F_DUPFD_CLOEXEC, 3)));
-  if (!own && (errno == EMFILE || errno == ENFILE)) {
-    flush();
-    send_all(file, offset, count);
-    return;
-  }
   if (!own) throw_system_error(errno, "send_file");
   file_ = std::make_unique<FilePart>(std::move(own), offset, count, output_.size());
   pending_ = true;

@@ -81,12 +81,13 @@ class StreamWriter {
   /// Sends `count` bytes of a file from `offset` on (without a count: all to its end), after what
   /// was written. A handler of one request a call (`Next handle()`) does not wait for its client
   /// here: what the socket does not take now is sent by the server, straight from the file and
-  /// without a worker, before the next request. It waits, as `write` does, in a conversation, for
-  /// the first file if it is the second in this call, and if there is no free descriptor for the
-  /// file. The descriptor stays yours, and you may close it at once; the file must keep its size
-  /// until it is sent. Python: `socket.sendfile`. Throws `std::errc::invalid_argument` if the file
-  /// has fewer bytes, or for a datagram, and `std::errc::invalid_seek` for what has no positions,
-  /// as a pipe.
+  /// without a worker, before the next request. It waits, as `write` does, in a conversation, and
+  /// for the first file if it is the second in this call. The descriptor stays yours, and you may
+  /// close it at once: until the end the connection has one of its own, for which
+  /// `ServerOptions::max_connections` should leave room. The file must keep its size. Python:
+  /// `socket.sendfile`. Throws `std::errc::invalid_argument` if the file has fewer bytes, or for a
+  /// datagram, `std::errc::invalid_seek` for what has no positions, as a pipe, and
+  /// `std::errc::too_many_files_open`.
   void send_file(int file, std::uint64_t offset = 0, std::optional<std::uint64_t> count = {});
 
   /// Waits until the kernel has all that was written.
