@@ -170,9 +170,11 @@ bool Connection::has_come() {
 }
 
 // While the server drains, busy clients are kept for the quiet grace only: those who send their
-// next request as soon as they have an answer would be cut amid one at the deadline.
+// next request as soon as they have an answer would be cut amid one at the deadline. Without
+// framing it is not known where a request ends, so there only a silence is an end.
 bool Connection::ends_in_drain() const noexcept {
-  const bool between_requests = reader_.request_since() == 0 && !is_owed();
+  const bool between_requests =
+      reader_.kind() == RequestReader::Kind::framed && reader_.request_since() == 0 && !is_owed();
   return between_requests && coarse_now() >= coarse_after(service_->draining_since(),
                                                           service_->options.quiet_grace.count());
 }
