@@ -23,12 +23,8 @@ class BufferBudget {
     const std::size_t held = held_.fetch_add(change, std::memory_order_relaxed) + change;
     if (held > highest_.load(std::memory_order_relaxed)) {
       highest_.store(held, std::memory_order_relaxed);
-      if (held > most_) serving_thread_.signal();
-    } else if (held > most_) {
-      serving_thread_.signal();
-    } else if (is_worth_giving_back(held)) {
-      serving_thread_.signal();
     }
+    if (held > most_ || is_worth_giving_back(held)) serving_thread_.signal();
   }
 
   inline std::size_t held() const noexcept { return held_.load(std::memory_order_relaxed); }
