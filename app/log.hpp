@@ -7,7 +7,7 @@
 // there takes nothing for 200 ms, the text is lost; no SIGPIPE ends the program.
 void write_text(int descriptor, std::string_view text);
 
-// Sends log lines to stderr, without ever waiting for who reads them: a pipe or a
-// terminal that nobody empties must not hold a server up, and least of all its end. What would have
-// to wait is lost.
+// Sends log lines to stderr, without ever waiting for who reads them: a pipe or a terminal that
+// nobody empties must not hold a server up, and least of all its end. What would have to wait is
+// lost.
 void log_to_stderr();

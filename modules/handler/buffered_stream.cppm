@@ -74,8 +74,8 @@ class BufferedStream {
   inline bool takes_more() const noexcept { return !full_; }
   /// Sets how much may become pending; 0, the default, makes each `write` wait until all is sent.
   inline void set_write_buffer(std::size_t size) noexcept { write_buffer_ = size; }
-  /// Sets how long writes may wait in all before the socket's deadline is set anew; zero, the
-  /// default, is no limit.
+  /// Sets how long an answer may take from the first write that waits until the socket's deadline
+  /// is set anew; zero, the default, is no limit.
   inline void set_answer_limit(std::chrono::milliseconds limit) noexcept { answer_limit_ = limit; }
   /// Says which answers wait for the next one, so that those to pipelined requests go in one send:
   /// none, the default; those written while the input holds more; or all. Held are at most 64 KiB

@@ -42,14 +42,12 @@ struct Generous : LineEcho {
   }
 };
 
-using Parking = std::tuple<net::ThreadPool, net::ThreadPerRequest, net::Inline>;
-
 }  // namespace
 
 BOOST_FIXTURE_TEST_SUITE(server_buffer_memory, LeavesNothing)
 
 BOOST_TEST_DECORATOR(*timeout(20))
-BOOST_AUTO_TEST_CASE_TEMPLATE(who_holds_most_of_it_is_shed, Policy, Parking) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(who_holds_most_of_it_is_shed, Policy, ThreadPolicies) {
   net::ServerOptions options = quick();
   options.buffer_memory = 10 * large;
   net::TcpServer<LineEcho, Policy> server{loopback(), options};
@@ -76,7 +74,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(who_holds_most_of_it_is_shed, Policy, Parking) {
 }
 
 BOOST_TEST_DECORATOR(*timeout(20))
-BOOST_AUTO_TEST_CASE_TEMPLATE(answers_that_are_not_taken_count_as_well, Policy, Parking) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(answers_that_are_not_taken_count_as_well, Policy, ThreadPolicies) {
   net::ServerOptions options = quick();
   options.buffer_memory = 1'000'000;
   options.write_buffer = 300'000;

@@ -43,7 +43,7 @@ BOOST_AUTO_TEST_CASE(an_event_while_it_runs_makes_one_park_fail, *timeout(10)) {
   BOOST_TEST(custody.park());
 }
 
-// Each wins about as often as the others, and nobody twice; no event is lost between two parks.
+// There is never more than one, and no event is lost between two parks.
 BOOST_AUTO_TEST_CASE(it_has_one_owner_whoever_asks, *timeout(30)) {
   constexpr std::uint64_t events = 200'000;
   Custody custody;

@@ -192,7 +192,6 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(what_had_arrived_before_the_answer_is_served, Poli
   Closing closing{server, 10s};
   std::this_thread::sleep_for(3 * quick().quiet_grace);  // the grace itself is tested
   client.send("two\n");
-  std::this_thread::sleep_for(20ms);  // until it is in the server's kernel
   end.open();
   BOOST_TEST(client.receive_all() == "one\ntwo\n");
   closing.join();

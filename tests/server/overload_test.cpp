@@ -37,7 +37,6 @@ typename P::Options one_at_once(net::Overload overload) {
   return options;
 }
 
-using Parking = std::tuple<net::ThreadPool, net::ThreadPerRequest, net::Inline>;
 using Threaded = std::tuple<net::ThreadPool, net::ThreadPerRequest>;
 
 // Says that it has begun; then an echo.
@@ -134,7 +133,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_longest_silent_is_evicted, F, EchoForms) {
 
 // Neither of them is ever silent for long.
 BOOST_TEST_DECORATOR(*timeout(20))
-BOOST_AUTO_TEST_CASE_TEMPLATE(who_makes_no_progress_is_evicted, Policy, Parking) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(who_makes_no_progress_is_evicted, Policy, ThreadPolicies) {
   struct Large : LineEcho {
     net::Next handle() {
       const auto line = rfile.read_line();

@@ -121,8 +121,7 @@ void Closer::add(Socket socket) noexcept {
       lingering_.pop_back();
     }
   } catch (const std::exception&) {
-    // No memory to be polite with: the socket is closed.
-    OwnDescriptors::replace(socket.fileno(), timer_.fileno());
+    close_now(socket);  // no memory to be polite with
   }
 }
 
@@ -132,8 +131,7 @@ void Closer::add_until_taken(Socket socket) noexcept {
     sending_.emplace_back(*this, std::move(socket), coarse_now());
     timer_.due_by(coarse_after(coarse_now(), next_look));
   } catch (const std::exception&) {
-    // No memory to be polite with: the socket is closed.
-    OwnDescriptors::replace(socket.fileno(), timer_.fileno());
+    close_now(socket);  // no memory to be polite with
   }
 }
 

@@ -47,7 +47,6 @@ class Connection final : public RequestContext, public Registered, private Socke
   // The server's own view, which sends nothing first.
   inline Socket& socket() noexcept { return stream().socket(); }
   inline Service& service() const noexcept { return *service_; }
-  // Not asked of the server: what was shed may outlive it in a policy's queue.
   inline bool conversation() const noexcept {
     return reader_.kind() == RequestReader::Kind::conversation;
   }
@@ -183,6 +182,7 @@ class Connection final : public RequestContext, public Registered, private Socke
   bool ends_in_drain() const noexcept;
   void file_for(CoarseTime limit, CoarseTime now) noexcept;
   bool park() noexcept;
+  void look_again() noexcept;
   bool wait_for_more() noexcept;
   void wait_for_room() noexcept;
   void limits_changed() override;

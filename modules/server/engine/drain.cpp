@@ -111,7 +111,7 @@ DrainReport Engine::drain(Deadline deadline, const Stats& before) {
     reaper_.drain_is_over();
     // First those that nobody serves: no worker that the cut frees takes one up.
     dispatcher_.end_all(reaper_.take_quiet(coarse_now()));
-    if (reaper_.take_queues_overdue()) dispatcher_.expire_queue();
+    if (reaper_.take_queues_overdue()) dispatcher_.expire_queue();  // before the cut counts them
     reaper_.cut_running();
     dispatcher_.expire_queue();  // what waits there may wait for another server's requests
     children.cut();

@@ -1,22 +1,10 @@
 module;
 
-#include <fcntl.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include <algorithm>
-#include <array>
 #include <atomic>
-#include <cerrno>
-#include <chrono>
-#include <cstddef>
-#include <cstdint>
 #include <exception>
-#include <limits>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -27,7 +15,6 @@ import net.socket;
 import net.handler;
 import :connection;
 import :service;
-import :forked;
 
 // How a connection ends: a part of net.server:connection.
 
@@ -157,9 +144,9 @@ void Connection::end(Outcome outcome) noexcept {
   if (registered) lot.leave(*this);
   if (was_cut()) outcome = Outcome::cut;  // whatever its handler, or its child, made of that
   // One that was evicted amid an answer has failed for that.
-  const bool for_that = outcome == Outcome::served || outcome == Outcome::closed_idle ||
-                        outcome == Outcome::failed || outcome == Outcome::timed_out;
-  if (for_that && silence_.was_evicted()) outcome = Outcome::evicted;
+  const bool ended_by_that = outcome == Outcome::served || outcome == Outcome::closed_idle ||
+                             outcome == Outcome::failed || outcome == Outcome::timed_out;
+  if (ended_by_that && silence_.was_evicted()) outcome = Outcome::evicted;
   close(outcome);
   service.counters.ended(outcome);
   if (entered) {

@@ -1,25 +1,14 @@
 module;
 
-#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <cerrno>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <limits>
-#include <memory>
 #include <mutex>
-#include <optional>
-#include <string>
-#include <system_error>
-#include <utility>
 
 module net.server;
 
@@ -27,7 +16,6 @@ import net.socket;
 import net.handler;
 import :connection;
 import :service;
-import :forked;
 
 // How a connection is parked: a part of net.server:connection.
 
@@ -93,13 +81,18 @@ CoarseTime Connection::limit_of_answer(CoarseTime now) noexcept {
   service_->registry.file(*this, limit, now);
 }
 
-// If an event came while it ran, what it told is not known to be taken.
+// What came is not known to be received.
+[[gnu::always_inline]] void Connection::look_again() noexcept {
+  socket().forget_receives();
+  ready_ = true;
+}
+
+// Fails if an event came while it ran.
 [[gnu::always_inline]] bool Connection::park() noexcept {
   if (custody_.park()) [[likely]] {
     return true;
   }
-  socket().forget_receives();
-  ready_ = true;
+  look_again();
   return false;
 }
 
@@ -130,8 +123,7 @@ bool Connection::client_takes_some(CoarseTime now) noexcept {
 
 bool Connection::claim() noexcept {
   if (!custody_.claim()) return false;
-  socket().forget_receives();
-  ready_ = true;
+  look_again();
   return true;
 }
 
@@ -140,8 +132,7 @@ bool Connection::edge(std::uint32_t events) noexcept {
     reader_.distrust_short_receives();
   }
   if (!custody_.event()) return false;
-  socket().forget_receives();
-  ready_ = true;
+  look_again();
   return true;
 }
 

@@ -60,12 +60,15 @@ class RequestReader {
   // they are written. A handler that reads the socket by itself leaves no input, so none waits.
   // `last`: no other is called in this row.
   inline BufferedStream::Hold to_hold(bool last) noexcept {
-    following_ = 0;
+    forget_following();
     if (last) return BufferedStream::Hold::none;
     if (kind_ == Kind::framed) return to_hold_framed();
     if (row_since_ == 0) row_since_ = coarse_now();
     return BufferedStream::Hold::while_input;
   }
+
+  // Another handler than that of the request in front comes: what was found behind it may be stale.
+  inline void forget_following() noexcept { following_ = 0; }
 
   // To be called before a handler and, with the size of the input that that returned, after it.
   // True if the handler has met the end of the stream by itself.

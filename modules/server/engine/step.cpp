@@ -151,7 +151,7 @@ Connection::Prepared Connection::end_expired(bool may_finish) {
   if (!finish() && outcome == Outcome::served) outcome = Outcome::failed;
   if (outcome == Outcome::served && !given_away_ && !stream().flush_now()) {
     ending_ = outcome;
-    ready_ = false;
+    ready_ = stream().takes_more();
     return Prepared::later;
   }
   end(outcome);
@@ -239,8 +239,7 @@ Next Connection::handle_requests() {
   if (!ready_ && service_->draining() && ends_in_drain()) [[unlikely]] {
     // What came while the handler ran is not known from the last receive.
     if (!something_arrived()) return end_served();
-    socket().forget_receives();
-    ready_ = true;
+    look_again();
   }
   return Next::keep;
 }
@@ -262,7 +261,7 @@ Next Connection::end_served() {
 [[gnu::noinline]] Next Connection::handle_more() {
   more_ = false;
   progress_.over();
-  reader_.to_hold(true);  // what was known of the requests behind this one is not kept up to date
+  reader_.forget_following();
   const std::size_t before = reader_.before_handler();
   const Next decision = call_handler(coarse_now());
   if (given_away_) return end_given_away();
