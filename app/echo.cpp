@@ -1,16 +1,17 @@
 #include "echo.hpp"
 
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <array>
+#include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdlib>
 #include <exception>
+#include <functional>
 #include <memory>
-#include <set>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -20,10 +21,13 @@
 #include <utility>
 #include <vector>
 
-#include "endpoint_hooks.hpp"
 #include "log.hpp"
+#include "monitor.hpp"
+#include "restart.hpp"
+#include "servers.hpp"
 #include "signal_thread.hpp"
 
+import net.handover;
 import net.server;
 
 namespace {
@@ -75,7 +79,7 @@ void raise_descriptor_limit() {
 void require_descriptors(std::size_t needed) {
   std::vector<net::Descriptor> free;
   while (free.size() < needed) {
-    free.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    free.emplace_back(::eventfd(0, EFD_CLOEXEC));  // no file: an image may have no /dev/null
     if (free.back().get() >= 0) continue;
     rlimit limit{};
     ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -85,167 +89,10 @@ void require_descriptors(std::size_t needed) {
   }
 }
 
-net::Overload overload(const EchoOptions& options) {
-  if (options.overload == "reject") return net::Overload::reject;
-  if (options.overload == "evict-idle") return net::Overload::evict_idle;
-  return net::Overload::wait;
-}
-
-net::ServerOptions server_options(const EchoOptions& options) {
-  net::ServerOptions result;
-  result.max_connections = options.max_connections;
-  result.overload = overload(options);
-  result.limits = {.request = options.request, .idle = options.idle, .send = options.send};
-  result.drain = options.drain;
-  return result;
-}
-
-net::ServerOptions datagram_options(const EchoOptions& options) {
-  net::ServerOptions result = server_options(options);
-  result.max_packet_size = std::size_t{256} * 1024;  // more than a datagram can be
-  return result;
-}
-
-// One server for each kind of endpoint, all on one policy.
-class Servers {
- public:
-  Servers(const EchoOptions& options) {
-    std::set<int> adopted;
-    for (const Endpoint& endpoint : options.endpoints) {
-      if (endpoint.kind == Endpoint::Kind::descriptor) {
-        if (!adopted.insert(endpoint.descriptor).second) {
-          throw std::runtime_error("cannot listen on " + endpoint.text + ": it is given twice");
-        }
-        adopt(endpoint);
-      } else {
-        of(endpoint.kind).hooks->add(endpoint);
-      }
-    }
-  }
-
-  template <class Handler, class Policy>
-  void make(const EchoOptions& options, net::SharedPolicy<Policy>& policy) {
-    using Kind = Endpoint::Kind;
-    bind<net::TcpServer<Handler, Policy>>(Kind::tcp, tcp_, server_options(options), policy);
-    bind<net::UdpServer<EchoDatagram, Policy>>(Kind::udp, udp_, datagram_options(options), policy);
-    bind<net::UnixStreamServer<Handler, Policy>>(Kind::unix_stream, unix_stream_,
-                                                 server_options(options), policy);
-    bind<net::UnixDatagramServer<EchoDatagram, Policy>>(Kind::unix_datagram, unix_datagram_,
-                                                        datagram_options(options), policy);
-  }
-
-  std::vector<net::BaseServer*> all() {
-    std::vector<net::BaseServer*> servers;
-    for (Bound& bound : bound_) {
-      if (bound.server) servers.push_back(bound.server.get());
-    }
-    return servers;
-  }
-
-  void say_where(const std::string& description) {
-    for (const Bound& bound : bound_) {
-      for (std::size_t i = 0; bound.server && i < bound.server->listeners(); ++i) {
-        std::string where = bound.server->server_address(i).to_string();
-        // A Unix address says "unix:" itself.
-        if (const auto colon = where.find(':'); where.starts_with("unix:"))
-          where.erase(0, colon + 1);
-        std::string line = "echo on ";
-        line.append(Endpoint::scheme(bound.kind)).append(where);
-        line.append(" (").append(description).append(")\n");
-        write_text(STDOUT_FILENO, line);
-      }
-    }
-  }
-
- private:
-  struct Bound {
-    Endpoint::Kind kind;
-    EndpointHooks* hooks;
-    std::unique_ptr<net::BaseServer> server;
-  };
-
-  Bound& of(Endpoint::Kind kind) {
-    for (Bound& bound : bound_) {
-      if (bound.kind == kind) return bound;
-    }
-    throw std::logic_error("no server is of that kind");
-  }
-
-  void adopt(const Endpoint& endpoint) {
-    naming(endpoint, [&] {
-      net::Socket socket = net::Socket::adopt(endpoint.descriptor);
-      of(kind_of(socket, endpoint)).hooks->adopt(std::move(socket));
-    });
-  }
-
-  // Whose it is. Throws if it is nobody's, or not ready to be served.
-  static Endpoint::Kind kind_of(const net::Socket& socket, const Endpoint& endpoint) {
-    const auto refuse = [&](const std::string& why) {
-      throw std::runtime_error("cannot listen on " + endpoint.text + ": " + why);
-    };
-    using Kind = Endpoint::Kind;
-    const net::Address address = socket.getsockname();
-    const bool local = address.family() == net::Family::unix_domain;
-    const bool internet =
-        address.family() == net::Family::ipv4 || address.family() == net::Family::ipv6;
-    if (!local && !internet) refuse("its family is not served");
-    if (socket.type() == net::SocketType::stream) {
-      if (!socket.listening()) refuse("it does not listen");
-      return local ? Kind::unix_stream : Kind::tcp;
-    }
-    if (socket.type() != net::SocketType::datagram) refuse("its type is not served");
-    if (local ? address.unnamed() : address.port() == 0) refuse("it is not bound");
-    return local ? Kind::unix_datagram : Kind::udp;
-  }
-
-  // By the hooks' own type, by which a server knows whether they verify requests.
-  template <class Server, class Hooks, class Policy>
-  void bind(Endpoint::Kind kind, Hooks& hooks, const net::ServerOptions& options,
-            net::SharedPolicy<Policy>& policy) {
-    if (hooks.empty()) return;
-    const auto addresses = hooks.addresses();
-    of(kind).server = std::make_unique<Server>(std::span<const net::Address>(addresses),
-                                               hooks.take_adopted(), options, policy, hooks);
-  }
-
-  EndpointHooks tcp_;
-  UdpEndpointHooks udp_;
-  EndpointHooks unix_stream_;
-  EndpointHooks unix_datagram_;
-  std::array<Bound, 4> bound_{{{Endpoint::Kind::tcp, &tcp_, nullptr},
-                               {Endpoint::Kind::udp, &udp_, nullptr},
-                               {Endpoint::Kind::unix_stream, &unix_stream_, nullptr},
-                               {Endpoint::Kind::unix_datagram, &unix_datagram_, nullptr}}};
-};
-
-void add(net::DrainReport& sum, const net::DrainReport& report) {
-  sum.drained += report.drained;
-  sum.closed_idle += report.closed_idle;
-  sum.cut += report.cut;
-  sum.dropped += report.dropped;
-  sum.stuck += report.stuck;
-}
-
-// Closes all at once: each drains by the thread that closes it. Without a thread for one, it is
-// closed after the others.
-net::DrainReport close_all(const std::vector<net::BaseServer*>& servers, net::Deadline deadline) {
-  std::vector<net::DrainReport> reports(servers.size());
-  const auto close = [&](std::size_t i) { reports[i] = servers[i]->server_close(deadline); };
-  {
-    std::vector<std::jthread> closing;
-    std::vector<std::size_t> here{0};
-    for (std::size_t i = 1; i < servers.size(); ++i) {
-      try {
-        closing.emplace_back(close, i);
-      } catch (const std::system_error&) {
-        here.push_back(i);
-      }
-    }
-    for (const std::size_t i : here) close(i);
-  }
-  net::DrainReport sum;
-  for (const net::DrainReport& report : reports) add(sum, report);
-  return sum;
+std::unique_ptr<EchoMonitor> start_monitor(const EchoOptions& options, net::Socket listener,
+                                           const std::vector<WatchedServer>& servers) {
+  if (!options.monitor) return nullptr;
+  return std::make_unique<EchoMonitor>(*options.monitor, std::move(listener), servers);
 }
 
 template <class Handler, class Policy>
@@ -253,10 +100,28 @@ int serve(const EchoOptions& options, typename Policy::Options policy_options) {
   Servers made(options);
   SignalThread::block();
   net::SharedPolicy<Policy> policy(policy_options);
-  made.make<Handler>(options, policy);
+  made.make<Handler, EchoDatagram>(options, policy);
   policy.start();
   const std::vector<net::BaseServer*> servers = made.all();
-  SignalThread signals(servers, options.stats);
+  const std::unique_ptr<EchoMonitor> monitor =
+      start_monitor(options, made.take_monitor_listener(), made.watched());
+  Restart restart(options.command, [&] {
+    std::vector<net::Heirloom> all = made.heirlooms();
+    if (monitor) all.push_back({monitor->duplicate_listener(), monitor_name});
+    return all;
+  });
+  std::atomic<bool> handed_over{false};
+  SignalThread signals(servers, {.stats = options.stats,
+                                 .lame_duck = options.lame_duck,
+                                 .restart =
+                                     [&](const std::function<void()>& while_waiting) {
+                                       return handed_over = restart.run(while_waiting);
+                                     },
+                                 .watchdog = net::watchdog_interval(),
+                                 .tell_watchdog =
+                                     [&made] {
+                                       if (made.alive()) net::notify("WATCHDOG=1");
+                                     }});
   // A child of --policy fork needs some more.
   require_descriptors(std::is_same_v<Policy, net::ForkPerRequest> ? 3 : 1);
   std::string description = options.policy;
@@ -284,11 +149,14 @@ int serve(const EchoOptions& options, typename Policy::Options policy_options) {
     throw;
   }
   made.say_where(description);
+  if (monitor) write_text(STDOUT_FILENO, "monitor on " + monitor->where() + "\n");
+  restart.tell_ready("serving, " + description);
   const bool asked = signals.wait_for_stop();
+  // The service goes on, if the next program has it.
+  if (!handed_over) net::notify("STOPPING=1\nSTATUS=draining");
   const net::DrainReport report = close_all(servers, options.drain);
-  if (options.stats) spdlog::info("{}", describe(sum_of_stats(servers)));
-  spdlog::info("drained {}, closed idle {}, cut {}, dropped {}, stuck {}", report.drained,
-               report.closed_idle, report.cut, report.dropped, report.stuck);
+  if (options.stats) spdlog::info("stats: {}", net::to_string(sum_of_stats(servers)));
+  spdlog::info("{}", net::to_string(report));
   // The servers' destructors would wait for a handler that is stuck.
   if (report.stuck > 0) ::_exit(3);
   for (std::thread& thread : serving) thread.join();
@@ -301,7 +169,7 @@ int serve(const EchoOptions& options, typename Policy::Options policy_options) {
 
 template <class Handler>
 int serve(const EchoOptions& options) {
-  const net::Overload full = overload(options);
+  const net::Overload full = overload_of(options);
   if (options.policy == "thread") {
     return serve<Handler, net::ThreadPerRequest>(options,
                                                  {.overload = full, .keep = options.keep_threads});
@@ -314,6 +182,15 @@ int serve(const EchoOptions& options) {
 }
 
 }  // namespace
+
+std::string fault_of_networks(const std::string& list) {
+  try {
+    return net::Networks(list).empty() ? "no network is given" : "";
+  } catch (const std::system_error& error) {
+    const std::string what = error.what();
+    return what.substr(0, what.rfind(": "));  // without the text of its code
+  }
+}
 
 int run_echo(const EchoOptions& options) {
   raise_descriptor_limit();

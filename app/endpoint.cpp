@@ -1,16 +1,16 @@
 #include "endpoint.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
+#include <algorithm>
 #include <charconv>
-#include <cstdlib>
 #include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
+
+import net.handover;
 
 namespace {
 
@@ -50,6 +50,12 @@ void parse_host_and_port(Endpoint& endpoint, std::string_view rest) {
 
 }  // namespace
 
+Endpoint Endpoint::parse_of_monitor(const std::string& text) {
+  Endpoint endpoint = parse(text);
+  if (endpoint.kind == Kind::tcp || endpoint.kind == Kind::unix_stream) return endpoint;
+  throw std::invalid_argument("\"" + text + "\" is no endpoint of a monitor: tcp:// or unix:");
+}
+
 const char* Endpoint::scheme(Kind kind) noexcept {
   switch (kind) {
     case Kind::tcp: return "tcp://";
@@ -88,28 +94,18 @@ Endpoint Endpoint::parse(const std::string& text) {
 }
 
 std::vector<Endpoint> inherited_endpoints() {
-  constexpr int first = 3;
-  const auto text_of = [](const char* name) {
-    const char* const value = std::getenv(name);
-    return std::string(value != nullptr ? value : "");
-  };
-  const auto process = number<int>(text_of("LISTEN_PID"));
-  const std::string count_text = text_of("LISTEN_FDS");
-  for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(name);
   std::vector<Endpoint> endpoints;
-  if (process && *process == ::getpid() && !count_text.empty()) {
-    const auto count = number<int>(count_text);
-    if (!count || *count < 0 || *count > std::numeric_limits<int>::max() - first) {
-      throw std::runtime_error("LISTEN_FDS=" + count_text + " is no number of descriptors");
-    }
-    for (int descriptor = first; descriptor < first + *count; ++descriptor) {
-      Endpoint& endpoint = endpoints.emplace_back();
-      endpoint.kind = Endpoint::Kind::descriptor;
-      endpoint.text = Endpoint::scheme(endpoint.kind) + std::to_string(descriptor);
-      endpoint.descriptor = descriptor;
-      // The first that is missing is the last: whatever the count, no more than can be open.
-      if (::fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0) break;
-    }
+  for (net::InheritedDescriptor& inherited : net::inherited_descriptors()) {
+    Endpoint& endpoint = endpoints.emplace_back();
+    endpoint.kind = Endpoint::Kind::descriptor;
+    endpoint.text = Endpoint::scheme(endpoint.kind) + std::to_string(inherited.number);
+    endpoint.descriptor = inherited.number;
+    endpoint.name = std::move(inherited.name);
   }
   return endpoints;
+}
+
+bool handed_over(const std::vector<Endpoint>& inherited) {
+  return std::ranges::any_of(
+      inherited, [](const Endpoint& endpoint) { return endpoint.name.starts_with("netserve-"); });
 }

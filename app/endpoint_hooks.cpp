@@ -27,7 +27,13 @@ void EndpointHooks::add(const Endpoint& endpoint) {
   });
 }
 
-void EndpointHooks::adopt(net::Socket socket) {
+const char* EndpointHooks::heirloom_name(std::size_t listener) const {
+  const bool owned = listener < expected_.size() || owns_adopted_;
+  return owned ? owned_name : listener_name;
+}
+
+void EndpointHooks::adopt(net::Socket socket, bool owned) {
+  owns_adopted_ = owns_adopted_ && owned;
   ports_.insert(socket.getsockname().port());
   adopted_.push_back(std::move(socket));
 }
@@ -51,6 +57,8 @@ void EndpointHooks::server_bind(net::Socket& listener, const net::Address& addre
 void EndpointHooks::server_activate(net::Socket& listener, int request_queue_size) {
   naming(*expected_.at(activated_++).endpoint, [&] { listener.listen(request_queue_size); });
 }
+
+void EndpointHooks::service_actions() { last_turn_.store(std::chrono::steady_clock::now()); }
 
 // The addresses of one name get one port, also if the system picks it.
 net::Address EndpointHooks::common_port(const net::Address& address,

@@ -1,6 +1,8 @@
 // Binds what the command line names. It imports, so it is the last include.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -21,7 +23,12 @@ class EndpointHooks : public net::ServerHooks {
  public:
   // The endpoints outlive this. Throws std::runtime_error, with a sentence for the user.
   void add(const Endpoint& endpoint);
-  void adopt(net::Socket socket);
+  // `owned`: its file goes with us.
+  void adopt(net::Socket socket, bool owned);
+  // Whether the files of all that was adopted go with us.
+  bool owns_adopted() const noexcept { return owns_adopted_; }
+  // The name of a listener for the next program.
+  const char* heirloom_name(std::size_t listener) const;
 
   bool empty() const noexcept { return expected_.empty() && adopted_.empty(); }
   std::vector<net::Address> addresses() const;
@@ -29,6 +36,12 @@ class EndpointHooks : public net::ServerHooks {
 
   void server_bind(net::Socket& listener, const net::Address& address) override;
   void server_activate(net::Socket& listener, int request_queue_size) override;
+  void service_actions() override;
+
+  // Whether the serving loop has turned since that time. From any thread.
+  bool turned_since(std::chrono::steady_clock::time_point time) const noexcept {
+    return last_turn_.load() >= time;
+  }
 
  protected:
   bool has_port(std::uint16_t port) const { return ports_.contains(port); }
@@ -45,9 +58,11 @@ class EndpointHooks : public net::ServerHooks {
 
   std::vector<Expected> expected_;
   std::vector<net::Socket> adopted_;
+  bool owns_adopted_ = true;
   std::set<std::uint16_t> ports_;  // of all that is bound
   std::size_t bound_ = 0;
   std::size_t activated_ = 0;
+  std::atomic<std::chrono::steady_clock::time_point> last_turn_{};
 };
 
 // The same for an echo of UDP. It refuses datagrams from ports whose owners would answer the

@@ -62,7 +62,31 @@ void add_choice(CLI::App& app, const std::string& name, std::string& choice,
       ->option_text(names + " [" + choice + "]");
 }
 
-void add_echo_options(CLI::App& echo, std::vector<std::string>& listen, EchoOptions& options) {
+void add_client_options(CLI::App& echo, EchoOptions& options) {
+  const CLI::Validator networks(fault_of_networks, "");
+  echo.add_option("--proxy-protocol", options.proxies,
+                  "Connections come through proxies in these networks, such as 10.0.0.0/8,::1, "
+                  "which tell by a PROXY header, version 1 or 2, whose they are (tcp and unix)")
+      ->check(networks)
+      ->type_name("NETWORKS");
+  echo.add_option("--client-connections", options.client_connections,
+                  "How many a client has open at once: an IPv4 address, or an IPv6 /64")
+      ->check(CLI::Range(1, most_connections))
+      ->type_name("N");
+  echo.add_option("--client-rate", options.client_rate, "How many it opens a second")
+      ->check(CLI::Range(0.001, 1e9))
+      ->type_name("N");
+  echo.add_option("--client-burst", options.client_burst, "How many it opens at once")
+      ->check(CLI::Range(1.0, 1e9))
+      ->type_name("N")
+      ->default_str("10");
+  echo.add_option("--client-exempt", options.client_exempt, "Whom these limits do not bound")
+      ->check(networks)
+      ->type_name("NETWORKS");
+}
+
+void add_echo_options(CLI::App& echo, std::vector<std::string>& listen, std::string& monitor,
+                      EchoOptions& options) {
   echo.add_option(
           "--listen", listen,
           "Where to listen: tcp://HOST:PORT or udp://HOST:PORT, HOST a name, an IPv4 "
@@ -86,8 +110,12 @@ void add_echo_options(CLI::App& echo, std::vector<std::string>& listen, EchoOpti
                   "How many are open at once; the descriptor limit, less a reserve")
       ->check(CLI::Range(1, most_connections))
       ->type_name("N");
+  echo.add_option("--monitor", monitor,
+                  "Where to tell over HTTP what is counted: tcp://HOST:PORT or unix:PATH")
+      ->type_name("ENDPOINT");
   add_choice(echo, "--overload", options.overload, {"wait", "reject", "evict-idle"},
              "What becomes of clients beyond that, or beyond the policy's threads or children");
+  add_client_options(echo, options);
   const auto seconds = [&echo](const char* name, std::chrono::milliseconds& time,
                                const char* description, double least = shortest) {
     const std::string now = std::to_string(time / std::chrono::seconds(1));
@@ -97,28 +125,42 @@ void add_echo_options(CLI::App& echo, std::vector<std::string>& listen, EchoOpti
   seconds("--idle-timeout", options.idle, "Silence between two requests");
   seconds("--send-timeout", options.send, "For a client that takes no byte of its answer");
   seconds("--drain-timeout", options.drain,
-          "How long requests in hand may take after SIGTERM, SIGINT or SIGHUP", 0);
+          "How long requests in hand may take after SIGTERM or SIGINT, or when the next program "
+          "serves after SIGHUP, which restarts this one onto the same listeners",
+          0);
   seconds("--keep-threads", options.keep_threads,
           "How long a thread of --policy thread is kept when it has nothing to run", 0);
+  seconds(
+      "--lame-duck", options.lame_duck,
+      "How long to serve on after the signal before draining, while /readyz of the monitor says no",
+      0);
   add_seconds(echo, "--stats", options.stats.emplace(),
               "Print what was counted that often, and at the end; SIGUSR1 prints it at once");
 }
 
 int parse_and_run(int argc, char** argv) {
   CLI::App app("Request servers, to try: see README.md.", "netserve");
+  app.set_version_flag("--version", "netserve " NETSERVE_VERSION, "Print the version and exit");
   app.require_subcommand(1);
   CLI::App* const echo = app.add_subcommand("echo", "Send back what clients send");
   std::vector<std::string> listen{"tcp://127.0.0.1:9999"};
   EchoOptions options;
-  add_echo_options(*echo, listen, options);
+  std::string monitor;
+  add_echo_options(*echo, listen, monitor, options);
   try {
     app.parse(argc, argv);
     options.endpoints = inherited_endpoints();
-    if (options.endpoints.empty() || echo->count("--listen") > 0) {
+    options.command.assign(argv, argv + argc);
+    if (options.endpoints.empty() ||
+        (echo->count("--listen") > 0 && !handed_over(options.endpoints))) {
       for (const std::string& text : listen) options.endpoints.push_back(Endpoint::parse(text));
     }
+    if (echo->count("--monitor") > 0) options.monitor = Endpoint::parse_of_monitor(monitor);
   } catch (const CLI::CallForHelp&) {
     write_text(STDOUT_FILENO, app.help("", CLI::AppFormatMode::All));
+    return EXIT_SUCCESS;
+  } catch (const CLI::CallForVersion& version) {
+    write_text(STDOUT_FILENO, version.what() + std::string("\n"));
     return EXIT_SUCCESS;
   } catch (const CLI::ParseError& error) {
     return usage(app, error.what());

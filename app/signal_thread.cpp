@@ -1,11 +1,10 @@
+#include <fcntl.h>
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdint>
 #include <exception>
-#include <initializer_list>
 #include <utility>
 
 // clang-format off: it imports, so it is the last include
@@ -26,7 +25,15 @@ sigset_t awaited() {
 timespec time_until(Clock::time_point point) {
   const auto left = std::max(point - Clock::now(), Clock::duration::zero());
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
-  return {.tv_sec = seconds.count(), .tv_nsec = std::chrono::nanoseconds(left - seconds).count()};
+  return {.tv_sec = static_cast<time_t>(seconds.count()),
+          .tv_nsec = static_cast<long>(std::chrono::nanoseconds(left - seconds).count())};
+}
+
+// Whether this process has a terminal that controls it.
+bool terminal_is_there() {
+  const int terminal = ::open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+  if (terminal >= 0) ::close(terminal);
+  return terminal >= 0;
 }
 
 }  // namespace
@@ -36,9 +43,10 @@ void SignalThread::block() {
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
-SignalThread::SignalThread(std::vector<net::BaseServer*> servers, Interval interval)
+SignalThread::SignalThread(std::vector<net::BaseServer*> servers, Options options)
     : servers_(std::move(servers)),
-      interval_(interval),
+      options_(std::move(options)),
+      has_terminal_(terminal_is_there()),
       thread_([this](const std::stop_token& stopped) { run(stopped); }) {}
 
 SignalThread::~SignalThread() {
@@ -49,31 +57,66 @@ SignalThread::~SignalThread() {
 void SignalThread::run(const std::stop_token& stopped) {
   const sigset_t set = awaited();
   auto next = Clock::now();
-  if (interval_) next += *interval_;
+  const auto& interval = options_.stats;
+  if (interval) next += *interval;
   while (!stopped.stop_requested()) {
-    const timespec time = time_until(next);
-    const int signal = ::sigtimedwait(&set, nullptr, interval_ ? &time : nullptr);
+    auto wake = interval ? next : Clock::time_point::max();
+    if (shut_down_at_) wake = std::min(wake, *shut_down_at_);
+    if (options_.watchdog) wake = std::min(wake, next_watchdog_);
+    const bool bounded = wake != Clock::time_point::max();
+    const timespec time = bounded ? time_until(wake) : timespec{};
+    const int signal = ::sigtimedwait(&set, nullptr, bounded ? &time : nullptr);
     if (stopped.stop_requested()) return;
-    if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP) {
-      if (asked_.exchange(true)) {
-        // The kernel and the shell each send one when a terminal is closed.
-        if (signal == SIGHUP) continue;
-        for (net::BaseServer* server : servers_) server->kill_children();
-        ::_exit(128 + signal);
-      }
-      for (net::BaseServer* server : servers_) server->shutdown();
-      stop();
-      continue;
+    const bool hang_up = signal == SIGHUP && has_terminal_ && !terminal_is_there();
+    if (signal == SIGTERM || signal == SIGINT || hang_up) {
+      asked_to_stop(signal);
+    } else if (signal == SIGHUP) {
+      asked_to_restart();
     }
-    const bool due = interval_ && Clock::now() >= next;
+    if (shut_down_at_ && Clock::now() >= *shut_down_at_) shut_down();
+    tell_watchdog_in_time();
+    const bool due = interval && Clock::now() >= next;
     if (signal == SIGUSR1 || due) print_stats();
-    if (due) next = std::max(next + *interval_, Clock::now());
+    if (due) next = std::max(next + *interval, Clock::now());
   }
+}
+
+void SignalThread::tell_watchdog_in_time() {
+  if (!options_.watchdog || Clock::now() < next_watchdog_) return;
+  options_.tell_watchdog();
+  next_watchdog_ = Clock::now() + *options_.watchdog;
+}
+
+void SignalThread::asked_to_stop(int signal) {
+  if (asked_.exchange(true)) {
+    // The kernel and the shell each send one when a terminal is closed.
+    if (signal == SIGHUP) return;
+    // It drains for the next program, and was not asked to end before.
+    if (std::exchange(handed_over_, false)) return;
+    for (net::BaseServer* server : servers_) server->kill_children();
+    ::_exit(128 + signal);
+  }
+  for (net::BaseServer* server : servers_) server->set_ready(false);
+  shut_down_at_ = Clock::now() + options_.lame_duck;
+}
+
+// The next program wants the clients from here on, so this one needs not wait.
+void SignalThread::asked_to_restart() {
+  if (asked_ || !options_.restart([this] { tell_watchdog_in_time(); })) return;
+  asked_ = handed_over_ = true;
+  for (net::BaseServer* server : servers_) server->set_ready(false);
+  shut_down();
+}
+
+void SignalThread::shut_down() {
+  shut_down_at_.reset();
+  for (net::BaseServer* server : servers_) server->shutdown();
+  stop();
 }
 
 void SignalThread::print_stats() noexcept {
   try {
-    spdlog::info("{}", describe(sum_of_stats(servers_)));
+    spdlog::info("stats: {}", net::to_string(sum_of_stats(servers_)));
   } catch (const std::exception&) {
     // Without memory there is no line this time.
   }
@@ -83,45 +126,4 @@ net::Stats sum_of_stats(const std::vector<net::BaseServer*>& servers) {
   net::Stats sum;
   for (const net::BaseServer* server : servers) sum += server->stats();
   return sum;
-}
-
-std::string describe(const net::Stats& stats) {
-  std::string line = "stats:";
-  const std::initializer_list<std::pair<const char*, std::uint64_t>> counters{
-      {"accepted", stats.accepted},
-      {"active", stats.active},
-      {"waiting", stats.waiting},
-      {"parked", stats.parked},
-      {"lingering", stats.lingering},
-      {"served", stats.served},
-      {"closed_idle", stats.closed_idle},
-      {"shed", stats.shed},
-      {"shed_waiting", stats.shed_waiting},
-      {"shed_rejected", stats.shed_rejected},
-      {"shed_evicted", stats.shed_evicted},
-      {"shed_greedy", stats.shed_greedy},
-      {"timed_out", stats.timed_out},
-      {"failed", stats.failed},
-      {"cut", stats.cut},
-      {"dropped", stats.dropped},
-      {"refused", stats.refused},
-      {"drained", stats.drained},
-      {"requests", stats.requests},
-      {"replies", stats.replies},
-      {"replies_dropped", stats.replies_dropped},
-      {"datagrams_lost", stats.datagrams_lost},
-      {"handler_errors", stats.handler_errors},
-      {"hook_errors", stats.hook_errors},
-      {"peer_gone", stats.peer_gone},
-      {"time_outs", stats.time_outs},
-      {"accept_errors", stats.accept_errors},
-      {"policy_errors", stats.policy_errors},
-  };
-  for (const auto& [name, number] : counters) {
-    line += ' ';
-    line += name;
-    line += '=';
-    line += std::to_string(number);
-  }
-  return line;
 }

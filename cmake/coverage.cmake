@@ -3,6 +3,6 @@
 # SIGKILL, and as a forked child, which counts in its parent's file.
 if(NETSERVE_COVERAGE)
   add_compile_options(
-    -fprofile-instr-generate -fcoverage-mapping "SHELL:-mllvm -runtime-counter-relocation" -gline-tables-only)
+    -fprofile-instr-generate -fcoverage-mapping "SHELL:-mllvm -runtime-counter-relocation" -g1)
   add_link_options(-fprofile-instr-generate)
 endif()

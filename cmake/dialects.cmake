@@ -1,7 +1,8 @@
 # Clang imports a module only if it was compiled for the importer's own dialect (gnu++20 is not c++20, and
 # neither is c++23), and CMake compiles the modules of a target for one dialect alone. So there is one
-# target for each dialect, compiled only if somebody imports it, and netserve::netserve stands for the
-# one that fits whoever links it. Used by our own build, and by that of a project that found the package.
+# target for each dialect, compiled only if somebody imports it, and netserve::netserve (or
+# netserve::monitor) stands for the one that fits whoever links it. Used by our own build, and by that of
+# a project that found the package.
 
 # What compiling with our modules needs, the same for every dialect.
 function(netserve_usage target)
@@ -12,10 +13,15 @@ function(netserve_usage target)
   target_link_libraries(${target} PUBLIC Microsoft.GSL::GSL Threads::Threads)
 endfunction()
 
-# netserve_dialects(LIBRARY <target> MODULES <directory> UNITS <interface units in it>...)
+# netserve_dialects(NAME <of netserve::NAME> LIBRARY <target> MODULES <directory> UNITS <interface units in it>...
+#   [IMPORTS <another NAME, whose modules these import>])
 function(netserve_dialects)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" "LIBRARY;MODULES" "UNITS")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;LIBRARY;MODULES;IMPORTS" "UNITS")
   cmake_path(ABSOLUTE_PATH arg_MODULES NORMALIZE)
+  set(prefix netserve)
+  if(NOT arg_NAME STREQUAL netserve)
+    set(prefix netserve-${arg_NAME})
+  endif()
   list(TRANSFORM arg_UNITS PREPEND ${arg_MODULES}/)
 
   get_target_property(imported ${arg_LIBRARY} IMPORTED)
@@ -34,15 +40,15 @@ function(netserve_dialects)
     endif()
     set_target_properties(${arg_LIBRARY} PROPERTIES CXX_STANDARD ${standard} CXX_EXTENSIONS ${extensions})
     if(extensions)
-      add_library(netserve-gnu++${standard} ALIAS ${arg_LIBRARY})
+      add_library(${prefix}-gnu++${standard} ALIAS ${arg_LIBRARY})
     else()
-      add_library(netserve-c++${standard} ALIAS ${arg_LIBRARY})
+      add_library(${prefix}-c++${standard} ALIAS ${arg_LIBRARY})
     endif()
   endif()
 
   foreach(standard 20 23 26)
     foreach(language c++ gnu++)
-      set(target netserve-${language}${standard})
+      set(target ${prefix}-${language}${standard})
       if(TARGET ${target})
         continue()
       endif()
@@ -54,7 +60,10 @@ function(netserve_dialects)
       set_target_properties(${target} PROPERTIES
         CXX_STANDARD ${standard} CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS ${extensions})
       # By its path, as the target brings the modules of its own dialect.
-      target_link_libraries(${target} PUBLIC $<TARGET_FILE:${arg_LIBRARY}>)
+      target_link_libraries(${target} PUBLIC $<TARGET_LINKER_FILE:${arg_LIBRARY}>)
+      if(arg_IMPORTS)
+        target_link_libraries(${target} PUBLIC ${arg_IMPORTS}-${language}${standard})
+      endif()
       if(NOT imported)
         add_dependencies(${target} ${arg_LIBRARY})
       endif()
@@ -67,12 +76,12 @@ function(netserve_dialects)
   endforeach()
 
   # An imported target, so that a consumer can export libraries that link it.
-  add_library(netserve::netserve INTERFACE IMPORTED GLOBAL)
+  add_library(netserve::${arg_NAME} INTERFACE IMPORTED GLOBAL)
   set(standard $<TARGET_PROPERTY:CXX_STANDARD>)
   set(standard $<IF:$<STREQUAL:${standard},>,${CMAKE_CXX_STANDARD_DEFAULT},${standard}>)
   set(standard $<IF:$<IN_LIST:${standard},23$<SEMICOLON>26>,${standard},20>)
   set(extensions $<TARGET_PROPERTY:CXX_EXTENSIONS>)
   set(extensions $<IF:$<STREQUAL:${extensions},>,${CMAKE_CXX_EXTENSIONS_DEFAULT},${extensions}>)
-  set_target_properties(netserve::netserve PROPERTIES
-    INTERFACE_LINK_LIBRARIES "netserve-$<$<BOOL:${extensions}>:gnu>$<$<NOT:$<BOOL:${extensions}>>:c>++${standard}")
+  set_target_properties(netserve::${arg_NAME} PROPERTIES
+    INTERFACE_LINK_LIBRARIES "${prefix}-$<$<BOOL:${extensions}>:gnu>$<$<NOT:$<BOOL:${extensions}>>:c>++${standard}")
 endfunction()

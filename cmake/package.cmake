@@ -1,21 +1,51 @@
-# Installed are the library, the sources of the interface units and the package config; no compiled
-# modules, which fit only the exact compiler and flags that made them.
+# Installed are the library, the sources of the interface units, the tests that a policy must pass (headers), the
+# package config and the demo; no compiled modules, which fit only the exact compiler and flags that made them.
+# Debug and another build type go into one prefix side by side: their libraries have different names, and each has
+# a file that tells the package of them.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/netserve)
 set(modules_dir ${CMAKE_INSTALL_DATADIR}/netserve/modules)
-set(library_file ${CMAKE_INSTALL_LIBDIR}/$<TARGET_FILE_NAME:netserve-library>)
+set(include_dir ${CMAKE_INSTALL_INCLUDEDIR})
 
-install(TARGETS netserve-library FILE_SET CXX_MODULES DESTINATION ${modules_dir})
+# Components: "library", which a program needs that is linked with the shared one; "development"; "demo".
+install(TARGETS netserve-library
+  LIBRARY COMPONENT library NAMELINK_COMPONENT development
+  ARCHIVE COMPONENT development
+  FILE_SET CXX_MODULES DESTINATION ${modules_dir} COMPONENT development)
+set(monitor_path)
+if(NETSERVE_BUILD_MONITOR)
+  install(TARGETS netserve-monitor-library
+    ARCHIVE COMPONENT development
+    FILE_SET CXX_MODULES DESTINATION ${modules_dir} COMPONENT development)
+  set(monitor_path "\${_IMPORT_PREFIX}/${CMAKE_INSTALL_LIBDIR}/$<TARGET_FILE_NAME:netserve-monitor-library>")
+endif()
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/netserve DESTINATION ${include_dir} COMPONENT development)
 
-configure_package_config_file(cmake/netserve-config.cmake.in netserve-config.cmake.in
-  INSTALL_DESTINATION ${package_dir} PATH_VARS modules_dir library_file)
-file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/netserve-config.cmake
-  INPUT ${PROJECT_BINARY_DIR}/netserve-config.cmake.in)
+set(build_type $<IF:$<STREQUAL:$<CONFIG>,>,noconfig,$<CONFIG>>)
+set(libraries_of_build_type ${PROJECT_BINARY_DIR}/netserve-libraries-$<LOWER_CASE:${build_type}>.cmake)
+# With the prefix by this name, as vcpkg moves the libraries of a Debug build elsewhere.
+file(GENERATE OUTPUT ${libraries_of_build_type} CONTENT
+"set(netserve_build_type $<UPPER_CASE:${build_type}>)
+set(netserve_library_file \"\${_IMPORT_PREFIX}/${CMAKE_INSTALL_LIBDIR}/$<TARGET_LINKER_FILE_NAME:netserve-library>\")
+set(netserve_monitor_file \"${monitor_path}\")
+")
+configure_package_config_file(cmake/netserve-config.cmake.in netserve-config.cmake
+  INSTALL_DESTINATION ${package_dir} PATH_VARS modules_dir include_dir)
 write_basic_package_version_file(netserve-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES
   ${PROJECT_BINARY_DIR}/netserve-config.cmake
   ${PROJECT_BINARY_DIR}/netserve-config-version.cmake
+  ${libraries_of_build_type}
+  ${PROJECT_SOURCE_DIR}/cmake/compiler_check.cmake
   ${PROJECT_SOURCE_DIR}/cmake/dialects.cmake
-  DESTINATION ${package_dir})
+  DESTINATION ${package_dir} COMPONENT development)
+
+# The optimized one: that of a Debug build would take its place.
+if(NETSERVE_BUILD_DEMO AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+  if(BUILD_SHARED_LIBS)
+    set_target_properties(netserve-demo PROPERTIES INSTALL_RPATH $ORIGIN/../${CMAKE_INSTALL_LIBDIR})
+  endif()
+  install(TARGETS netserve-demo RUNTIME COMPONENT demo)
+endif()

@@ -3,6 +3,6 @@
 # tests that leave no descriptors, and it adds to the system calls that others count.
 if(NETSERVE_SANITIZE)
   add_compile_options(
-    -fsanitize=${NETSERVE_SANITIZE} -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -gline-tables-only)
+    -fsanitize=${NETSERVE_SANITIZE} -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g1)
   add_link_options(-fsanitize=${NETSERVE_SANITIZE})
 endif()

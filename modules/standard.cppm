@@ -28,6 +28,7 @@ module;
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <source_location>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -91,6 +92,7 @@ using std::same_as;
 using std::shared_ptr;
 using std::size;
 using std::size_t;
+using std::source_location;
 using std::span;
 using std::string;
 using std::string_view;
@@ -102,6 +104,7 @@ using std::uint16_t;
 using std::uint32_t;
 using std::uint64_t;
 using std::uint8_t;
+using std::unique_lock;
 using std::unique_ptr;
 using std::unsigned_integral;
 using std::vector;

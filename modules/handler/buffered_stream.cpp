@@ -143,7 +143,9 @@ bool BufferedStream::collect(std::span<const std::byte> bytes) {
   return true;
 }
 
-void BufferedStream::send_held() noexcept {
+void BufferedStream::stop_holding() noexcept {
+  hold_ = Hold::none;
+  if (!held_) return;
   try {
     flush_now();
   } catch (const std::exception&) {
@@ -179,10 +181,13 @@ void BufferedStream::discard() noexcept {
   input_.shrink();
 }
 
-// False if the socket is full.
-bool BufferedStream::send_output(std::size_t count) {
+// Sends the first bytes of the output. False if the socket is full, and must not be waited for.
+bool BufferedStream::send_output(std::size_t count, MayWait may_wait) {
   while (count > 0) {
-    const auto sent = socket_.try_send(output_.content().first(count));
+    const auto bytes = output_.content().first(count);
+    const std::optional<std::size_t> sent = may_wait == MayWait::yes
+                                                ? waiting([&] { return socket_.send(bytes); })
+                                                : socket_.try_send(bytes);
     if (!sent) {
       full_ = true;
       return false;
@@ -214,8 +219,8 @@ bool BufferedStream::send_file_part() {
 bool BufferedStream::flush_now() {
   if (collecting_) return true;
   held_ = false;
-  if (file_ && (!send_output(file_->behind) || !send_file_part())) return false;
-  if (!send_output(output_.size())) return false;
+  if (file_ && (!send_output(file_->behind, MayWait::no) || !send_file_part())) return false;
+  if (!send_output(output_.size(), MayWait::no)) return false;
   note_sent();
   return true;
 }
@@ -224,7 +229,7 @@ void BufferedStream::flush() {
   if (collecting_) return;
   held_ = false;
   if (file_) {
-    wait_for_output(file_->behind);
+    send_output(file_->behind, MayWait::yes);
     const auto part = std::exchange(file_, nullptr);
     try {
       send_all(part->file.get(), part->offset, part->left);
@@ -235,18 +240,8 @@ void BufferedStream::flush() {
       throw;
     }
   }
-  wait_for_output(output_.size());
+  send_output(output_.size(), MayWait::yes);
   note_sent();
-}
-
-void BufferedStream::wait_for_output(std::size_t count) {
-  while (count > 0) {
-    const auto bytes = output_.content().first(count);
-    const std::size_t sent = waiting([&] { return socket_.send(bytes); });
-    output_.take(sent);
-    count -= sent;
-    if (file_) file_->behind -= sent;
-  }
 }
 
 void BufferedStream::send_all(int file, std::uint64_t offset, std::uint64_t count) {

@@ -11,12 +11,16 @@ export namespace net {
 /// Joins a socket with its buffers: what `rfile` and `wfile` of one connection share.
 class BufferedStream {
  public:
+  /// What `receive_now` found: bytes, nothing yet, or the end of the stream.
   enum class Arrival : std::uint8_t { bytes, nothing, end };
 
+  /// Takes ownership of a connection.
   explicit BufferedStream(Socket socket) noexcept;
 
+  /// Returns the connection.
   inline Socket& socket() noexcept { return socket_; }
   inline const Socket& socket() const noexcept { return socket_; }
+  /// Returns the bytes that were received and not yet read.
   inline ByteBuffer& input() noexcept { return input_; }
   inline const ByteBuffer& input() const noexcept { return input_; }
 
@@ -41,9 +45,11 @@ class BufferedStream {
   bool receive_rest(Deadline& whole);
   /// Sets that limit; zero, the default, is none.
   inline void set_rest_limit(std::chrono::milliseconds limit) noexcept { rest_limit_ = limit; }
+  /// Returns whether the end of the stream was received.
   inline bool ended() const noexcept { return ended_; }
   /// Returns whether `receive` got anything since `forget_receives`.
   inline bool received() const noexcept { return received_; }
+  /// Resets what `received` returns.
   inline void forget_receives() noexcept { received_ = false; }
 
   /// Makes it the stream of one datagram: its packet is all of the input, and what is written is
@@ -77,10 +83,11 @@ class BufferedStream {
   /// Sets how long an answer may take from the first write that waits until the socket's deadline
   /// is set anew; zero, the default, is no limit.
   inline void set_answer_limit(std::chrono::milliseconds limit) noexcept { answer_limit_ = limit; }
-  /// Says which answers wait for the next one, so that those to pipelined requests go in one send:
+  /// Sets which answers wait for the next one, so that those to pipelined requests go in one send:
   /// none, the default; those written while the input holds more; or all. Held are at most 64 KiB
   /// and the write buffer; they go with the next write that is not held, and before any receive.
   enum class Hold : std::uint8_t { none, while_input, all };
+  /// Sets which answers wait; sends nothing.
   inline void set_hold(Hold hold) noexcept { hold_ = hold; }
   /// Returns whether something is held, and the socket not known to be full.
   inline bool held() const noexcept { return held_; }
@@ -88,10 +95,7 @@ class BufferedStream {
   inline void keep_holding() noexcept { held_ = pending_ && !full_ && file_ == nullptr; }
   /// Holds nothing more, and sends what is held as far as that needs no wait. What fails here fails
   /// again in the next write.
-  inline void stop_holding() noexcept {
-    hold_ = Hold::none;
-    if (held_) send_held();
-  }
+  void stop_holding() noexcept;
   /// Sets how much is collected before any of it is sent; 0, the default, is nothing.
   inline void set_collected(std::size_t size) noexcept { collected_most_ = size; }
 
@@ -109,15 +113,14 @@ class BufferedStream {
   bool keeps(std::span<const std::byte> bytes);
   void keep(std::span<const std::byte> bytes);
   void note_sent() noexcept;
-  bool send_output(std::size_t count);
-  void wait_for_output(std::size_t count);
+  enum class MayWait : std::uint8_t { no, yes };
+  bool send_output(std::size_t count, MayWait may_wait);
   bool send_file_part();
   void send_all(int file, std::uint64_t offset, std::uint64_t count);
   template <class Call>
   auto waiting(Call call);
   void send_later(std::span<const std::byte> bytes);
   bool collect(std::span<const std::byte> bytes);
-  void send_held() noexcept;
 
   Socket socket_;
   ByteBuffer input_;

@@ -8,7 +8,7 @@ export namespace net {
 
 /// Holds bytes between a writer at its end and a reader at its begin. Its memory is borrowed from a
 /// store of the thread and goes back when it is empty and asked to `shrink`.
-/// Thread safety: none; its connection is in one hand at a time.
+/// Thread safety: none; its connection has one owner at a time.
 class ByteBuffer {
  public:
   ByteBuffer() noexcept = default;
@@ -16,9 +16,13 @@ class ByteBuffer {
   ByteBuffer& operator=(const ByteBuffer&) = delete;
   ~ByteBuffer();
 
+  /// Returns whether it holds nothing.
   inline bool empty() const noexcept { return begin_ == end_; }
+  /// Returns how many bytes it holds.
   inline std::size_t size() const noexcept { return end_ - begin_; }
+  /// Returns how many bytes of memory it has borrowed.
   inline std::size_t capacity() const noexcept { return capacity_; }
+  /// Views the bytes that it holds, until the next call of another member.
   inline std::span<const std::byte> content() const noexcept { return {memory_ + begin_, size()}; }
 
   /// Returns room for at least `least` more bytes, moving what is held if need be.
@@ -27,8 +31,9 @@ class ByteBuffer {
     if (capacity_ - end_ < least) make_room(least);
     return {memory_ + end_, capacity_ - end_};
   }
-  /// Says that `count` bytes of the room were filled.
+  /// Marks `count` bytes of the free space as filled.
   inline void filled(std::size_t count) noexcept { end_ += count; }
+  /// Adds a copy of the bytes at the end.
   void append(std::span<const std::byte> bytes);
   /// Holds a copy of these, in memory of just that size. Precondition: empty, and never used.
   void hold(std::span<const std::byte> bytes);

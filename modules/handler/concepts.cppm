@@ -58,7 +58,7 @@ concept LibraryConstructible = (DerivedFrom<H, BaseRequestHandler> && requires {
 
 namespace net {
 
-// Finds names in a class whatever they name and whoever may use them: in a class derived from it
+// Finds names in a class whatever they name and whatever their access: in a class derived from it
 // and from this one, a name that both have is ambiguous.
 struct ReservedNames {
   void setup();
@@ -129,6 +129,7 @@ struct HandlerChecks {
   static_assert(!NamesRequestSize<H> || !RawHandler<H> || DerivedFrom<H, DatagramRequestHandler>,
                 "request_size needs net::StreamRequestHandler: what the server gathers is read "
                 "from rfile, and a handler of net::BaseRequestHandler reads the socket");
+  /// True; a program that reads it compiles only if every check holds.
   static constexpr bool passed = true;
 };
 

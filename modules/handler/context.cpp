@@ -1,5 +1,6 @@
 module;
 
+#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -15,8 +16,15 @@ RequestContext::RequestContext(Socket connection, const Address& client_address,
 
 RequestContext::~RequestContext() = default;
 
+std::size_t RequestContext::request_size() const noexcept { return 0; }
+
 Address RequestContext::local_address() const {
   return datagram_ != nullptr ? datagram_->local_address() : stream_.socket().getsockname();
+}
+
+void RequestContext::set_client(const Address& client) {
+  proxy_address_ = std::make_unique<const Address>(client_address_);
+  client_address_ = client;
 }
 
 void RequestContext::limits_changed() {}

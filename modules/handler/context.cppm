@@ -11,7 +11,7 @@ import :stats;
 
 export namespace net {
 
-/// Says what becomes of the connection after a request.
+/// What happens to the connection after a request.
 enum class Next : std::uint8_t {
   close,  ///< it ends, when the answer is sent
   keep,   ///< it waits for the next request
@@ -21,7 +21,7 @@ enum class Next : std::uint8_t {
   more
 };
 
-/// Is a handler's view of its connection and server: Python's `self.request`,
+/// A handler's view of its connection and server: Python's `self.request`,
 /// `self.client_address` and `self.server`. A server makes one for each connection; tests of a
 /// handler may derive their own over a `socket_pair`.
 ///
@@ -51,8 +51,12 @@ class RequestContext {
   inline Datagram* datagram() noexcept { return datagram_; }
   inline const Datagram* datagram() const noexcept { return datagram_; }
 
-  /// Returns where the peer is, as accept(2) told. Python: `self.client_address`.
+  /// Returns where the client is: the peer, as accept(2) told, unless a proxy that the server
+  /// trusts named another. Python: `self.client_address`.
   inline const Address& client_address() const noexcept { return client_address_; }
+
+  /// Returns where the proxy is that named the client; null if `client_address` is the peer itself.
+  inline const Address* proxy_address() const noexcept { return proxy_address_.get(); }
 
   /// Returns our end's address: of a datagram, the one that it was sent to. Errors as
   /// `Socket::getsockname`.
@@ -65,12 +69,17 @@ class RequestContext {
   /// which must not be called from a handler there.
   virtual void shutdown() noexcept = 0;
 
-  /// Tells whether the server drains: after this request, the connection is kept only if more
+  /// Returns whether the server drains: after this request, the connection is kept only if more
   /// input follows at once.
   virtual bool stopping() const noexcept = 0;
 
   /// Returns what the server counted so far.
   virtual Stats stats() const = 0;
+
+  /// Returns how many bytes the request has, as the handler's `request_size` has found, so that
+  /// `handle` needs not look for its end again; 0 without framing. Meant for the beginning of
+  /// `handle`; after `Next::more` it says nothing.
+  virtual std::size_t request_size() const noexcept;
 
   /// Bounds all operations on the connection by a point in time, for this request.
   inline void set_deadline(Deadline deadline) noexcept { socket().set_deadline(deadline); }
@@ -85,12 +94,16 @@ class RequestContext {
   /// What `rfile` holds already stays readable there until `handle` returns. Throws
   /// `std::errc::operation_not_supported` for a datagram, whose socket is the server's.
   Socket detach();
+  /// Returns whether `detach` was called.
   inline bool detached() const noexcept { return detached_; }
 
  protected:
+  /// Makes the context of a connection that came from `client_address`.
   RequestContext(Socket connection, const Address& client_address, const Limits& limits) noexcept;
   /// Makes it the context of a datagram, which must outlive it.
   inline void set_datagram(Datagram& datagram) noexcept { datagram_ = &datagram; }
+  /// Makes the peer a proxy, which has named its client. Throws `std::errc::not_enough_memory`.
+  void set_client(const Address& client);
 
  private:
   virtual void limits_changed();
@@ -98,6 +111,7 @@ class RequestContext {
   BufferedStream stream_;
   Datagram* datagram_ = nullptr;
   Address client_address_;
+  std::unique_ptr<const Address> proxy_address_;
   Limits limits_;
   bool detached_ = false;
 };

@@ -7,7 +7,7 @@ import net.socket;
 
 export namespace net {
 
-/// Is a datagram that a server received, and the way back to its sender. Part of the
+/// A datagram that a server received, and the way back to its sender. Part of the
 /// `RequestContext`; a test of a handler may derive its own.
 /// Thread safety: none; its handler has it alone.
 class Datagram {

@@ -10,7 +10,7 @@ import :stream;
 
 export namespace net {
 
-/// Is the base of handlers that use the connection itself. Python: `BaseRequestHandler`.
+/// The base of handlers that use the connection itself. Python: `BaseRequestHandler`.
 ///
 ///     Methods for the derived class: context, request, client_address
 ///     Methods that may be defined by it: setup, handle, finish
@@ -38,7 +38,8 @@ class BaseRequestHandler {
   void attach(RequestContext& context);
 
  protected:
-  /// Precondition of these: `attach` was called.
+  /// The handler's context, its connection, and where its client is. Precondition: `attach` was
+  /// called.
   RequestContext& context() const;
   Socket& request() const;
   const Address& client_address() const;
@@ -49,37 +50,38 @@ class BaseRequestHandler {
   RequestContext* context_ = nullptr;
 };
 
-/// Is the base of handlers that read and write a stream. Python: `StreamRequestHandler`.
+/// The base of handlers that read and write a stream. Python: `StreamRequestHandler`.
 class StreamRequestHandler : public BaseRequestHandler {
  public:
   ~StreamRequestHandler() override;
 
  protected:
-  StreamReader rfile;
-  StreamWriter wfile;
+  StreamReader rfile;  ///< what the client sends
+  StreamWriter wfile;  ///< what the client is sent
 
  private:
   void attached(RequestContext& context) override;
 };
 
-/// Is the base of handlers that answer a datagram. Python: `DatagramRequestHandler`.
+/// The base of handlers that answer a datagram. Python: `DatagramRequestHandler`.
 ///
 /// `rfile` reads the packet. What is written to `wfile`, if anything, is sent as one datagram after
-/// `finish`, unless an exception ended the handler. `reply` sends at once. Who writes and replies
-/// nothing sends nothing.
+/// `finish`, unless an exception ended the handler. `reply` sends at once. A handler that
+/// neither writes nor replies sends nothing.
 class DatagramRequestHandler : public BaseRequestHandler {
  public:
   ~DatagramRequestHandler() override;
 
  protected:
-  /// Precondition of these: `attach` was called, with the context of a datagram.
+  /// The datagram, its bytes, and `Datagram::reply`. Precondition: `attach` was called, with the
+  /// context of a datagram.
   Datagram& datagram() const;
   inline std::span<const std::byte> packet() const { return datagram().packet(); }
   inline bool reply(std::span<const std::byte> bytes) { return datagram().reply(bytes); }
   inline bool reply(std::string_view text) { return datagram().reply(bytes(text)); }
 
-  StreamReader rfile;
-  StreamWriter wfile;
+  StreamReader rfile;  ///< the packet
+  StreamWriter wfile;  ///< the answer
 
  private:
   void attached(RequestContext& context) override;

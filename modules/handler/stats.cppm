@@ -6,10 +6,11 @@ import net.standard;
 
 export namespace net {
 
-/// Is a snapshot of what a server did. Always on; exact when the server is at rest. After
+/// A snapshot of what a server did. Always on; exact when the server is at rest. After
 /// `server_close`, each accepted connection (each datagram, of a server of datagrams) has come to
 /// exactly one end:
-/// accepted = served + closed_idle + shed + timed_out + failed + cut + dropped + refused.
+/// accepted = served + closed_idle + shed + timed_out + failed + cut + dropped + refused +
+/// not_introduced.
 struct Stats {
   // Connections, by how far they are.
   std::uint64_t accepted = 0;   ///< taken from the kernel, ever
@@ -27,12 +28,16 @@ struct Stats {
   std::uint64_t cut = 0;          ///< by the end of the drain
   std::uint64_t dropped = 0;      ///< for want of memory, a thread or a child, or by the policy
   std::uint64_t refused = 0;      ///< by `verify_request`
+  /// By a PROXY header that was wrong, late, or of a peer that is not trusted.
+  std::uint64_t not_introduced = 0;
 
   // Connections that were shed, by the reason.
   std::uint64_t shed_waiting = 0;   ///< unserved for longer than the request limit
   std::uint64_t shed_rejected = 0;  ///< all places were taken: `Overload::reject`
   std::uint64_t shed_evicted = 0;   ///< the place was needed: `Overload::evict_idle`
   std::uint64_t shed_greedy = 0;    ///< held most of `ServerOptions::buffer_memory`
+  std::uint64_t shed_too_many = 0;  ///< its client had `ClientLimits::connections` already
+  std::uint64_t shed_too_fast = 0;  ///< its client opens more than `ClientLimits::per_second`
 
   std::uint64_t requests = 0;  ///< calls of `handle`, without those after `Next::more`
   std::uint64_t drained = 0;   ///< connections served to their end while the server was closed
@@ -55,8 +60,35 @@ struct Stats {
 
   /// Sums up the ends; equals `accepted` once the server is closed.
   std::uint64_t ended() const noexcept {
-    return served + closed_idle + shed + timed_out + failed + cut + dropped + refused;
+    return served + closed_idle + shed + timed_out + failed + cut + dropped + refused +
+           not_introduced;
   }
+};
+
+/// Returns all members in one line, as `accepted=12 active=1 ...`: for programs that read logs.
+std::string to_string(const Stats& stats);
+
+/// Returns the members that are not zero, each in a line, in columns: for people. With what was
+/// counted so long before, also how many a second each counter went up by.
+///
+///     requests    12345   617.3/s
+///     peer_gone       2     0.1/s
+std::string to_table(const Stats& stats);
+std::string to_table(const Stats& stats, const Stats& before,
+                     std::chrono::duration<double> between);
+
+/// How long calls of `handle` took: of each request, the first call. A snapshot.
+struct RequestTimes {
+  /// The longest of each kind but the last, in seconds.
+  static constexpr std::array<double, 19> bounds{
+      0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
+      0.025,   0.05,     0.1,     0.25,   0.5,     1,      2.5,   5,      10};
+
+  std::array<std::uint64_t, bounds.size() + 1> counts{};  ///< of each kind; the last is longer
+  double sum = 0;                                         ///< of all, in seconds
+
+  /// Adds what another server measured.
+  RequestTimes& operator+=(const RequestTimes& other) noexcept;
 };
 
 }  // namespace net

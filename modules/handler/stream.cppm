@@ -16,6 +16,7 @@ export namespace net {
 class StreamReader {
  public:
   StreamReader() noexcept = default;
+  /// Reads from a stream, which must outlive this.
   inline explicit StreamReader(BufferedStream& stream) noexcept : stream_(&stream) {}
 
   /// Returns what has arrived, waiting for a first byte if nothing has; empty at the end of the
@@ -54,13 +55,20 @@ class StreamReader {
   BufferedStream* stream_ = nullptr;
 };
 
-/// Is a span, an array or a vector of std::byte, or the like.
+/// A span, an array or a vector of std::byte, or the like.
 // Asked of its pointer alone, as text is asked as well: whether std::span can be made of a text
 // goes through every concept of a range, which was a third of the time of compiling a small server.
 template <class T>
 concept ByteSequence = requires(const T& bytes, void (&use)(const std::byte*)) {
   use(std::data(bytes));
   std::size(bytes);
+};
+
+/// The same of chars: a vector, a span or an array object of them, or a text.
+template <class T>
+concept CharacterSequence = requires(const T& characters, void (&use)(const char*)) {
+  use(characters.data());
+  characters.size();
 };
 
 /// Writes a connection. Python: `StreamRequestHandler.wfile`.
@@ -70,12 +78,19 @@ concept ByteSequence = requires(const T& bytes, void (&use)(const std::byte*)) {
 class StreamWriter {
  public:
   StreamWriter() noexcept = default;
+  /// Writes to a stream, which must outlive this.
   inline explicit StreamWriter(BufferedStream& stream) noexcept : stream_(&stream) {}
 
+  /// Sends all of it. What the socket does not take at once is sent by the server, up to
+  /// `ServerOptions::write_buffer`; beyond that, or in a conversation, this waits.
   void write(std::string_view text);
   template <ByteSequence Bytes>
   void write(const Bytes& bytes) {
     write_bytes(bytes);
+  }
+  template <CharacterSequence Characters>
+  void write(const Characters& characters) {
+    write(std::string_view(characters.data(), characters.size()));
   }
 
   /// Sends `count` bytes of a file from `offset` on (without a count: all to its end), after what

@@ -16,6 +16,7 @@ import net.handler;
 import :engine;
 import :forked;
 import :option_checks;
+import :running_mark;
 
 namespace net {
 namespace {
@@ -25,14 +26,14 @@ namespace {
 }
 
 // Holds the serving thread's place while it lives.
-class Serving {
+class ServingCall {
  public:
-  Serving(Engine& engine, const char* call) : engine_(engine), mark_(engine) {
+  ServingCall(Engine& engine, const char* call) : engine_(engine), mark_(engine) {
     engine_.lifecycle.begin_serving(call);
   }
-  Serving(const Serving&) = delete;
-  Serving& operator=(const Serving&) = delete;
-  ~Serving() {
+  ServingCall(const ServingCall&) = delete;
+  ServingCall& operator=(const ServingCall&) = delete;
+  ~ServingCall() {
     engine_.end_serving();
     engine_.lifecycle.end_serving();
   }
@@ -86,6 +87,12 @@ Engine& BaseServer::here(const char* call) const {
   return *engine_.load();
 }
 
+std::string to_string(const DrainReport& report) {
+  return "drained " + std::to_string(report.drained) + ", closed idle " +
+         std::to_string(report.closed_idle) + ", cut " + std::to_string(report.cut) + ", dropped " +
+         std::to_string(report.dropped) + ", stuck " + std::to_string(report.stuck);
+}
+
 void BaseServer::server_bind() { here("server_bind").bind(); }
 
 void BaseServer::server_activate() { here("server_activate").activate(); }
@@ -93,14 +100,14 @@ void BaseServer::server_activate() { here("server_activate").activate(); }
 void BaseServer::serve_forever(std::chrono::milliseconds poll_interval) {
   check_poll_interval(poll_interval);
   Engine& engine = here("serve_forever");
-  const Serving serving(engine, "serve_forever");
+  const ServingCall serving(engine, "serve_forever");
   engine.begin_serving();
   engine.serve(poll_interval);
 }
 
 void BaseServer::handle_request() {
   Engine& engine = here("handle_request");
-  const Serving serving(engine, "handle_request");
+  const ServingCall serving(engine, "handle_request");
   engine.begin_serving();
   const auto timeout = engine.options.timeout;
   const Deadline deadline = timeout ? Deadline(*timeout) : Deadline::never();
@@ -137,6 +144,10 @@ std::size_t BaseServer::listeners() const noexcept {
   return engine_.load()->acceptor().listeners();
 }
 
+std::vector<Socket> BaseServer::duplicate_listeners() const {
+  return engine_.load()->acceptor().duplicate_listeners();
+}
+
 int BaseServer::fileno() const noexcept {
   try {
     const Engine& engine = here("fileno");
@@ -147,6 +158,20 @@ int BaseServer::fileno() const noexcept {
 }
 
 Stats BaseServer::stats() const { return engine_.load()->stats(); }
+
+void BaseServer::time_requests() noexcept { engine_.load()->counters.time_requests(); }
+
+RequestTimes BaseServer::request_times() const noexcept {
+  return engine_.load()->counters.request_times();
+}
+
+Load BaseServer::load() const { return engine_.load()->load(); }
+
+bool BaseServer::ready() const noexcept {
+  const Engine& engine = *engine_.load();
+  return wants_clients_.load() && engine.lifecycle.active() && !engine.stop_asked() &&
+         !engine.draining();
+}
 
 void BaseServer::kill_children() noexcept { engine_.load()->kill_children(); }
 

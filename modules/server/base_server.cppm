@@ -14,7 +14,7 @@ class Engine;
 
 export namespace net {
 
-/// Serves. Python: `BaseServer`, with the defects that are known there gone.
+/// What every server does. Python: `BaseServer`, with the defects that are known there gone.
 ///
 ///     Methods for the caller:     serve_forever, handle_request, shutdown, restart, server_close,
 ///                                 server_bind, server_activate, server_address, fileno, stats
@@ -85,6 +85,12 @@ class BaseServer {
   /// Returns how many listeners there are.
   std::size_t listeners() const noexcept;
 
+  /// Returns duplicates of the sockets of all listeners that are not dead, for another program that
+  /// serves them as well, or next: `net.handover`. The file of a Unix socket then stays as long as
+  /// any program serves it. From any thread, while the server is not being closed. Errors as
+  /// fcntl(2).
+  std::vector<Socket> duplicate_listeners() const;
+
   /// Returns a descriptor that is readable when `handle_request` would not wait, so that several
   /// servers fit in one poll loop; -1 once closed. It also becomes readable when a limit has
   /// passed, so the loop needs no time-out of its own, and when the server is closed. Python:
@@ -94,11 +100,27 @@ class BaseServer {
   /// Returns what the server did so far, in this process.
   Stats stats() const;
 
+  /// Has the server measure how long requests take, from now on. From any thread.
+  void time_requests() noexcept;
+  /// Returns what was measured since. From any thread.
+  RequestTimes request_times() const noexcept;
+
+  /// Returns how much of its limits is in use. From any thread.
+  Load load() const;
+
+  /// Sets whether the server wants to be sent new clients, for what asks `ready`: a load balancer's
+  /// check. Changes nothing else: it goes on to serve new clients. From any thread.
+  void set_ready(bool ready) noexcept { wants_clients_.store(ready); }
+  /// Returns whether it wants new clients and serves them: it is active, and neither stopping nor
+  /// closed. From any thread.
+  bool ready() const noexcept;
+
   /// Kills the children that serve requests of this server, at once; none from a forked process.
   /// For a second signal, when waiting is over; safe in a signal handler.
   void kill_children() noexcept;
 
  protected:
+  /// For the server classes of this library.
   explicit BaseServer(AnyServerParts& parts);
 
  private:
@@ -106,6 +128,7 @@ class BaseServer {
   Engine& here(const char* call) const;
 
   mutable std::atomic<Engine*> engine_;
+  std::atomic<bool> wants_clients_{true};
 };
 
 }  // namespace net

@@ -57,7 +57,7 @@ void on_terminate(int /*signal*/, siginfo_t* info, void* /*context*/) {
   if (info->si_pid == parent) return;
   if (asked.exchange(true)) ::_exit(ended_by_signal);
   const int error = errno;
-  served->ask_to_end();
+  served->silence().ask_to_end(served->conversation(), served->service().options.quiet_grace);
   errno = error;
 }
 
@@ -81,28 +81,32 @@ void take_signals(sigset_t mask) noexcept {
   if (::getppid() != parent) ::_exit(0);  // it has ended before the prctl
 }
 
-[[noreturn]] void serve_in_child(Service& service, Connection& connection, std::size_t slot) {
+[[noreturn]] void serve_in_child(Service& service, Connection& connection, std::size_t slot,
+                                 WorkerHooks* hooks) {
   service.children.become_child(slot);
   service.counters.count_for_parent();
   ForkScope::protect_shared_memory(service);
   service.timer.close_in_child();
   OwnDescriptors::close_all_but(connection.socket().fileno());
-  connection.registered = false;  // that is the parent's epoll
+  connection.in_lot.registered = false;  // that is the parent's epoll
   // What the parent has printed is the parent's to write. A flush before the fork could block the
   // serving thread: on a pipe that nobody reads, or on a stream that another thread has locked.
   for (FILE* const stream : {stdout, stderr}) ::__fpurge(stream);
+  ::prctl(PR_SET_NAME, "net-child");
+  if (hooks != nullptr) hooks->worker_started();
   connection.run();
+  if (hooks != nullptr) hooks->worker_stopped();
   for (FILE* const stream : {stdout, stderr}) std::fflush(stream);
   ::_exit(0);
 }
 
 }  // namespace
 
-Child::Child(Request& request) {
+Child::Child(Request& request, WorkerHooks* hooks) {
   Expects(request);
   Connection& connection = RequestAccess::connection(request);
   Service& service = connection.service();
-  const bool waited = connection.in_queue();
+  const bool waited = connection.queue_place().waits();
   if (!connection.leave_queue()) {
     RequestAccess::release(request);
     return;
@@ -116,9 +120,9 @@ Child::Child(Request& request) {
     if (!request) return;
     {
       const std::lock_guard lock(service.registry.mutex);
-      connection.note_silence_in_own();
+      connection.silence().note_in_own();
     }
-    if (waited) connection.rejoin_queue();
+    if (waited) connection.queue_place().rejoin();
   });
   // Kept for the pidfd: a child that ran and cannot be waited for may have answered already.
   Descriptor reserved(above_standard_streams(::eventfd(0, EFD_CLOEXEC)));
@@ -131,7 +135,7 @@ Child::Child(Request& request) {
     const BlockedSignals blocked(BlockedSignals::stopping());
     {
       const std::lock_guard lock(service.registry.mutex);
-      connection.note_silence_in(service.children.silence(slot_));
+      connection.silence().note_in(service.children.silence(slot_));
     }
     const int this_process_id = ::getpid();
     process = fork_for_request();
@@ -139,7 +143,7 @@ Child::Child(Request& request) {
       parent = this_process_id;
       served = &connection;
       take_signals(blocked.before());
-      serve_in_child(service, *RequestAccess::release(request), slot_);
+      serve_in_child(service, *RequestAccess::release(request), slot_, hooks);
     }
     if (process < 0) {
       const int error = errno;
@@ -164,7 +168,8 @@ Child::Child(Request& request) {
     throw_system_error(error, "pidfd_open");
   }
   // What arrives is the child's from here on; the descriptor stays, for a polite close.
-  if (connection.registered) service.lot.leave(connection);
+  if (connection.in_lot.registered) service.lot.leave(connection);
+  connection.leave_requests_to_child();
   tie_ = std::move(tie);
   tie_->connection = RequestAccess::release(request);
   tie_->process = process;
@@ -202,6 +207,7 @@ void Child::collect() noexcept {
   Service& service = connection->service();
   const Told told = service.children.take_told(slot_, *connection);
   service.children.free_slot(slot_);
+  if (told.said_last_word()) connection->note_last_word();
   connection->end(told.outcome() != Outcome::none ? told.outcome() : Outcome::failed);
 }
 

@@ -4,11 +4,12 @@ export module net.server:child;
 
 import net.standard;
 import net.handler;
+import :hooks;
 import :request;
 
 export namespace net {
 
-/// Is a child process that serves one connection to its end. What `ForkPerRequest` is made of, and
+/// A child process that serves one connection to its end. What `ForkPerRequest` is made of, and
 /// what a policy of yours may use.
 ///
 /// The child closes the listeners and the connections of others, also those that another thread is
@@ -25,7 +26,7 @@ export namespace net {
 /// well). Programs that the handler starts get the default action of both. Only async-signal-safe
 /// functions are safe in the child if the host has other threads: fork(2).
 ///
-/// A handler that closes its socket, or gives it to somebody else, does so for the parent as well,
+/// A handler that closes its socket, or gives it to another owner, does so for the parent as well,
 /// so the client sees the end although the child goes on.
 ///
 /// What the child counts reaches the parent's `Stats`. No SIGCHLD handler is needed, no other child
@@ -34,11 +35,11 @@ class Child {
  public:
   Child() noexcept = default;
 
-  /// Forks. In the child, this does not return. Throws `resource_unavailable_try_again` or
-  /// `not_enough_memory` if there is no child; `request` is untouched then, or (if the child ran,
-  /// but could not be waited for) ended and empty. One that was cut meanwhile is ended: there is no
-  /// child then, and `fileno` is -1.
-  explicit Child(Request& request);
+  /// Forks. In the child, this does not return; the hooks, if there are any, are called there.
+  /// Throws `resource_unavailable_try_again` or `not_enough_memory` if there is no child; `request`
+  /// is untouched then, or (if the child ran, but could not be waited for) ended and empty. One
+  /// that was cut meanwhile is ended: there is no child then, and `fileno` is -1.
+  explicit Child(Request& request, WorkerHooks* hooks = nullptr);
 
   Child(Child&& other) noexcept;
   Child& operator=(Child&& other) noexcept;

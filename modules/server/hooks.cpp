@@ -104,6 +104,10 @@ const char* name(Phase phase) noexcept {
   switch (phase) {
     case Phase::verify_request: return "verify_request";
     case Phase::on_overload: return "on_overload";
+    case Phase::on_close: return "on_close";
+    case Phase::on_request: return "on_request";
+    case Phase::on_bad_request: return "on_bad_request";
+    case Phase::proxy_header: return "proxy_header";
     case Phase::process: return "process";
     case Phase::make: return "the making of its handler";
     case Phase::setup: return "setup";
@@ -115,6 +119,27 @@ const char* name(Phase phase) noexcept {
     case Phase::handle_listener_error: return "handle_listener_error";
   }
   return "unknown phase";
+}
+
+const char* name(Outcome outcome) noexcept {
+  switch (outcome) {
+    case Outcome::none: return "none";
+    case Outcome::served: return "served";
+    case Outcome::closed_idle: return "closed_idle";
+    case Outcome::shed: return "shed";
+    case Outcome::rejected: return "rejected";
+    case Outcome::evicted: return "evicted";
+    case Outcome::greedy: return "greedy";
+    case Outcome::too_many: return "too_many";
+    case Outcome::too_fast: return "too_fast";
+    case Outcome::timed_out: return "timed_out";
+    case Outcome::failed: return "failed";
+    case Outcome::cut: return "cut";
+    case Outcome::dropped: return "dropped";
+    case Outcome::refused: return "refused";
+    case Outcome::not_introduced: return "not_introduced";
+  }
+  return "unknown outcome";
 }
 
 std::string RequestError::what() const {
@@ -130,6 +155,10 @@ std::string RequestError::what() const {
 bool RequestError::peer_gone() const noexcept {
   return has_code(exception, std::errc::connection_reset, std::errc::broken_pipe,
                   std::errc::connection_aborted, std::errc::not_connected);
+}
+
+bool RequestError::too_large() const noexcept {
+  return has_code(exception, std::errc::message_size);
 }
 
 bool RequestError::timed_out() const noexcept { return has_code(exception, std::errc::timed_out); }
@@ -148,6 +177,12 @@ void ServerHooks::server_activate(Socket& listener, int request_queue_size) {
 bool ServerHooks::verify_request(const Socket&, const Address&) { return true; }
 
 std::string ServerHooks::on_overload(const Address&) { return {}; }
+
+std::string ServerHooks::on_bad_request(const Address&, BadRequest) { return {}; }
+
+void ServerHooks::on_close(const ClosedConnection&) {}
+
+void ServerHooks::on_request(const RequestRecord&) {}
 
 void ServerHooks::service_actions() {}
 
@@ -186,5 +221,10 @@ void ServerHooks::report(const Event& event) {
   if (suppressed != 0) line += " (and " + std::to_string(suppressed) + " more like it)";
   write_line(std::move(line));
 }
+
+WorkerHooks::WorkerHooks() noexcept = default;
+WorkerHooks::~WorkerHooks() = default;
+void WorkerHooks::worker_started() noexcept {}
+void WorkerHooks::worker_stopped() noexcept {}
 
 }  // namespace net

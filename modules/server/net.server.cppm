@@ -3,9 +3,8 @@
 ///
 /// The parts, with Python's `socketserver` in mind:
 ///
-///     TcpServer<Handler, Policy>      binds, listens, accepts, and parks what is idle; its
-///     siblings
-///                                     are UdpServer, UnixStreamServer, UnixDatagramServer and
+///     TcpServer<Handler, Policy>      binds, listens, accepts, and parks what is idle; so do
+///                                     UdpServer, UnixStreamServer, UnixDatagramServer and
 ///                                     PacketServer
 ///     Handler                         answers requests: `net.handler`
 ///     Policy                          decides where they run: ThreadPool (the default),
@@ -52,3 +51,4 @@ export import :inline_policy;
 export import :server_parts;
 export import :base_server;
 export import :servers;
+export import :serving;

@@ -168,23 +168,23 @@ void ParkingLot::wake() noexcept { state_->set_woken(true); }
 int ParkingLot::fileno() const noexcept { return state_->epoll.get(); }
 
 void OwnParkingLot::enter(Connection& connection) {
-  connection.entered = connection.registered = true;
+  connection.in_lot.entered = connection.in_lot.registered = true;
   try {
     state_->control(EPOLL_CTL_ADD, connection, input_edges);
   } catch (...) {
-    connection.entered = connection.registered = false;
+    connection.in_lot.entered = connection.in_lot.registered = false;
     throw;
   }
 }
 
 void OwnParkingLot::leave(Connection& connection) noexcept {
-  connection.registered = false;
+  connection.in_lot.registered = false;
   epoll_event event{};
   ::epoll_ctl(fileno(), EPOLL_CTL_DEL, connection.socket().fileno(), &event);
 }
 
 void OwnParkingLot::want_output(Connection& connection, bool wanted) noexcept {
-  connection.wants_output = wanted;
+  connection.in_lot.wants_output = wanted;
   const std::uint32_t output = wanted ? std::uint32_t{EPOLLOUT} : 0U;
   epoll_event event{.events = input_edges | output, .data = {.ptr = &connection}};
   ::epoll_ctl(fileno(), EPOLL_CTL_MOD, connection.socket().fileno(), &event);

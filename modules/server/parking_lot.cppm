@@ -31,8 +31,9 @@ class Receiver {
 export namespace net {
 
 /// Holds the connections that wait for their next request: no thread, no stack, one registration in
-/// epoll that is made once and never re-armed (edge-triggered, epoll(7)). Datagrams come from it as
-/// well, and newcomers if nothing has to be decided about them: who waits receives and accepts.
+/// epoll that is made once and never re-armed (edge-triggered, epoll(7)). It also yields
+/// datagrams. When no hook or overload rule applies, the waiting thread accepts new connections
+/// too.
 ///
 /// A policy that wants to poll by itself takes the lot from its `PolicyContext` and calls `wait`;
 /// else the serving thread does, and calls `process`.

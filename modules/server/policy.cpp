@@ -143,6 +143,16 @@ void AnyPolicy::start_here() {
   started_in_.store(this_process());
 }
 
+bool AnyPolicy::started_here() const noexcept {
+  return !can_start() || started_in_.load() == this_process();
+}
+
+void AnyPolicy::expire() {
+  if (started_here()) expire_now();
+}
+
+PolicyLoad AnyPolicy::load() { return started_here() ? load_now() : PolicyLoad{}; }
+
 std::shared_ptr<AnyPolicy> owned(AnyPolicy* policy) {
   return {policy, [](AnyPolicy* last) {
             if (last->ours()) {

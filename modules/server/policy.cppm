@@ -1,22 +1,22 @@
 /// \file
 /// `net.server:policy`: the seam between a server and what runs its requests.
 ///
-/// A policy is a class of twenty lines. It is made from its options and a context, and is given
-/// requests; this is a thread for each:
+/// A policy is a class that is made from its options and a context, and is given requests. The
+/// smallest runs each where it comes, on the serving thread:
 ///
-///     struct MyPolicy {
+///     struct FirstPolicy {
 ///       struct Options {};
-///       MyPolicy(Options, net::PolicyContext&) {}
+///       FirstPolicy(Options, net::PolicyContext&) {}
 ///       void process(net::Request request) {
-///         threads.emplace_back([request = std::move(request)]() mutable {
-///           if (request.step() == net::Next::keep) request.park();
-///         });
+///         if (request.step() == net::Next::keep) request.park();
 ///       }
-///       net::DrainReport drain(net::Deadline) { threads.clear(); return {}; }
-///       std::list<std::jthread> threads;
+///       net::DrainReport drain(net::Deadline) { return {}; }
 ///     };
 ///
-///     net::TcpServer<Echo, MyPolicy> server{address};
+///     net::TcpServer<Echo, FirstPolicy> server{address};
+///
+/// docs/policies.md goes from there to pools, and states what a policy must keep;
+/// `<netserve/policy_conformance.hpp>` tests it.
 export module net.server:policy;
 
 import net.standard;
@@ -36,14 +36,15 @@ class PolicyContext {
   /// Calls `ready` on the serving thread when `descriptor` is readable, again and again until
   /// `unwatch`. On the serving thread, or in the policy's constructor.
   void watch(int descriptor, std::function<void()> ready);
+  /// Ends a watch: `ready` is not called any more. Where `watch` may be called.
   void unwatch(int descriptor) noexcept;
 
   /// Takes the lot over: from now on the policy calls `ParkingLot::wait`, and `process` gets only
   /// conversations and what the server itself must end. In the policy's constructor.
   ParkingLot& take_parking_lot();
 
-  /// Says that each request opens so many descriptors beside its connection's, so that the default
-  /// of `ServerOptions::max_connections` leaves room for them. In the policy's constructor.
+  /// Declares that each request opens so many descriptors beside its connection's, so that the
+  /// default of `ServerOptions::max_connections` leaves room for them. In the policy's constructor.
   void each_opens(std::size_t descriptors) noexcept;
 
  protected:
@@ -78,18 +79,27 @@ class OwnPolicyContext final : public PolicyContext {
 
 export namespace net {
 
-/// Runs requests. A policy may have a member `void start()`: it is called once in each process in
-/// which a server of the policy serves, on the serving thread, before the first request. Threads
-/// start there rather than in the constructor, so that a server may be constructed before a fork
-/// (daemon(3)) and serve after it. What `start` throws, `serve_forever` and `handle_request` throw;
-/// they may be tried again. `process` is called by the serving thread (of each server that shares
-/// the policy) with requests that have something to do: a conversation just accepted, or a
-/// connection whose next request is here. It should return soon. An exception from it drops the
-/// connection and is counted. A policy with a queue may have a member `void expire()`: it is called
-/// on a serving thread when requests have waited for longer than their limit, and calls
-/// `RequestQueue::take_overdue`; else they end when they are taken. `drain` is called once, when
-/// the server has no connection left or the time is over: the policy ends its threads, and tells
-/// what it could not.
+/// Runs requests.
+///
+/// `process` is called by the serving thread (of each server that shares the policy) with requests
+/// that have something to do: a conversation just accepted, or a connection whose next request is
+/// here. It should return soon. An exception from it drops the connection and is counted.
+///
+/// `drain` is called once, when the server has no connection left or the time is over: the policy
+/// ends its threads, and tells what it could not.
+///
+/// A policy may have a member `void start()`: it is called once in each process in which a server
+/// of the policy serves, on the serving thread, before the first request. Threads start there
+/// rather than in the constructor, so that a server may be constructed before a fork (daemon(3))
+/// and serve after it. What `start` throws, `serve_forever` and `handle_request` throw; they may be
+/// tried again.
+///
+/// A policy with a queue may have a member `void expire()`: it is called on a serving thread when
+/// requests have waited for longer than their limit, and calls `RequestQueue::take_overdue`; else
+/// they end when they are taken.
+///
+/// A member `PolicyLoad load()` tells `BaseServer::load` how busy it is; it is called from any
+/// thread, once the policy has started.
 template <class P>
 concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline,
                                    typename P::Options options, PolicyContext& context) {
@@ -103,7 +113,7 @@ concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline
 
 namespace net {
 
-// Is a policy as the server calls it, with its context.
+// A policy as the server calls it, with its context.
 class AnyPolicy {
  public:
   AnyPolicy();
@@ -113,8 +123,15 @@ class AnyPolicy {
 
   virtual void process(Request request) = 0;
   virtual DrainReport drain(Deadline deadline) = 0;
-  // Has the policy's queue end what waits there for too long.
-  virtual void expire() = 0;
+  // Has the policy's queue end what waits there for too long. One that has not started in this
+  // process has no queue yet.
+  void expire();
+
+  // Its type, for people.
+  virtual std::string_view name() const noexcept = 0;
+
+  // How busy it is, if it tells and has started in this process. From any thread.
+  PolicyLoad load();
 
   // Makes the policy ready to run requests in this process. Before `process`; again is harmless.
   void start_here();
@@ -126,8 +143,12 @@ class AnyPolicy {
  protected:
   virtual void start() = 0;
   virtual bool can_start() const noexcept = 0;
+  virtual PolicyLoad load_now() = 0;
+  virtual void expire_now() = 0;
 
  private:
+  bool started_here() const noexcept;
+
   OwnPolicyContext context_;
   const unsigned made_in_;  // the process
   std::atomic<unsigned> started_in_{0};
@@ -138,15 +159,23 @@ class AnyPolicy {
 // No template: a std::shared_ptr made for each policy is dear to compile.
 std::shared_ptr<AnyPolicy> owned(AnyPolicy* policy);
 
+// The name of a type as code has it, without its module.
+template <class T>
+constexpr std::string_view name_of_type() noexcept {
+  constexpr std::string_view here = std::source_location::current().function_name();
+  constexpr std::string_view before = "T = ";
+  std::string_view name = here.substr(here.find(before) + before.size());
+  // GCC names the types behind it in the same brackets.
+  return name.substr(0, name.find_first_of("@;]"));
+}
+
 template <class P>
 class PolicyBinding final : public AnyPolicy {
  public:
   explicit PolicyBinding(typename P::Options options) : policy_(std::move(options), context()) {}
   void process(Request request) override { policy_.process(std::move(request)); }
   DrainReport drain(Deadline deadline) override { return policy_.drain(deadline); }
-  void expire() override {
-    if constexpr (requires(P& policy) { policy.expire(); }) policy_.expire();
-  }
+  std::string_view name() const noexcept override { return name_of_type<P>(); }
   P& policy() noexcept { return policy_; }
 
  private:
@@ -154,6 +183,19 @@ class PolicyBinding final : public AnyPolicy {
     if constexpr (starts) policy_.start();
   }
   bool can_start() const noexcept override { return starts; }
+  PolicyLoad load_now() override {
+    if constexpr (requires(P& policy) {
+                    { policy.load() } -> std::same_as<PolicyLoad>;
+                  }) {
+      return policy_.load();
+    } else {
+      return {};
+    }
+  }
+
+  void expire_now() override {
+    if constexpr (requires(P& policy) { policy.expire(); }) policy_.expire();
+  }
 
   static constexpr bool starts = requires(P& policy) { policy.start(); };
 
@@ -176,6 +218,7 @@ template <class P>
 class SharedPolicy {
  public:
   using Options = typename P::Options;
+  /// Makes the policy. Throws what its constructor throws.
   explicit SharedPolicy(Options options = {}) {
     auto* const binding = new PolicyBinding<P>(std::move(options));
     any_ = owned(binding);
@@ -187,6 +230,7 @@ class SharedPolicy {
   /// it does. Throws what that throws. After a fork, the servers start it again by themselves.
   void start() { any_->start_here(); }
 
+  /// The policy itself.
   P& operator*() const noexcept { return *policy_; }
   P* operator->() const noexcept { return policy_; }
 

@@ -52,7 +52,7 @@ void Request::reject() {
 bool Request::evict_idle() noexcept {
   Expects(connection_ != nullptr);
   if (connection_->datagram() != nullptr) return false;  // nobody has its place
-  connection_->want_place();
+  connection_->queue_place().want_place();
   return connection_->service().evict_for_waiting();
 }
 
@@ -73,7 +73,8 @@ bool Request::conversation() const noexcept {
 
 Deadline Request::deadline() const noexcept {
   Expects(connection_ != nullptr);
-  return connection_->queue_deadline();
+  return connection_->conversation() ? deadline_at(connection_->queue_place().limit())
+                                     : Deadline::never();
 }
 
 void Request::cut() noexcept {

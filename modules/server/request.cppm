@@ -12,9 +12,9 @@ struct RequestAccess;
 
 export namespace net {
 
-/// Is a connection with something to do, in the hand of a policy. Moves; never copied.
+/// A connection with something to do, in the hand of a policy. Moves; never copied.
 ///
-/// A request is in one hand at a time, and every call but `cut` is that hand's. Destroying it ends
+/// A request has one owner at a time, and every call but `cut` is the owner's. Destroying it ends
 /// the connection politely and counts it as dropped.
 class Request {
  public:
@@ -31,7 +31,7 @@ class Request {
     if (connection_ != nullptr) drop();
   }
 
-  /// Tells whether there is a connection.
+  /// Returns whether there is a connection.
   inline explicit operator bool() const noexcept { return connection_ != nullptr; }
 
   /// Serves the connection to its end, waiting in this thread where it must. Never throws.
@@ -41,7 +41,7 @@ class Request {
   /// empty; after `keep`, `step` again if `ready`, else `park`. Never throws.
   Next step();
 
-  /// Tells whether there is more to do already, so that a park would come back at once.
+  /// Returns whether there is more to do already, so that a park would come back at once.
   bool ready() const noexcept;
 
   /// Gives the connection back to the server; it comes again through `process`, or through
@@ -55,24 +55,26 @@ class Request {
   /// that has no place for it: `Overload::reject`. On the serving thread.
   void reject();
 
-  /// Says that there is no place for it: the conversation, or the child, of its server that has
-  /// been silent for longest is asked to end, now or as soon as one is silent, until this request
-  /// is served. False if none is silent now. `Overload::evict_idle`. On the
-  /// serving thread.
+  /// Asks the server to free a slot by ending its longest-silent conversation or child. If none is
+  /// silent now, returns false, and the server keeps looking until this request is served.
+  /// `Overload::evict_idle`. On the serving thread.
   bool evict_idle() noexcept;
 
-  /// Returns the descriptor, and the peer's address. Precondition of the rest: not empty.
+  /// Returns the connection's descriptor. Precondition: not empty.
   int fileno() const noexcept;
+  /// Returns the peer's address. Precondition: not empty.
   const Address& peer() const noexcept;
 
-  /// Tells whether it is a conversation: it will hold what runs it until it ends.
+  /// Returns whether it is a conversation: it will hold what runs it until it ends. Precondition:
+  /// not empty.
   bool conversation() const noexcept;
 
-  /// Returns until when a conversation should have begun; later, the server sheds it.
+  /// Returns until when a conversation should have begun; later, the server sheds it. Precondition:
+  /// not empty.
   Deadline deadline() const noexcept;
 
   /// Cuts the connection: every call on it fails from now on. From any thread, while the request
-  /// exists.
+  /// exists. Precondition: not empty.
   void cut() noexcept;
 
  private:
@@ -94,9 +96,11 @@ class RequestQueue {
   RequestQueue& operator=(const RequestQueue&) = delete;
   ~RequestQueue();
 
+  /// Returns whether it holds no request.
   inline bool empty() const noexcept { return first_ == nullptr; }
+  /// Returns how many requests it holds.
   inline std::size_t size() const noexcept { return size_; }
-  /// Precondition: the request is not empty.
+  /// Adds a request at the end, or before all others. Precondition: the request is not empty.
   void push(Request request) noexcept;
   void push_front(Request request) noexcept;
   /// Takes all requests of `other`, in their order.

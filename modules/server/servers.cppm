@@ -23,16 +23,21 @@ class ServerOf : public BaseServer {
   static_assert(HandlerChecks<Handler>::passed);
 
  public:
+  /// Serves at an address, at several, or at a socket that listens already; the other arguments are
+  /// as the class says.
   template <class... Args>
   explicit ServerOf(const Address& address, Args&&... args)
       : ServerOf(Parts(kind, std::span(&address, 1), std::forward<Args>(args)...)) {}
-
   template <class... Args>
   explicit ServerOf(std::span<const Address> addresses, Args&&... args)
       : ServerOf(Parts(kind, addresses, std::forward<Args>(args)...)) {}
-
   template <class... Args>
   explicit ServerOf(Socket adopted, Args&&... args)
+      : ServerOf(Parts(kind, std::span<const Address>(), std::move(adopted),
+                       std::forward<Args>(args)...)) {}
+
+  template <class... Args>
+  explicit ServerOf(std::vector<Socket> adopted, Args&&... args)
       : ServerOf(Parts(kind, std::span<const Address>(), std::move(adopted),
                        std::forward<Args>(args)...)) {}
 
@@ -54,15 +59,15 @@ export namespace net {
 /// Serves TCP. Python: `TCPServer`.
 ///
 ///     net::TcpServer<Echo> server{address};
-///     net::TcpServer<Echo, net::ForkPerRequest> server{address, hooks, options};
-///     net::TcpServer<Echo> server{net::Socket::adopt(descriptor)};
+///     net::TcpServer<Echo, net::ForkPerRequest> forking{address, hooks, options};
+///     net::TcpServer<Echo> adopting{net::Socket::adopt(descriptor)};
 ///
-/// After the address (or a span of several, or a socket that listens already), in any order, each
-/// at most once and each optional: `ServerOptions`; the policy's `Options`, or a `SharedPolicy`;
-/// hooks; a factory of handlers, which is called with a `RequestContext&` or with nothing,
-/// concurrently; a vector of sockets that listen already. Throws `std::errc::invalid_argument` if
-/// an address or a socket is not of the server's kind, if there is none, and for options out of
-/// bounds.
+/// After the address (or a span of several, or a socket or sockets that listen already), in any
+/// order, each at most once and each optional: `ServerOptions`; the policy's `Options`, or a
+/// `SharedPolicy`; hooks; a factory of handlers, which is called with a `RequestContext&` or with
+/// nothing, concurrently; a vector of sockets that listen already. Throws
+/// `std::errc::invalid_argument` if an address or a socket is not of the server's kind, if there is
+/// none, and for options out of bounds.
 template <class Handler, class Policy = ThreadPool>
 class TcpServer : public ServerOf<Handler, Policy, ServerKind::tcp> {
   static_assert(
@@ -104,8 +109,8 @@ class UdpServer : public ServerOf<Handler, Policy, ServerKind::udp> {
 ///
 /// Constructed as `TcpServer` is. The file of a server that is dead is replaced; where a live one
 /// is, or anything else, it throws `std::errc::address_in_use`. The file goes when the server
-/// closes, if it is still its own. `ServerOptions::unix_mode` sets its permissions. Who the client
-/// is tells `Socket::peer_credentials`.
+/// closes, if it is still its own. `ServerOptions::unix_mode` sets its permissions.
+/// `Socket::peer_credentials` identifies the client.
 template <class Handler, class Policy = ThreadPool>
 class UnixStreamServer : public ServerOf<Handler, Policy, ServerKind::unix_stream> {
   static_assert(
@@ -136,7 +141,7 @@ class UnixDatagramServer : public ServerOf<Handler, Policy, ServerKind::unix_dat
 
 /// Serves frames of one protocol on an interface, packet(7). Python has no such server.
 ///
-///     net::PacketServer<Echo> server{net::Address::packet("eth0", 0x88B5)};
+///     net::PacketServer<Shout> server{net::Address::packet("eth0", 0x88B5)};
 ///
 /// As `UdpServer`: a frame's payload is a datagram, its sender a hardware address, and a reply goes
 /// back there, within the same protocol. With `ServerOptions::link_header` frames are whole, and a

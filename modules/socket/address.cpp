@@ -36,8 +36,9 @@ sa_family_t number_of(std::span<const std::byte> bytes) {
 }
 
 [[noreturn]] void throw_not_numeric(std::string_view host) {
-  throw std::system_error(std::make_error_code(std::errc::invalid_argument),
-                          "\"" + std::string(host) + "\" is not a numeric address");
+  throw std::system_error(
+      std::make_error_code(std::errc::invalid_argument),
+      "\"" + std::string(host) + "\" is not a numeric address; names are for net::resolve");
 }
 
 // The name first, as in getaddrinfo(3): an interface may be named by a number that is another's

@@ -32,8 +32,8 @@ class Address {
   /// Throws `std::errc::filename_too_long` beyond 107 bytes.
   static Address unix_abstract(std::string_view name);
 
-  /// Makes the Unix address without a name, as that of a socket that is not bound. Who binds to it
-  /// gets an abstract name that nobody has. unix(7), autobind; Python: "".
+  /// Makes the Unix address without a name, as that of a socket that is not bound. A socket bound
+  /// to it gets an abstract name that nobody has. unix(7), autobind; Python: "".
   static Address unix_unnamed() noexcept;
 
   /// Makes the address of a network interface, for frames of `protocol` ("lo", 0x88B5); an empty
@@ -49,6 +49,7 @@ class Address {
   /// `std::errc::invalid_argument` if the bytes are fewer or more than the family has.
   static Address from_native(std::span<const std::byte> sockaddr);
 
+  /// Returns the family; `unspecified` for the unspecified address.
   Family family() const noexcept;
 
   /// Returns the numeric host, without brackets; empty if the family has none.
@@ -60,7 +61,7 @@ class Address {
   /// Returns the same address with another port. Precondition: an IPv4 or IPv6 address.
   Address with_port(std::uint16_t port) const;
 
-  /// Tells whether this is 0.0.0.0 or ::, every address of the host.
+  /// Returns whether this is 0.0.0.0 or ::, every address of the host.
   bool is_wildcard() const noexcept;
 
   /// Returns the path of a Unix address; empty if it has none.
@@ -69,7 +70,7 @@ class Address {
   /// Returns the name of an abstract Unix address; empty for all others.
   std::string abstract_name() const;
 
-  /// Tells whether this is the Unix address without a name.
+  /// Returns whether this is the Unix address without a name.
   bool unnamed() const noexcept;
 
   /// Returns the interface of a packet address, as its number if it is gone; empty for every
@@ -92,11 +93,12 @@ class Address {
 
   /// Compares the bytes: two names of one socket are two addresses.
   friend bool operator==(const Address& left, const Address& right) noexcept;
+  /// Writes what `to_string` returns.
   friend std::ostream& operator<<(std::ostream& out, const Address& address);
 
  private:
-  // Room for the largest: sockaddr_un, 110 bytes.
-  alignas(8) std::array<std::byte, 112> storage_;
+  // Room for the largest, sockaddr_un, 110 bytes; with the size, 112.
+  alignas(8) std::array<std::byte, 111> storage_;
   std::uint8_t size_ = 0;
 };
 

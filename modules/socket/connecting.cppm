@@ -11,9 +11,9 @@ export namespace net {
 
 /// What `resolve` looks for.
 struct ResolveOptions {
-  Family family = Family::unspecified;  ///< both IPv4 and IPv6
-  bool passive = false;                 ///< for binding: an empty host is the wildcard address
-  SocketType type = SocketType::stream;
+  Family family = Family::unspecified;   ///< both IPv4 and IPv6
+  bool passive = false;                  ///< for binding: an empty host is the wildcard address
+  SocketType type = SocketType::stream;  ///< what the addresses are for
 };
 
 /// Looks a host name up; each address once, in the resolver's order, never none. Blocks: name
@@ -35,7 +35,7 @@ struct ListenOptions {
 /// Python: `create_server`.
 Socket create_server(const Address& address, const ListenOptions& options = {});
 
-/// Tells whether `ListenOptions::dualstack` works here. Python: `has_dualstack_ipv6`.
+/// Returns whether `ListenOptions::dualstack` works here. Python: `has_dualstack_ipv6`.
 bool has_dualstack_ipv6() noexcept;
 
 /// How `create_connection` connects.

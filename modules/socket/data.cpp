@@ -92,7 +92,9 @@ std::optional<std::size_t> Socket::try_send(std::span<const std::byte> from) {
   for (;;) {
     const auto count = ::send(descriptor_, from.data(), from.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (count >= 0) [[likely]] {
-      return gsl::narrow_cast<std::size_t>(count);
+      const auto size = gsl::narrow_cast<std::size_t>(count);
+      note_sent(size);
+      return size;
     }
     if (!sends_again()) return std::nullopt;
   }
@@ -125,8 +127,9 @@ std::pair<std::size_t, Address> Socket::recvfrom(std::span<std::byte> into) {
     const auto count = ::recvfrom(descriptor_, into.data(), into.size(), MSG_DONTWAIT,
                                   sender.pointer(), sender.size());
     if (count >= 0) {
-      operation.note(Received::perhaps_more);
-      return {gsl::narrow_cast<std::size_t>(count), sender.address()};
+      const auto size = gsl::narrow_cast<std::size_t>(count);
+      operation.note(Received::perhaps_more, size);
+      return {size, sender.address()};
     }
     if (!operation.goes_on_receiving(errno)) return {};
   }
@@ -137,7 +140,10 @@ std::size_t Socket::sendto(std::span<const std::byte> from, const Address& to) {
   for (;;) {
     const auto count = ::sendto(descriptor_, from.data(), from.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
                                 native_pointer(to), native_size(to));
-    if (count >= 0) return gsl::narrow_cast<std::size_t>(count);
+    if (count >= 0) {
+      operation.note_sent(gsl::narrow_cast<std::size_t>(count));
+      return gsl::narrow_cast<std::size_t>(count);
+    }
     operation.go_on_sending(errno);
   }
 }

@@ -27,7 +27,7 @@ class Descriptor {
   /// Returns the descriptor, -1 if there is none.
   inline int get() const noexcept { return descriptor_; }
 
-  /// Tells whether there is one.
+  /// Returns whether there is one.
   inline explicit operator bool() const noexcept { return descriptor_ >= 0; }
 
   /// Gives up ownership, and returns the descriptor.
@@ -46,6 +46,7 @@ class Descriptor {
 /// copy that is, and closes the original; -1 with errno if the system has no more. Everything that
 /// the library opens goes through this.
 int move_above_standard_streams(int descriptor) noexcept;
+/// Does the same, without a call where there is nothing to do.
 inline int above_standard_streams(int descriptor) noexcept {
   return descriptor > 2 || descriptor < 0 ? descriptor : move_above_standard_streams(descriptor);
 }

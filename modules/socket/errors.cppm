@@ -6,26 +6,28 @@ import net.standard;
 
 export namespace net {
 
-/// Says that a deadline passed or that the kernel gave up waiting for a peer (ETIMEDOUT).
+/// A deadline passed, or the kernel gave up waiting for a peer (ETIMEDOUT).
 /// Its code equals `std::errc::timed_out`. Python: `TimeoutError`.
 class TimeoutError : public std::system_error {
  public:
+  /// Makes the error with a text of what was waited for.
   explicit TimeoutError(const std::string& what);
   TimeoutError(const TimeoutError&) = default;
   TimeoutError& operator=(const TimeoutError&) = default;
   ~TimeoutError() override;
 };
 
-/// Says that a stream ended before the bytes that were asked for had come. Python: `EOFError`.
+/// A stream ended before the bytes that were asked for had come. Python: `EOFError`.
 class EndOfStream : public std::runtime_error {
  public:
+  /// Makes the error with a text of what was read.
   explicit EndOfStream(const std::string& what);
   EndOfStream(const EndOfStream&) = default;
   EndOfStream& operator=(const EndOfStream&) = default;
   ~EndOfStream() override;
 };
 
-/// Says that none of a name's addresses could be connected to. Its code is that of the last one,
+/// None of a name's addresses could be connected to. Its code is that of the last one,
 /// and its text has all of them. Python: the `ExceptionGroup` of `all_errors=True`.
 class ConnectError : public std::system_error {
  public:

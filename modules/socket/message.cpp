@@ -75,6 +75,7 @@ class MessageHeader {
   std::optional<std::size_t> send_on(const Operation& operation) const noexcept {
     const auto count = ::sendmsg(operation.fileno(), &header_, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (count < 0) return std::nullopt;
+    operation.note_sent(gsl::narrow_cast<std::size_t>(count));
     return gsl::narrow_cast<std::size_t>(count);
   }
 
@@ -98,10 +99,10 @@ class MessageHeader {
     // Before anything can throw, as there may be descriptors in it.
     const bool kept = ancillary == nullptr || ancillary->keep(header_.msg_controllen);
     *sender.size() = header_.msg_namelen;
-    operation.note(Socket::Received::perhaps_more);
     ReceivedMessage received;
     received.whole_size = gsl::narrow_cast<std::size_t>(count);
     received.size = std::min(received.whole_size, room());
+    operation.note(Socket::Received::perhaps_more, (flags & MSG_PEEK) != 0 ? 0 : received.size);
     received.truncated = (header_.msg_flags & MSG_TRUNC) != 0;
     received.ancillary_truncated = (header_.msg_flags & MSG_CTRUNC) != 0 || !kept;
     received.end_of_record = (header_.msg_flags & MSG_EOR) != 0;

@@ -22,7 +22,7 @@ struct ReceiveOptions {
   bool peek = false;  ///< leave the message where it is; MSG_PEEK
 };
 
-/// Tells what `recvmsg` received.
+/// What `recvmsg` received.
 struct ReceivedMessage {
   std::size_t size = 0;        ///< bytes stored; 0 at the end of a stream
   std::size_t whole_size = 0;  ///< bytes of the datagram, also of what did not fit; MSG_TRUNC
@@ -84,9 +84,9 @@ class Ancillary {
   /// Is one thing beside the message. The data live as long as the object is neither received into
   /// nor added to.
   struct Item {
-    int level;  ///< SOL_SOCKET, …
-    int type;   ///< SCM_RIGHTS, …
-    std::span<const std::byte> data;
+    int level;                        ///< SOL_SOCKET, …
+    int type;                         ///< SCM_RIGHTS, …
+    std::span<const std::byte> data;  ///< without the header
   };
 
   /// Makes room for receiving so many items, whose data are `room` bytes together. An object that

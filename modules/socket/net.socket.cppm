@@ -25,6 +25,7 @@ export module net.socket;
 export import :errors;
 export import :deadline;
 export import :address;
+export import :networks;
 export import :descriptor;
 export import :options;
 export import :socket;

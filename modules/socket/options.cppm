@@ -11,7 +11,7 @@ export namespace net {
 enum class SocketOption : std::uint8_t {
   reuse_address,     ///< SO_REUSEADDR, socket(7): bind while old connections are in TIME_WAIT
   reuse_port,        ///< SO_REUSEPORT, socket(7): several sockets on one port, spread by the kernel
-  keep_alive,        ///< SO_KEEPALIVE, socket(7): find out if the peer is gone
+  keep_alive,        ///< SO_KEEPALIVE, socket(7): find out whether the peer still answers
   keep_idle,         ///< TCP_KEEPIDLE, tcp(7): seconds of silence until the first probe
   keep_interval,     ///< TCP_KEEPINTVL, tcp(7): seconds from probe to probe
   keep_count,        ///< TCP_KEEPCNT, tcp(7): probes without answer until the connection fails
@@ -30,11 +30,11 @@ enum class SocketOption : std::uint8_t {
 
 /// Tells who made the other end of a Unix socket, as the kernel saw it then. unix(7), SO_PEERCRED.
 struct PeerCredentials {
-  int process = 0;
-  unsigned user = 0;
-  unsigned group = 0;
+  int process = 0;     ///< its number; 0 if this process cannot see it
+  unsigned user = 0;   ///< the effective user
+  unsigned group = 0;  ///< the effective group
 
-  friend bool operator==(const PeerCredentials&, const PeerCredentials&) noexcept = default;
+  bool operator==(const PeerCredentials&) const noexcept = default;
 };
 
 }  // namespace net

@@ -69,6 +69,7 @@ bool send_uncopied(Operation& operation, Rest& rest) {
     if (count == 0) return true;
     if (count > 0) {
       rest.took(gsl::narrow_cast<std::size_t>(count));
+      operation.note_sent(gsl::narrow_cast<std::size_t>(count));
     } else if (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP) {
       return false;
     } else {
@@ -112,6 +113,7 @@ void send_copied(Operation& operation, Rest& rest) {
       if (count < 0) {
         operation.go_on_sending(errno);
       } else {
+        operation.note_sent(gsl::narrow_cast<std::size_t>(count));
         left = left.subspan(gsl::narrow_cast<std::size_t>(count));
       }
     }
@@ -133,7 +135,10 @@ std::optional<std::size_t> try_send_copied(const Operation& operation, const Res
   if (size == 0) return 0;
   for (;;) {
     const auto count = ::send(operation.fileno(), buffer.data(), size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (count >= 0) return gsl::narrow_cast<std::size_t>(count);
+    if (count >= 0) {
+      operation.note_sent(gsl::narrow_cast<std::size_t>(count));
+      return gsl::narrow_cast<std::size_t>(count);
+    }
     if (errno == EAGAIN) return std::nullopt;
     if (errno != EINTR) operation.fail(errno);
   }
@@ -172,7 +177,10 @@ std::optional<std::size_t> try_sendfile(Socket& socket, int file, std::uint64_t 
     sent = ::sendfile(operation.fileno(), file, &rest.offset, count);
     error = errno;
   } while (sent < 0 && error == EINTR);
-  if (sent >= 0) return gsl::narrow_cast<std::size_t>(sent);
+  if (sent >= 0) {
+    operation.note_sent(gsl::narrow_cast<std::size_t>(sent));
+    return gsl::narrow_cast<std::size_t>(sent);
+  }
   if (error == EAGAIN) return std::nullopt;
   if (error == EINVAL || error == ENOSYS || error == EOPNOTSUPP) {
     return try_send_copied(operation, rest);

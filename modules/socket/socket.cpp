@@ -76,6 +76,10 @@ Socket Socket::adopt_unchecked(int descriptor, std::optional<SocketType> type) n
   return socket;
 }
 
+void SocketWatch::received(std::size_t) noexcept {}
+
+void SocketWatch::sent(std::size_t) noexcept {}
+
 Socket::Socket(Socket&& other) noexcept { *this = std::move(other); }
 
 Socket& Socket::operator=(Socket&& other) noexcept {
@@ -180,7 +184,8 @@ void Socket::connect_to_path(const Address& address, Deadline deadline, std::str
     if (!deadline.is_never()) {
       const auto left = std::chrono::ceil<std::chrono::microseconds>(deadline.left()).count();
       // A time of zero would be for ever.
-      set_time({.tv_sec = left / 1'000'000, .tv_usec = std::max<suseconds_t>(left % 1'000'000, 1)});
+      set_time({.tv_sec = static_cast<time_t>(left / 1'000'000),
+                .tv_usec = static_cast<suseconds_t>(std::max<std::int64_t>(left % 1'000'000, 1))});
     }
     const int error =
         ::connect(descriptor_, native_pointer(address), native_size(address)) == 0 ? 0 : errno;

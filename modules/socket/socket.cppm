@@ -37,6 +37,11 @@ class SocketWatch {
   /// on with: the same, or another in its place.
   virtual int before_release(int descriptor, bool closing) noexcept = 0;
 
+  /// Called after each receive and each send of a socket whose watch asked for that, on their
+  /// thread, with how many bytes they passed.
+  virtual void received(std::size_t bytes) noexcept;
+  virtual void sent(std::size_t bytes) noexcept;
+
  protected:
   ~SocketWatch() = default;
 };
@@ -139,10 +144,14 @@ class Socket {
   /// descriptor has no timeout of its own (`wait_in_receive`).
   int detach() noexcept;
 
-  /// Calls `watch` before the descriptor leaves this object, so that whoever registered it
-  /// elsewhere (epoll) can take it out in time. The watch belongs to this object and does not move
+  /// Calls `watch` before the descriptor leaves this object, so that a poller that registered it
+  /// (epoll) can take it out in time. The watch belongs to this object and does not move
   /// with the descriptor; it must outlive the socket or be replaced by null, the default.
-  void set_watch(SocketWatch* watch) noexcept { watch_ = watch; }
+  /// It is told of bytes if `counts`.
+  void set_watch(SocketWatch* watch, bool counts = false) noexcept {
+    watch_ = watch;
+    watch_counts_ = counts;
+  }
 
   /// Returns the descriptor, -1 if closed.
   inline int fileno() const noexcept { return descriptor_; }
@@ -155,7 +164,7 @@ class Socket {
   void set_inheritable(bool inheritable);
   bool inheritable() const;
 
-  /// Ask the system what this is, whoever opened it. The family is unspecified if `Family` has no
+  /// Ask the system what this is, whatever opened it. The family is unspecified if `Family` has no
   /// name for it; `type` throws `operation_not_supported` then. socket(7): SO_DOMAIN, SO_TYPE,
   /// SO_ACCEPTCONN.
   Family family() const;
@@ -216,9 +225,9 @@ class Socket {
 
   /// Has `recv` wait in recv(2) itself, under SO_RCVTIMEO, instead of polling first: one system
   /// call for each. Where that is not possible, because of a deadline or because the descriptor was
-  /// made non-blocking, it polls. Off by default, since whoever else uses the descriptor meets that
-  /// timeout too; `detach`, `dup` and setting SO_RCVTIMEO turn it off, and the first two take the
-  /// timeout off the descriptor.
+  /// made non-blocking, it polls. Off by default, since every other user of the descriptor meets
+  /// that timeout too; `detach`, `dup` and setting SO_RCVTIMEO turn it off, and the first two take
+  /// the timeout off the descriptor.
   void wait_in_receive(bool on) noexcept;
 
   /// Ends the input once it is quiet: a receive that finds nothing for so long returns 0, the end
@@ -236,7 +245,7 @@ class Socket {
   /// sockets.
   inline void set_may_get_descriptors(bool may) noexcept { may_get_descriptors_ = may; }
 
-  /// Tells what the last receive left behind, for those who wait by edges: `all` was taken, or
+  /// Returns what the last receive left behind, for those who wait by edges: `all` was taken, or
   /// there may be more, or the stream ended. `forget_receives` resets it to `nothing_asked`.
   inline Received last_receive() const noexcept { return last_receive_; }
   inline void forget_receives() noexcept { last_receive_ = Received::nothing_asked; }
@@ -252,9 +261,17 @@ class Socket {
   std::optional<std::size_t> receive_or_wait(std::span<std::byte> into, Deadline& limit);
   bool set_kernel_timeout(Duration timeout) const noexcept;
   inline void note_received(std::size_t size, std::size_t room) noexcept {
+    if (watch_counts_) [[unlikely]] {
+      watch_->received(size);
+    }
     last_receive_ = size == 0     ? Received::end
                     : size < room ? Received::all
                                   : Received::perhaps_more;
+  }
+  inline void note_sent(std::size_t size) const noexcept {
+    if (watch_counts_) [[unlikely]] {
+      watch_->sent(size);
+    }
   }
   bool receives_again();
   bool sends_again() const;
@@ -270,6 +287,7 @@ class Socket {
   int descriptor_ = -1;
   bool send_by_progress_ = false;
   bool may_get_descriptors_ = false;
+  bool watch_counts_ = false;
   std::optional<SocketType> type_;
   Received last_receive_ = Received::nothing_asked;
   // Whether `recv` waits in recv(2); `dup` turns it off.

@@ -169,7 +169,8 @@ bool Socket::set_kernel_timeout(Duration timeout) const noexcept {
     // Rounded up, as zero would be none.
     const auto whole = std::chrono::ceil<std::chrono::microseconds>(timeout);
     const auto seconds = std::chrono::floor<std::chrono::seconds>(whole);
-    time = {.tv_sec = seconds.count(), .tv_usec = (whole - seconds).count()};
+    time = {.tv_sec = static_cast<std::time_t>(seconds.count()),
+            .tv_usec = static_cast<suseconds_t>((whole - seconds).count())};
   }
   if (::setsockopt(descriptor_, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time) != 0) return false;
   kernel_timeout_ = timeout;
@@ -205,7 +206,8 @@ bool Socket::wait_to_receive(Deadline deadline) { return poll(POLLIN, deadline) 
 Operation::Operation(Socket& socket, std::string_view call, Deadline deadline)
     : socket_(socket), call_(call), limit_(std::min(deadline, socket.send_limit())) {}
 
-void Operation::note(Socket::Received received) noexcept {
+void Operation::note(Socket::Received received, std::size_t size) noexcept {
+  if (size != 0 && socket_.watch_counts_) socket_.watch_->received(size);
   // Several threads may be here, of a datagram socket, and nobody waits for its edges.
   if (socket_.type_ == SocketType::datagram || socket_.type_ == SocketType::raw) return;
   socket_.last_receive_ = received;

@@ -25,13 +25,15 @@ class Operation {
   // After a send that failed.
   void go_on_sending(int error);
 
-  // Tells whether there are no messages whose bounds are kept.
+  // Returns whether there are no messages whose bounds are kept.
   bool takes_a_stream() const;
   bool waits_to_send() const noexcept;
   // Until when to wait for something else than the socket.
   Deadline limit_of_one_wait() const;
   int fileno() const noexcept { return socket_.fileno(); }
-  void note(Socket::Received received) noexcept;
+  // After one that did not.
+  void note(Socket::Received received, std::size_t size = 0) noexcept;
+  void note_sent(std::size_t size) const noexcept { socket_.note_sent(size); }
   [[noreturn]] void fail(int error) const;
 
  private:

@@ -1,4 +1,5 @@
-# Builds the consumer from nothing, against a fresh installation if it is to find the package, and runs it.
+# Builds the consumer from nothing, against a fresh installation if it is to find the package, and runs it; or
+# expects that the package refuses the options.
 set(here ${netserve_build}/consumers/${name})
 set(ENV{CMAKE_PREFIX_PATH} ${here}/prefix)
 file(REMOVE_RECURSE ${here})
@@ -8,9 +9,20 @@ function(run)
 endfunction()
 
 if(NOT options MATCHES NETSERVE_SOURCE)
-  run(${CMAKE_COMMAND} --install ${netserve_build} --prefix ${here}/prefix)
+  foreach(component library development)
+    run(${CMAKE_COMMAND} --install ${netserve_build} --prefix ${here}/prefix --component ${component})
+  endforeach()
 endif()
-run(${CMAKE_COMMAND} -S ${netserve_source}/tests/consumer -B ${here}/build -G ${generator}
+set(configure ${CMAKE_COMMAND} -S ${netserve_source}/tests/consumer -B ${here}/build -G ${generator}
   -DCMAKE_CXX_COMPILER=${compiler} ${options})
+if(refused)
+  execute_process(COMMAND ${configure} RESULT_VARIABLE result ERROR_VARIABLE error COMMAND_ECHO STDOUT)
+  string(REGEX REPLACE "[ \n]+" " " error "${error}")  # CMake breaks lines
+  if(result EQUAL 0 OR NOT error MATCHES "${refused}")
+    message(FATAL_ERROR "expected to be refused as \"${refused}\", not: ${error}")
+  endif()
+  return()
+endif()
+run(${configure})
 run(${CMAKE_COMMAND} --build ${here}/build)
 run(${CMAKE_CTEST_COMMAND} --test-dir ${here}/build --output-on-failure --no-tests=error)

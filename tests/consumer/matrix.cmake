@@ -12,6 +12,7 @@ function(consumer_test name)
     -D generator=${CMAKE_GENERATOR}
     -D compiler=${CMAKE_CXX_COMPILER}
     "-D options=${ARGN}"
+    "-D refused=${refused}"
     -P ${PROJECT_SOURCE_DIR}/tests/consumer/check.cmake)
   set(labels consumer)
   if(NOT name IN_LIST fast_corners)
@@ -50,3 +51,45 @@ foreach(way package subdirectory)
   endforeach()
 endforeach()
 consumer_test(consumer_package_mixed -DCMAKE_BUILD_TYPE=Debug -DMIXED=ON)
+consumer_test(consumer_package_conformance -DCMAKE_BUILD_TYPE=Debug -DCONFORMANCE=ON)
+
+if(CMAKE_BUILD_TYPE MATCHES "^(Debug|Release)$" AND NOT BUILD_SHARED_LIBS)
+  get_target_property(soversion netserve-library SOVERSION)
+  add_test(NAME consumer_package_side_by_side COMMAND ${CMAKE_COMMAND}
+    -D name=consumer_package_side_by_side
+    -D netserve_source=${PROJECT_SOURCE_DIR}
+    -D netserve_build=${PROJECT_BINARY_DIR}
+    -D build_type=${CMAKE_BUILD_TYPE}
+    -D soversion=${soversion}
+    -D generator=${CMAKE_GENERATOR}
+    -D compiler=${CMAKE_CXX_COMPILER}
+    -P ${PROJECT_SOURCE_DIR}/tests/consumer/side_by_side.cmake)
+  set_tests_properties(consumer_package_side_by_side PROPERTIES TIMEOUT 600 LABELS "consumer;slow" COST 200)
+endif()
+
+# The package must be refused with OPTIONS, for a reason that matches.
+function(refused_test name reason)
+  set(refused ${reason})
+  consumer_test(consumer_refused_${name} ${ARGN})
+  set_tests_properties(consumer_refused_${name} PROPERTIES LABELS consumer COST 0)
+endfunction()
+refused_test(exceptions "cannot be used with -fno-exceptions" -DCMAKE_CXX_FLAGS=-fno-exceptions)
+refused_test(rtti "cannot be used with -fno-rtti" -DCMAKE_CXX_FLAGS=-fno-rtti)
+refused_test(rtti_option "cannot be used with -fno-rtti" -DOPTION=-fno-rtti)
+# The other library by its macro, as its headers need not be here.
+set(other_library libc.. -D_LIBCPP_VERSION=1)
+if(netserve_standard_library STREQUAL libc++)
+  set(other_library libstdc.. "-U_LIBCPP_VERSION -D__GLIBCXX__=1")
+endif()
+list(POP_FRONT other_library other_name)
+refused_test(library "so it cannot be used with ${other_name}:"
+  "-DCMAKE_CXX_FLAGS=${other_library}")
+# The compilers of Debian 12 by these names are too old for modules.
+foreach(compiler g++ clang++)
+  find_program(OTHER_${compiler} ${compiler})
+  execute_process(COMMAND ${OTHER_${compiler}} -dumpversion OUTPUT_VARIABLE version ERROR_QUIET)
+  if(version AND version VERSION_LESS 15)
+    refused_test(${compiler} "need Clang 18 or later, or GCC 15 or later, and the compiler is [A-Z][A-Za-z]+ 1[0-9]"
+      -DCMAKE_CXX_COMPILER=${OTHER_${compiler}})
+  endif()
+endforeach()

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
+#include <filesystem>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -17,6 +19,25 @@ using support::ask;
 using support::Client;
 using support::Example;
 using support::port_of;
+using support::Process;
+
+std::vector<std::string> policies() {
+  std::vector<std::string> names{"first_policy", "custom_policy", "priority_pool"};
+#ifdef WITH_ASIO
+  names.emplace_back("asio_policy");
+#endif
+  return names;
+}
+
+void serves_several_clients(const std::string& name) {
+  const Example example(name);
+  std::vector<Client> clients;
+  for (int i = 0; i < 10; ++i) clients.push_back(example.client());
+  for (const std::string text : {"once\n", "twice\n"}) {
+    const std::vector<std::string> messages(clients.size(), text);
+    BOOST_TEST(support::echo_all(clients, messages) == clients.size());
+  }
+}
 
 }  // namespace
 
@@ -73,6 +94,25 @@ BOOST_AUTO_TEST_CASE(access_control_refuses_strangers, *timeout(20)) {
   BOOST_TEST(ask(example.client(), "hello\n") == "hello\n");
 }
 
+BOOST_AUTO_TEST_CASE(access_log_has_a_line_for_each_request, *timeout(20)) {
+  Example example("access_log");
+  const Client client = example.client();
+  BOOST_TEST(ask(client, "one\ntwo\n") == "ONE\n");
+  BOOST_TEST(client.receive_line() == "TWO\n");
+  const std::string first = example.read_line();
+  BOOST_TEST(first.find(" 1 served in=4 out=4 queue_us=") != std::string::npos, first);
+  const std::string second = example.read_line();
+  BOOST_TEST(second.find(" 2 served in=4 out=4 queue_us=") != std::string::npos, second);
+}
+
+BOOST_AUTO_TEST_CASE(behind_proxy_knows_whose_a_connection_is, *timeout(20)) {
+  const Example example("behind_proxy");
+  const Client client = example.client();
+  client.send("PROXY TCP4 192.0.2.1 203.0.113.7 56324 443\r\nwho?\n");
+  BOOST_TEST(client.receive_line() == "192.0.2.1 through 127.0.0.1\n");
+  BOOST_TEST(ask(client, "and now?\n") == "192.0.2.1 through 127.0.0.1\n");
+}
+
 BOOST_AUTO_TEST_CASE(fork_server_serves_each_connection_in_a_process, *timeout(20)) {
   Example example("fork_server");
   const Client one = example.client();
@@ -126,14 +166,24 @@ BOOST_AUTO_TEST_CASE(redis_server_speaks_the_protocol_of_redis, *timeout(20)) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(custom_policy_serves_several_clients, *timeout(20)) {
-  const Example example("custom_policy");
-  std::vector<Client> clients;
-  for (int i = 0; i < 10; ++i) clients.push_back(example.client());
-  for (const std::string text : {"once\n", "twice\n"}) {
-    const std::vector<std::string> messages(clients.size(), text);
-    BOOST_TEST(support::echo_all(clients, messages) == clients.size());
+BOOST_AUTO_TEST_CASE(policies_serve_several_clients, *timeout(60)) {
+  for (const std::string& name : policies()) {
+    BOOST_TEST_CONTEXT(name) serves_several_clients(name);
   }
+}
+
+// Two threads for each address.
+BOOST_AUTO_TEST_CASE(network_pools_keep_networks_apart, *timeout(20)) {
+  const Example example("network_pools");
+  const Client one = example.client();
+  const Client other = example.client();
+  BOOST_TEST(ask(one, "hello\n") == "hello\n");
+  BOOST_TEST(ask(other, "hello\n") == "hello\n");
+  const Client waiting = example.client();
+  waiting.send("waits\n");
+  BOOST_TEST(ask(example.client("127.0.0.2"), "hello\n") == "hello\n");
+  one.end_output();
+  BOOST_TEST(waiting.receive_line() == "waits\n");
 }
 
 BOOST_AUTO_TEST_CASE(conversation_speaks_first, *timeout(20)) {
@@ -158,6 +208,25 @@ BOOST_AUTO_TEST_CASE(thread_per_request_looks_names_up, *timeout(20)) {
   BOOST_TEST(ask(example.client(), "::1\n") == "::1 \n");
   BOOST_TEST(ask(client, "no name\n").find("no name") != std::string::npos);
   BOOST_TEST(ask(client, "127.0.0.2\n") == "127.0.0.2 \n");
+}
+
+BOOST_AUTO_TEST_CASE(restart_hands_its_listener_over, *timeout(20)) {
+  Process process({EXAMPLES "/restart", "0"});
+  const std::string first = process.read_line();
+  const auto client = [&] { return Client("127.0.0.1", port_of(address_in(first))); };
+  BOOST_TEST(ask(client(), "hello\n") == "hello\n");
+  process.signal(SIGHUP);
+  BOOST_TEST(process.read_line() == first);
+  // It ends when the next one serves; that has no number here, but its own end.
+  BOOST_TEST(process.wait() == 0);
+  BOOST_TEST(ask(client(), "hello\n") == "hello\n");
+  const std::string path = std::filesystem::canonical(EXAMPLES "/restart").string();
+  for (const auto& each : std::filesystem::directory_iterator("/proc")) {
+    std::error_code none;
+    if (std::filesystem::read_symlink(each.path() / "exe", none) != path) continue;
+    ::kill(std::stoi(each.path().filename()), SIGTERM);
+  }
+  BOOST_TEST(process.rest_of_stderr().empty());
 }
 
 BOOST_AUTO_TEST_CASE(socket_activation_serves_what_it_is_handed, *timeout(20)) {

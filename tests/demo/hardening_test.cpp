@@ -41,6 +41,17 @@ BOOST_AUTO_TEST_CASE(its_relocations_are_read_only_before_it_begins, *timeout(20
   BOOST_TEST(!has(readelf("--dynamic"), "TEXTREL"));
 }
 
+BOOST_AUTO_TEST_CASE(it_has_its_tracepoints, *timeout(20)) {
+#if __has_include(<sys/sdt.h>)
+  const std::string notes = readelf("--notes");
+  for (const std::string probe : {"accept", "request_begin", "request_end", "overload", "close"}) {
+    BOOST_TEST(has(notes, "Name: " + probe + "\n"), probe);
+  }
+#else
+  BOOST_TEST_MESSAGE("not in this build: there is no sys/sdt.h");
+#endif
+}
+
 BOOST_AUTO_TEST_CASE(its_stacks_are_not_executable, *timeout(20)) {
   const std::string stack = segment("GNU_STACK");
   BOOST_TEST(has(stack, " RW "), stack);

@@ -111,7 +111,7 @@ int first_free_port() {
 
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(idle_clients_do_not_hold_it_up, policies, policy) {
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+  for (const int signal : {SIGTERM, SIGINT}) {
     Echo echo({"--policy", policy});
     std::vector<Client> clients;
     for (int i = 0; i < 3; ++i) clients.push_back(echo.client());
@@ -129,15 +129,20 @@ BOOST_DATA_TEST_CASE(idle_clients_do_not_hold_it_up, policies, policy) {
 
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(a_client_in_the_middle_of_sending_gets_all_of_it_back, policies, policy) {
-  constexpr std::size_t block = 64 * 1024;
-  const std::string sent = pattern(16 * block, 1);
-  Echo echo({"--policy", policy});
+  // Each piece ends within a line: who is silent between two requests is closed after a grace.
+  constexpr std::size_t half = 32 * 1024;
+  const std::string half_line(half - 1, 'x');
+  std::string sent = half_line;
+  Echo echo({"--policy", policy, "--framing", "line"});
   const Client client = echo.client();
+  client.send(sent);
   std::string received;
   for (std::size_t i = 0; i < 16; ++i) {
     if (i == 4) echo.process.signal(SIGTERM);
-    client.send(sent.substr(i * block, block));
-    received += client.receive(block);
+    const std::string piece = i < 15 ? half_line + '\n' + half_line : half_line + '\n';
+    client.send(piece);
+    sent += piece;
+    received += client.receive(2 * half - 1);
   }
   client.end_output();
   BOOST_TEST(client.receive_to_end().empty());
@@ -172,19 +177,17 @@ BOOST_DATA_TEST_CASE(a_second_signal_ends_it_at_once_children_included, policies
   client.receive_to_end();  // which comes only when nobody has the connection any more
 }
 
-// The kernel and the shell each send one when a terminal is closed.
+// It restarts nothing any more.
 BOOST_TEST_DECORATOR(*timeout(30))
-BOOST_DATA_TEST_CASE(a_second_hangup_lets_it_drain, policies, policy) {
-  constexpr std::size_t block = 64 * 1024;
-  const std::string sent = pattern(2 * block, 1);
-  Echo echo({"--policy", policy});
+BOOST_DATA_TEST_CASE(a_hangup_after_the_signal_lets_it_drain, policies, policy) {
+  Echo echo({"--policy", policy, "--framing", "line"});
   const Client client = echo.client();
-  client.send(sent.substr(0, block));
+  client.send("half a ");
+  echo.process.signal(SIGTERM);
+  wait_until_refused(echo.line);  // it drains, and waits for the other half
   echo.process.signal(SIGHUP);
-  wait_until_refused(echo.line);  // it drains
-  echo.process.signal(SIGHUP);
-  client.send(sent.substr(block));
-  BOOST_TEST((client.receive(sent.size()) == sent));
+  client.send("line\n");
+  BOOST_TEST(client.receive(12) == "half a line\n");
   client.end_output();
   BOOST_TEST(client.receive_to_end().empty());
   BOOST_TEST(echo.process.wait() == 0);
@@ -271,7 +274,7 @@ BOOST_DATA_TEST_CASE(mistakes_in_the_command_line_are_answered_with_the_usage, m
   BOOST_TEST(process.rest_of_stdout().empty());
   const std::string said = process.rest_of_stderr();
   BOOST_TEST(said.starts_with("netserve: "), said);
-  BOOST_TEST(said.find("Usage: netserve") != std::string::npos, said);
+  BOOST_TEST(said.find(" [OPTIONS]") != std::string::npos, said);
   BOOST_TEST(process.wait() == 2);
 }
 
@@ -305,6 +308,13 @@ BOOST_AUTO_TEST_CASE(help_goes_to_stdout, *timeout(20)) {
     BOOST_TEST(process.rest_of_stderr().empty());
     BOOST_TEST(process.wait() == 0);
   }
+}
+
+BOOST_AUTO_TEST_CASE(the_version_goes_to_stdout, *timeout(20)) {
+  Process process(demo({"--version"}));
+  BOOST_TEST(process.rest_of_stdout() == "netserve " NETSERVE_VERSION "\n");
+  BOOST_TEST(process.rest_of_stderr().empty());
+  BOOST_TEST(process.wait() == 0);
 }
 
 BOOST_AUTO_TEST_CASE(an_address_in_use_is_said_in_one_line, *timeout(20)) {

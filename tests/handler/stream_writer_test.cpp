@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <cstddef>
@@ -8,6 +9,7 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "support/fails_with.hpp"
 
@@ -191,4 +193,16 @@ BOOST_AUTO_TEST_CASE(what_is_collected_is_sent_by_the_flush_or_when_it_is_too_mu
   writing.writer.write("abc");
   writing.writer.write("defghijkl");
   BOOST_TEST(writing.read(12) == "abcdefghijkl");
+}
+
+BOOST_AUTO_TEST_CASE(bytes_and_chars_of_all_kinds_are_written, *timeout(10)) {
+  Writing writing(0);
+  writing.writer.write("a literal ");
+  writing.writer.write(std::string("a string "));
+  writing.writer.write(std::vector<char>{'c', 'h', 'a', 'r', 's', ' '});
+  writing.writer.write(std::vector<std::byte>{std::byte{'b'}, std::byte{' '}});
+  const std::array<char, 3> array{'e', 'n', 'd'};
+  writing.writer.write(array);
+  writing.writer.write(std::span(array).first(2));
+  BOOST_TEST(writing.read(32) == "a literal a string chars b enden");
 }

@@ -9,7 +9,7 @@
 namespace {
 
 // Holds the serving thread up from its next turn on, until the gate opens.
-struct Holding : net::ServerHooks {
+struct Holding final : net::ServerHooks {
   void service_actions() override {
     if (!hold) return;
     held = true;

@@ -295,4 +295,25 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_waiting_conversation_is_dropped_at_the_deadline,
   BOOST_TEST(waiting.is_closed());
 }
 
+// Longer than the quiet grace, which is all that tells a slow client from a silent one.
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_request_that_comes_slowly_is_answered, Policy, Policies) {
+  net::ServerOptions options = quick();
+  options.quiet_grace = 50ms;
+  net::TcpServer<LineEcho, Policy> server{loopback(), options};
+  Running running{server};
+  Client client{server};
+  BOOST_TEST(client.ask("first\n") == "first\n");
+  client.send("ha");
+  std::thread slow([&] {
+    std::this_thread::sleep_for(300ms);
+    client.send("lf\n");
+  });
+  const net::DrainReport report = running.stop(5s);
+  slow.join();
+  BOOST_TEST(client.receive(5) == "half\n");
+  BOOST_TEST(report.drained + report.closed_idle == 1U);
+  BOOST_TEST(report.cut + report.dropped + report.stuck == 0U);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -20,6 +20,26 @@ struct Block : net::StreamRequestHandler {
   int calls = 0;
 };
 
+// Does not look for the end of a line again.
+struct Sized : net::StreamRequestHandler {
+  static std::size_t request_size(std::span<const std::byte> received) {
+    return net::line(received);
+  }
+  net::Next handle() {
+    wfile.write(std::to_string(context().request_size()) + ' ');
+    wfile.write(rfile.read_exactly(context().request_size()));
+    return net::Next::keep;
+  }
+};
+
+struct Unframed : net::StreamRequestHandler {
+  net::Next handle() {
+    wfile.write(std::to_string(context().request_size()));
+    rfile.read_some();
+    return net::Next::keep;
+  }
+};
+
 // Wants four bytes, and leaves fewer where they are.
 struct Picky : net::StreamRequestHandler {
   explicit Picky(std::atomic<int>& counter) : calls(counter) {}
@@ -208,6 +228,22 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_framed_handler_that_reads_on_is_called_for_whole
   client.send("\n1\n2\n3\n");
   BOOST_TEST(client.receive(11) == "half\n1\n2\n3\n");
   BOOST_TEST(calls->without_line == 0);
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_handler_is_told_how_long_its_request_is, Policy, Policies) {
+  net::TcpServer<Sized, Policy> server{loopback(), quick()};
+  Running running{server};
+  Client client{server};
+  client.send("one\nthree\nhalf");
+  BOOST_TEST(client.receive(14) == "4 one\n6 three\n");
+  client.send(" a line\n");
+  BOOST_TEST(client.receive(15) == "12 half a line\n");
+  net::TcpServer<Unframed, Policy> unframed{loopback(), quick()};
+  Running other{unframed};
+  Client asks{unframed};
+  asks.send("hello");
+  BOOST_TEST(asks.receive(1) == "0");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -9,7 +9,7 @@
 
 namespace {
 
-// A thread for each request; the twenty lines of the documentation, with joining.
+// A thread for each request, in twenty lines.
 struct MyThreads {
   struct Options {};
   MyThreads(Options, net::PolicyContext&) {}

@@ -231,11 +231,11 @@ BOOST_AUTO_TEST_CASE(a_socket_where_stderr_was_gets_no_report, *timeout(20)) {
   BOOST_TEST(in_child([] {
                auto [left, right] = net::socket_pair();
                ::dup3(right.fileno(), STDERR_FILENO, O_CLOEXEC);
-               net::ServerHooks().report({net::Event::Kind::stuck, "secret"});
+               net::ServerHooks().report({net::Event::Kind::accept_error, "secret"});
                const bool quiet = !left.wait_to_receive(20ms);
                // The journal of a service is a socket as well, which it inherited.
                ::dup2(right.fileno(), STDERR_FILENO);
-               net::ServerHooks().report({net::Event::Kind::hook_error, "for the journal"});
+               net::ServerHooks().report({net::Event::Kind::listener_dead, "for the journal"});
                return quiet && left.wait_to_receive(1s) ? 0 : 1;
              }) == 0);
 }

@@ -16,7 +16,8 @@ import :wheel;
 
 using boost::unit_test::timeout;
 
-namespace {
+// Named, as what a partition declares may be seen by others of the module.
+namespace wheel_test {
 
 struct Node {
   Node* previous = nullptr;
@@ -28,11 +29,11 @@ struct Node {
 using Wheel = net::Wheel<Node>;
 using Time = Wheel::Time;
 
-constexpr Time second = 1'000'000'000;
-constexpr Time bucket = Time{1} << 24;
-constexpr Time span = 4096 * bucket;
+inline constexpr Time second = 1'000'000'000;
+inline constexpr Time bucket = Time{1} << 24;
+inline constexpr Time span = 4096 * bucket;
 // Some time after the clock's zero.
-constexpr Time start = 12'345 * second;
+inline constexpr Time start = 12'345 * second;
 
 struct Filled {
   Node& add(Time due, Time now = start) {
@@ -55,7 +56,9 @@ struct Filled {
   Wheel wheel;
 };
 
-}  // namespace
+}  // namespace wheel_test
+
+using namespace wheel_test;
 
 BOOST_FIXTURE_TEST_SUITE(wheel, Filled)
 

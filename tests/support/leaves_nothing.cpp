@@ -1,7 +1,5 @@
 #include <dirent.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -102,14 +100,6 @@ std::string describe(const std::set<int>& descriptors) {
 
 std::set<int> open_descriptors() { return entries("/proc/self/fd"); }
 
-bool soon(const std::function<bool()>& condition, std::chrono::milliseconds within) {
-  for (const net::Deadline deadline(within); !condition();) {
-    if (deadline.passed()) return false;
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
-}
-
 LeavesNothing::LeavesNothing() {
   prepare_once();
   for (std::size_t i = 0; i < crashes.size(); ++i) {
@@ -139,23 +129,4 @@ std::string LeavesNothing::stderr_so_far() {
     text.append(some.data(), static_cast<std::size_t>(count));
   }
   return text;
-}
-
-Gate::Gate() : descriptor_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-
-Gate::~Gate() { ::close(descriptor_); }
-
-void Gate::open() noexcept {
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(descriptor_, &one, sizeof one);
-}
-
-bool Gate::wait(std::chrono::milliseconds within) const {
-  pollfd polled{descriptor_, POLLIN, 0};
-  const net::Deadline deadline(within);
-  for (;;) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline.left());
-    const int ready = ::poll(&polled, 1, static_cast<int>(left.count()));
-    if (ready >= 0) return ready > 0;
-  }
 }

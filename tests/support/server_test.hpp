@@ -1,8 +1,6 @@
 // What the tests of servers share. It imports, so it is the last include of a test.
 #pragma once
 
-#include <sys/mman.h>
-
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
@@ -10,7 +8,6 @@
 #include <exception>
 #include <functional>
 #include <memory>
-#include <new>
 #include <optional>
 #include <set>
 #include <span>
@@ -21,8 +18,14 @@
 #include <utility>
 #include <vector>
 
+#include "netserve/conformance/events.hpp"
+
 import net.server;
 
+// What tells of events is as in the suite that is installed.
+using net::conformance::Gate;
+using net::conformance::Shared;
+using net::conformance::soon;
 using namespace std::chrono_literals;
 using boost::unit_test::timeout;
 
@@ -30,9 +33,6 @@ using boost::unit_test::timeout;
 
 // The open descriptors of this process.
 std::set<int> open_descriptors();
-
-// Polls a condition that an event brings about soon: for what tells nobody, as /proc.
-bool soon(const std::function<bool()>& condition, std::chrono::milliseconds within = 5s);
 
 // Requires that the test leaves descriptors, threads and children as it found them, and that
 // nothing was written to stderr but what the test took from `stderr_so_far`.
@@ -49,41 +49,6 @@ class LeavesNothing {
  private:
   std::set<int> descriptors_;
   std::size_t threads_;
-};
-
-// --- what tells of events ----------------------------------------------------------------------
-
-// Opens once, for threads and children alike.
-class Gate {
- public:
-  Gate();
-  Gate(const Gate&) = delete;
-  Gate& operator=(const Gate&) = delete;
-  ~Gate();
-  void open() noexcept;
-  // False if it did not open in time.
-  bool wait(std::chrono::milliseconds within = 10s) const;
-  bool is_open() const { return wait(0ms); }
-
- private:
-  int descriptor_;
-};
-
-// Holds an object that a process shares with its children.
-template <class T>
-class Shared {
- public:
-  Shared()
-      : object_(new(::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                           -1, 0)) T{}) {}
-  Shared(const Shared&) = delete;
-  Shared& operator=(const Shared&) = delete;
-  ~Shared() { ::munmap(object_, sizeof(T)); }
-  T& operator*() const noexcept { return *object_; }
-  T* operator->() const noexcept { return object_; }
-
- private:
-  T* object_;
 };
 
 // --- servers and clients -----------------------------------------------------------------------

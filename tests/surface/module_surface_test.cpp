@@ -220,7 +220,7 @@ BOOST_AUTO_TEST_CASE(a_server_takes_its_parts_in_any_order, *timeout(10)) {
   BOOST_TEST(&two.policy() == shared.operator->());
   const std::vector<net::Address> addresses(2, address);
   net::TcpServer<surface::NeedsState, net::Inline> three(
-      std::span(addresses), options, surface::MakesState{}, net::Inline::Options{});
+      std::span{addresses}, options, surface::MakesState{}, net::Inline::Options{});
   BOOST_TEST(three.listeners() == 2U);
 }
 

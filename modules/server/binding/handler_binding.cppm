@@ -8,7 +8,7 @@ import net.handler;
 
 namespace net {
 
-/// Is a handler as the server calls it. Made by a `HandlerMaker`.
+/// A handler as the server calls it. Made by a `HandlerMaker`.
 class BoundHandler {
  public:
   BoundHandler() noexcept = default;

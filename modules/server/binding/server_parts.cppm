@@ -24,6 +24,26 @@ template <class H>
 concept LeavesVerifyRequest =
     std::same_as<decltype(&H::verify_request), decltype(&ServerHooks::verify_request)>;
 
+// The same for hooks that are not told of ends.
+template <class H>
+concept LeavesOnClose = std::same_as<decltype(&H::on_close), decltype(&ServerHooks::on_close)>;
+
+// The same for hooks that are not told of requests.
+template <class H>
+concept LeavesOnRequest =
+    std::same_as<decltype(&H::on_request), decltype(&ServerHooks::on_request)>;
+
+// Whether an object is perhaps not of the class that it is known by.
+template <class H>
+bool may_be_derived([[maybe_unused]] const H& hooks) {
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 16
+  // It refuses typeid wherever <typeinfo> has not been included by the importer itself.
+  return !std::is_final_v<H>;
+#else
+  return typeid(hooks) != typeid(H);
+#endif
+}
+
 // What a server is made of, whatever its handler and policy. Its functions are no templates and not
 // inline: what the standard library's pointers take to compile is taken here, once.
 struct AnyServerParts {
@@ -46,7 +66,7 @@ struct AnyServerParts {
   std::shared_ptr<HandlerMaker> maker;
   std::shared_ptr<AnyPolicy> policy;
   ServerHooks* hooks = nullptr;
-  bool verifies = false;
+  CalledHooks called;
   std::vector<Socket> adopted;
   ServerKind kind = ServerKind::tcp;
 };
@@ -117,7 +137,10 @@ struct ServerParts : AnyServerParts {
       static_assert(std::is_lvalue_reference_v<A>, "the hooks must outlive the server");
       static_assert(!std::is_const_v<std::remove_reference_t<A>>, "the hooks must not be const");
       hooks = &argument;
-      verifies = !LeavesVerifyRequest<Plain> || typeid(argument) != typeid(Plain);
+      const bool derived = may_be_derived(argument);
+      called = {.verify_request = !LeavesVerifyRequest<Plain> || derived,
+                .on_close = !LeavesOnClose<Plain> || derived,
+                .on_request = !LeavesOnRequest<Plain> || derived};
     } else if constexpr (is_sockets<Plain>) {
       adopt(std::forward<A>(argument));
     } else if constexpr (is_factory<Plain>) {

@@ -150,7 +150,7 @@ bool Acceptor::may_accept_in_lot() const noexcept {
   if (service_.polls_lot() || service_.options.overload == Overload::reject) return false;
   if (!is_stream(kind_)) return true;
   return service_.options.overload == Overload::wait && !service_.maker->conversation() &&
-         !service_.hooks.verifies();
+         dispatcher_.admits_anywhere();
 }
 
 void Acceptor::accept_in_lot(bool in_lot) noexcept {
@@ -201,7 +201,7 @@ std::size_t Acceptor::receive_from(Listener& listener, std::span<Request> ready)
 // No event comes while this wait lasts, so a connection can be registered while it is still out of
 // reach of those who end parked connections by a limit.
 void Acceptor::enter_lot(Connection& connection) noexcept {
-  if (!connection.verify()) return;
+  if (!dispatcher_.admit(connection)) return;
   try {
     service_.lot.enter(connection);
   } catch (const std::exception&) {
@@ -262,6 +262,14 @@ std::uint64_t Acceptor::datagrams_lost() const noexcept {
   std::uint64_t lost = 0;
   for (const auto& listener : listeners_) lost += listener->lost();
   return lost;
+}
+
+std::vector<Socket> Acceptor::duplicate_listeners() const {
+  std::vector<Socket> sockets;
+  for (const auto& listener : listeners_) {
+    if (!listener->dead()) sockets.push_back(listener->duplicate());
+  }
+  return sockets;
 }
 
 void Acceptor::note_serving() noexcept {

@@ -31,6 +31,7 @@ class Acceptor final : private Newcomers {
   std::size_t listeners() const noexcept;
   Address address(std::size_t listener) const;
   std::uint64_t datagrams_lost() const noexcept;
+  std::vector<Socket> duplicate_listeners() const;
 
   // This process serves the server.
   void note_serving() noexcept;
@@ -80,7 +81,7 @@ class Acceptor final : private Newcomers {
   bool active_ = false;
   std::exception_ptr last_error_;
   std::chrono::steady_clock::time_point last_batch_;  // when listeners were last accepted from
-  bool gathered_ = false;                             // before that, newcomers were let gather
+  bool gathered_ = false;                             // before that, new ones queued up
   unsigned not_gathering_ = 0;                        // batches, until that is tried again
 };
 

@@ -115,7 +115,8 @@ std::unique_ptr<Listener> Acceptor::adopt_one(Socket socket) {
   } else {
     DatagramSocket::prepare(socket, address.family());
   }
-  auto listener = make_listener(std::move(socket), {});
+  SocketFile file = service_.options.adopted_files ? SocketFile::adopt(socket) : SocketFile();
+  auto listener = make_listener(std::move(socket), std::move(file));
   listener->set_adopted();
   return listener;
 }

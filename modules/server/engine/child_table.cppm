@@ -11,7 +11,7 @@ import :shared_page;
 
 namespace net {
 
-// What a child's connection hangs by: whoever takes it out ends it.
+// What a child's connection hangs by: the thread that takes it out ends it.
 struct Child::Tie {
   std::mutex mutex;
   Connection* connection = nullptr;

@@ -3,21 +3,35 @@
 module net.server:client_silence;
 
 import net.standard;
+import net.socket;
 import :poller;
 import :shared_page;
 
 namespace net {
+
+// A limit as a socket's time-out; one of more than a century is none.
+inline std::optional<Socket::Duration> timeout_of(std::chrono::milliseconds limit) noexcept {
+  if (limit > std::chrono::years(100)) return std::nullopt;
+  return limit;
+}
 
 // A conversation or a child waits for its client where nobody else can look. So it notes since when
 // (a child in the memory that it shares with its parent), and who wants it to end for that ends its
 // input. From any thread, except where it says otherwise.
 class ClientSilence {
  public:
-  // Where that is noted: in a child, where its parent sees it. Before the fork.
-  void note_in(Silence& shared) noexcept { noted_ = &shared; }
-  void note_in_own() noexcept { noted_ = &own_; }
-  Silence& noted() noexcept { return *noted_; }
+  // Null: a datagram, whose socket is its listener's.
+  explicit ClientSilence(Socket* socket) noexcept : socket_(socket) { note_in_own(); }
+  ClientSilence(const ClientSilence&) = delete;
+  ClientSilence& operator=(const ClientSilence&) = delete;
+
+  // Where the waits are noted: in a child, where its parent sees it. Before the fork.
+  void note_in(Silence& shared) noexcept;
+  void note_in_own() noexcept { note_in(own_); }
   bool in_this_process() const noexcept { return noted_ == &own_; }
+  // The socket has another owner from here on. Under the lock of the server's list, as
+  // `end_input`, so that that meets no descriptor that a handler gave away.
+  void let_go() noexcept { socket_ = nullptr; }
 
   // For who runs the connection: waits for a request, for the rest of one, or for room for the rest
   // of an answer, since then.
@@ -26,44 +40,34 @@ class ClientSilence {
     noted_->amid.store(static_cast<std::uint8_t>(what));
     noted_->between.store(since);
   }
-  bool waits_for_room() const noexcept {
-    return noted_->amid.load() == static_cast<std::uint8_t>(Wait::answer) &&
-           noted_->between.load() != 0;
+  void end_wait() noexcept {
+    noted_->between.store(0);
+    noted_->amid.store(0);
   }
-  void end_wait() noexcept { noted_->between.store(0); }
 
   // Since when a client is silent between two requests, or in a read of its handler; 0 if it is
   // not.
-  CoarseTime idle_since() const noexcept {
-    if (input_ended()) return 0;
-    const CoarseTime between = noted_->amid.load() != 0 ? 0 : time_of(noted_->between);
-    return std::max(between, time_of(noted_->reading));
-  }
+  CoarseTime idle_since(bool conversation) const noexcept;
   // The same, of one that could be evicted: also slowly amid a request, of `run`.
-  CoarseTime evictable_since(bool conversation) const noexcept {
-    if (input_ended()) return 0;
-    if (conversation) return time_of(noted_->reading);
-    const CoarseTime between = time_of(noted_->between);
-    return noted_->amid.load() != 0 ? if_slow(between) : between;
-  }
-  // Who is amid a request or an answer has some time for it, however much its place is wanted.
+  CoarseTime evictable_since(bool conversation) const noexcept;
+  // A client amid a request or an answer has some time for it, however much its slot is wanted.
   static CoarseTime if_slow(CoarseTime since) noexcept {
     constexpr std::int64_t patience = 500;  // milliseconds
     return since != 0 && coarse_now() >= coarse_after(since, patience) ? since : 0;
   }
 
-  // Says that the input ends; true for the first who says it, and who shuts it down.
-  bool end_input() noexcept {
-    if (input_ended_.exchange(true)) return false;
-    noted_->ended.store(1);
-    return true;
-  }
+  // Ends the input, in whichever thread or process it is read: what has arrived is still read.
+  void end_input() noexcept;
   bool input_ended() const noexcept { return input_ended_.load(std::memory_order_relaxed); }
   // Whether it was ended, wherever: a child is told by its parent.
   bool was_ended() const noexcept { return noted_->ended.load() != 0; }
+  // Has it end by itself in a silence of that length. For the owner.
+  void end_input_after(std::chrono::milliseconds quiet) noexcept;
+  bool ends_itself() const noexcept { return ends_itself_; }
 
-  // In a child: it is to end after the request at hand.
-  void ask_to_end() noexcept { asked_to_end_.store(true); }
+  // In a child, also from a signal handler: has the connection end after the request at hand. A
+  // conversation that is not silent sees the end of its input at its next silence.
+  void ask_to_end(bool conversation, std::chrono::milliseconds quiet) noexcept;
   bool asked_to_end() const noexcept { return asked_to_end_.load(std::memory_order_relaxed); }
 
   // Whether its place was wanted, and whether it was told so only a short while ago.
@@ -81,15 +85,21 @@ class ClientSilence {
     const CoarseTime time = written.load(std::memory_order_relaxed);
     return time > 0 && time <= coarse_now() ? time : 0;
   }
+  bool waits_for_room() const noexcept {
+    return noted_->amid.load() == static_cast<std::uint8_t>(Wait::answer) &&
+           noted_->between.load() != 0;
+  }
   CoarseTime evicted_since() const noexcept {
     return evicted_since_.load(std::memory_order_relaxed);
   }
 
   Silence own_;
   Silence* noted_ = &own_;
+  Socket* socket_;
   std::atomic<CoarseTime> evicted_since_{0};
   std::atomic<bool> input_ended_{false};
   std::atomic<bool> asked_to_end_{false};
+  bool ends_itself_ = false;
 };
 
 }  // namespace net

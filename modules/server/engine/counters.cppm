@@ -4,30 +4,25 @@ module net.server:counters;
 
 import net.standard;
 import net.handler;
+import :hooks;
 
 namespace net {
 
-// How a connection ended; each has its counter in `Stats`.
-enum class Outcome : std::uint8_t {
-  none,
-  served,
-  closed_idle,
-  shed,
-  rejected,
-  evicted,
-  greedy,
-  timed_out,
-  failed,
-  cut,
-  dropped,
-  refused,
-};
-inline constexpr std::size_t outcomes = static_cast<std::size_t>(Outcome::refused) + 1;
+inline constexpr std::size_t outcomes = static_cast<std::size_t>(Outcome::not_introduced) + 1;
+
+// Those that got the answer of `on_overload`.
+constexpr bool is_rejection(Outcome outcome) noexcept {
+  return outcome == Outcome::rejected || outcome == Outcome::too_many ||
+         outcome == Outcome::too_fast;
+}
 
 // What children count too.
 struct SharedCounters {
   std::atomic<std::uint64_t> requests{0}, handler_errors{0}, hook_errors{0}, peer_gone{0},
       time_outs{0}, replies{0}, replies_dropped{0};
+  // As RequestTimes has them; in nanoseconds.
+  std::array<std::atomic<std::uint64_t>, RequestTimes::bounds.size() + 1> took{};
+  std::atomic<std::uint64_t> took_in_all{0};
 };
 
 // Counts events, each of which is over when it is counted. From any thread.
@@ -50,6 +45,12 @@ class Counters {
   inline void reply() noexcept { add(here_->replies); }
   inline void reply_dropped() noexcept { add(here_->replies_dropped); }
 
+  // Whether requests are timed, which costs two readings of the clock each.
+  void time_requests() noexcept { times_.store(true, std::memory_order_relaxed); }
+  bool times_requests() const noexcept { return times_.load(std::memory_order_relaxed); }
+  void took(std::chrono::nanoseconds time) noexcept;
+  RequestTimes request_times() const noexcept;
+
   // Writes them into the members of `stats` that tell of events.
   void read_into(Stats& stats) const noexcept;
 
@@ -63,6 +64,11 @@ class Counters {
   SharedCounters& of_children_;
   SharedCounters* here_ = &own_;
   std::array<Counter, outcomes> outcomes_{};
+  // Children may have written anything: what no server can have counted is left out.
+  static std::uint64_t sum(const Counter& own, const Counter& of_children,
+                           std::uint64_t most) noexcept;
+
+  std::atomic<bool> times_{false};
   Counter accepted_{0};
   Counter accept_errors_{0};
   Counter policy_errors_{0};

@@ -7,8 +7,8 @@ import :coarse_clock;
 
 namespace net {
 
-// A connection is somebody's who runs it (a policy, or whoever accepts or ends it), or it is
-// parked. Only who runs it touches it, but for what says otherwise, and only he closes its
+// A connection is run by its owner (a policy, or the thread that accepts or ends it), or it is
+// parked. Only its owner touches it, but for what says otherwise, and only its owner closes its
 // descriptor. It changes hands by one compare-exchange, and the loser does nothing:
 //
 //     running ── park ─▶ parked ── claim, event ─▶ running
@@ -39,7 +39,7 @@ class Custody {
     State expected = State::parked;
     return state_.compare_exchange_strong(expected, State::running, std::memory_order_acq_rel);
   }
-  // Takes it if it is parked; else whoever runs it learns that something came.
+  // Takes it if it is parked; else its owner learns that something came.
   inline bool event() noexcept {
     State seen = state();
     for (;;) {

@@ -28,6 +28,7 @@ bool ReceivedDatagram::reply(std::span<const std::byte> bytes) {
   const int error = socket_->reply(*this, sender_, bytes);
   if (error == 0) {
     counters_.reply();
+    replied_ += bytes.size();
     return true;
   }
   counters_.reply_dropped();

@@ -11,7 +11,7 @@ import :counters;
 namespace net {
 
 // Receives, and sends from the address that was asked. Shared by the listener and the datagrams
-// that are being served, so that its descriptor is closed, and given to somebody else, only when
+// that are being served, so that its descriptor is closed, and its number reused, only when
 // nobody answers by it any more. `receive` by one thread at a time, `send` from any.
 class DatagramSocket {
  public:
@@ -38,8 +38,8 @@ class DatagramSocket {
   // Sends one to who sent `datagram`, hardly waiting; returns 0, or an error of errno.
   int reply(const Datagram& datagram, const Address& sender,
             std::span<const std::byte> bytes) noexcept;
-  // Forgets errors that wait to be asked for, of whoever set IP_RECVERR: epoll tells of them again
-  // and again.
+  // Forgets errors that wait to be asked for, if a program set IP_RECVERR: epoll tells of them
+  // again and again.
   void drop_errors() noexcept;
   // How many the kernel has dropped for want of room.
   std::uint64_t lost() const noexcept;
@@ -69,12 +69,15 @@ class ReceivedDatagram final : public Datagram {
   ReceivedDatagram(std::shared_ptr<DatagramSocket> socket, Counters& counters,
                    std::span<const std::byte> packet, const DatagramSocket::Arrival& arrival);
   bool reply(std::span<const std::byte> bytes) override;
+  // How many bytes it was answered with so far.
+  std::size_t replied() const noexcept { return replied_; }
   int fileno() const noexcept { return socket_->fileno(); }
 
  private:
   std::shared_ptr<DatagramSocket> socket_;
   Counters& counters_;
   Address sender_;
+  std::size_t replied_ = 0;
 };
 
 }  // namespace net

@@ -5,6 +5,7 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <span>
 #include <utility>
 
@@ -17,12 +18,43 @@ import :dispatcher;
 
 namespace net {
 
+Dispatcher::Dispatcher(Service& service, std::shared_ptr<AnyPolicy> policy)
+    : service_(service),
+      policy_(std::move(policy)),
+      gate_(service, *this),
+      clients_(service.options.per_client) {}
+
 void Dispatcher::welcome(Connection& connection) noexcept {
   if (service_.options.overload == Overload::reject && service_.slots.overfull()) {
     connection.reject();
-    return;
+  } else if (gate_.required()) {
+    gate_.enter(connection);
+  } else {
+    introduced(connection);
   }
-  if (!connection.verify()) return;
+}
+
+bool Dispatcher::admits_anywhere() const noexcept {
+  const HookCalls& hooks = service_.hooks;
+  // The serving thread alone reads headers and calls hooks.
+  return !gate_.required() && !hooks.called().verify_request &&
+         (!clients_.metered() || hooks.given() == nullptr);
+}
+
+bool Dispatcher::admit(Connection& connection) noexcept {
+  if (clients_.metered()) {
+    using Verdict = ClientTable::Verdict;
+    const Verdict verdict = clients_.admit(connection.client_address(), connection.client_place());
+    if (verdict != Verdict::admitted) {
+      connection.reject(verdict == Verdict::too_many ? Outcome::too_many : Outcome::too_fast);
+      return false;
+    }
+  }
+  return connection.verify();
+}
+
+void Dispatcher::introduced(Connection& connection) noexcept {
+  if (!admit(connection)) return;
   if (draining_ && !start_policy_for_drain()) {
     connection.end(Outcome::dropped);
     return;
@@ -85,7 +117,7 @@ void Dispatcher::serve(Connection& connection) noexcept {
   switch (connection.prepare()) {
     case Connection::Prepared::handler: hand_over(connection); break;
     case Connection::Prepared::later: RequestAccess::of(connection).park(); break;
-    case Connection::Prepared::gone: break;
+    case Connection::Prepared::over: break;
   }
 }
 
@@ -100,7 +132,7 @@ void Dispatcher::hand_over(Connection& connection) noexcept {
   const Address peer = connection.client_address();
   // Nobody else would end the input of one that holds the thread that drains.
   if (draining_ && connection.datagram() == nullptr) {
-    connection.end_input_after(service_.options.quiet_grace);
+    connection.silence().end_input_after(service_.options.quiet_grace);
   }
   if (connection.conversation() || (connection.datagram() != nullptr && service_.polls_lot())) {
     connection.enter_queue();

@@ -5,17 +5,19 @@ module net.server:dispatcher;
 import net.standard;
 import net.socket;
 import net.handler;
+import :client_table;
 import :connection;
 import :policy;
+import :proxy_gate;
 import :service;
 
 namespace net {
 
-// Hands connections that have something to do to the policy. On the serving thread.
-class Dispatcher {
+// Hands connections that have something to do to the policy. On the serving thread, except where it
+// says otherwise.
+class Dispatcher final : private ProxyGate::Beyond {
  public:
-  Dispatcher(Service& service, std::shared_ptr<AnyPolicy> policy) noexcept
-      : service_(service), policy_(std::move(policy)) {}
+  Dispatcher(Service& service, std::shared_ptr<AnyPolicy> policy);
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
 
@@ -26,8 +28,15 @@ class Dispatcher {
   // In a process that was forked since.
   void leave_policy() noexcept { policy_.reset(); }
 
-  // Verifies a newcomer, and parks it or hands it over.
+  // Admits a new connection, once its client is known, and parks it or hands it over.
   void welcome(Connection& connection) noexcept;
+  // Whether it is served: within the limits of its client, and verified; if not, it is gone. From
+  // wherever connections are accepted.
+  bool admit(Connection& connection) noexcept;
+  // Whether new connections can be admitted by any thread.
+  bool admits_anywhere() const noexcept;
+  // Ends the new connections that have not named their client in time.
+  void end_unknown(CoarseTime now) noexcept { gate_.sweep(now); }
   // Serves what the lot has ready, if this server polls its own.
   void serve_from_lot();
   // What the policy watches is ready.
@@ -57,11 +66,14 @@ class Dispatcher {
   std::uint64_t drain_policy(Deadline deadline) noexcept;
 
  private:
+  void introduced(Connection& connection) noexcept override;
   bool start_policy_for_drain() noexcept;
   void hand_over(Connection& connection) noexcept;
 
   Service& service_;
   std::shared_ptr<AnyPolicy> policy_;
+  ProxyGate gate_;
+  ClientTable clients_;
   std::size_t events_left_ = 0;
   bool draining_ = false;
   Deadline drain_deadline_ = Deadline::never();

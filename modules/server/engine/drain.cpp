@@ -13,6 +13,7 @@ import net.socket;
 import net.handler;
 import :engine;
 import :forked;
+import :running_mark;
 
 // How a server stops: a part of net.server:engine.
 

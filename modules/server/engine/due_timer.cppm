@@ -9,8 +9,8 @@ import :poller;
 namespace net {
 
 /// A timerfd that fires at the earliest of the times that it was asked for. The serving thread has
-/// it in its poller, so that whoever polls that poller, the host program included, learns of every
-/// limit.
+/// it in its poller, so that each thread that polls that poller, the host program's included,
+/// learns of every limit.
 ///
 /// When it has fired, the serving thread calls `clear`, does what is due, and then asks for the
 /// next time of each thing that it watches over. A time that another thread asks for meanwhile

@@ -105,6 +105,7 @@ bool Engine::turn(Deadline until) {
 void Engine::do_what_is_due(CoarseTime now) noexcept {
   closer.sweep(now);
   acceptor_.resume(now);
+  dispatcher_.end_unknown(now);
   dispatcher_.end_all(reaper_.take_expired(now));
   if (reaper_.take_queues_overdue()) dispatcher_.expire_queue();
   if (reaper_.places_wanted()) reaper_.evict_for_waiting();
@@ -130,7 +131,7 @@ Stats Engine::stats() {
       const Connection& connection = connection_of(registered);
       const Connection::State state = connection.state();
       ++(state == Connection::State::parked ? stats.parked
-         : connection.in_queue()            ? stats.waiting
+         : connection.queue_place().waits() ? stats.waiting
                                             : stats.active);
     });
   }
@@ -139,6 +140,14 @@ Stats Engine::stats() {
   stats.drained = drained_.load(std::memory_order_relaxed);
   counters.read_into(stats);
   return stats;
+}
+
+Load Engine::load() {
+  return {.connections = registry.size(),
+          .max_connections = slots.most(),
+          .buffered = buffers.held(),
+          .max_buffered = buffers.most(),
+          .policy = dispatcher_.policy().load()};
 }
 
 // --- in another process -----------------------------------------------------------------------
@@ -152,7 +161,7 @@ std::unique_ptr<Engine> Engine::make_heir() {
   parts.maker = maker;
   parts.policy = dispatcher_.shared_policy();
   parts.hooks = hooks.given();
-  parts.verifies = hooks.verifies();
+  parts.called = hooks.called();
   parts.kind = acceptor_.kind();
   auto heir = std::make_unique<Engine>(parts);
   heir->take_over(*this);

@@ -41,6 +41,7 @@ class Engine final : public Service {
   void shutdown() noexcept override;
   void restart() noexcept;
   Stats stats() override;
+  Load load();
   // Closes; see BaseServer::server_close.
   DrainReport close(Deadline deadline);
   // Serves on until no connection is left: for handlers that were stuck.

@@ -30,6 +30,34 @@ std::string HookCalls::overload_answer(const Address& client) noexcept {
   }
 }
 
+std::string HookCalls::last_word(const Address& client, BadRequest why) noexcept {
+  if (given_ == nullptr) return {};
+  try {
+    return given_->on_bad_request(client, why);
+  } catch (...) {
+    hook_failed(Phase::on_bad_request, client);
+    return {};
+  }
+}
+
+void HookCalls::closed(const ClosedConnection& connection) noexcept {
+  if (given_ == nullptr) return;
+  try {
+    given_->on_close(connection);
+  } catch (...) {
+    hook_failed(Phase::on_close, connection.client_address);
+  }
+}
+
+void HookCalls::requested(const RequestRecord& record) noexcept {
+  if (given_ == nullptr) return;
+  try {
+    given_->on_request(record);
+  } catch (...) {
+    hook_failed(Phase::on_request, record.client_address);
+  }
+}
+
 void HookCalls::service_actions() noexcept {
   if (given_ == nullptr) return;
   try {

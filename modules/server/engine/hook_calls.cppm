@@ -15,14 +15,17 @@ namespace net {
 class HookCalls {
  public:
   // Without hooks, the defaults of `ServerHooks` are called.
-  HookCalls(ServerHooks* hooks, bool verifies, Counters& counters) noexcept
-      : given_(hooks), verifies_(verifies), counters_(counters) {}
+  HookCalls(ServerHooks* hooks, CalledHooks called, std::string_view policy,
+            Counters& counters) noexcept
+      : given_(hooks), called_(called), policy_(policy), counters_(counters) {}
   HookCalls(const HookCalls&) = delete;
   HookCalls& operator=(const HookCalls&) = delete;
 
   // Null if there are none, and so nothing has to be called in time.
   ServerHooks* given() const noexcept { return given_; }
-  bool verifies() const noexcept { return verifies_; }
+  const CalledHooks& called() const noexcept { return called_; }
+  // What they are told of the policy.
+  std::string_view policy_name() const noexcept { return policy_; }
 
   void bind(Socket& socket, const Address& address) { hooks().server_bind(socket, address); }
   void activate(Socket& socket, int backlog) { hooks().server_activate(socket, backlog); }
@@ -30,6 +33,9 @@ class HookCalls {
   // What the connection is to end as; none if it stays.
   Outcome verify(Socket& socket, const Address& client) noexcept;
   std::string overload_answer(const Address& client) noexcept;
+  std::string last_word(const Address& client, BadRequest why) noexcept;
+  void closed(const ClosedConnection& connection) noexcept;
+  void requested(const RequestRecord& record) noexcept;
   void service_actions() noexcept;
   void handle_timeout() noexcept;
 
@@ -47,7 +53,8 @@ class HookCalls {
 
   ServerHooks defaults_;
   ServerHooks* const given_;
-  const bool verifies_;
+  const CalledHooks called_;
+  const std::string_view policy_;
   Counters& counters_;
 };
 

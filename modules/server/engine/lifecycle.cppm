@@ -16,8 +16,8 @@ class Lifecycle {
   void activate() noexcept;
 
   // Takes the serving thread's place. Throws `operation_in_progress` if another one has it, and
-  // `bad_file_descriptor` unless the server is active; it is not any more once somebody has begun
-  // to close it, so that who serves in a loop keeps nobody waiting.
+  // `bad_file_descriptor` unless the server is active; it is not any more once a thread has begun
+  // to close it, so that a thread that serves in a loop does not delay it.
   void begin_serving(const char* call);
   void end_serving() noexcept;
 
@@ -30,6 +30,7 @@ class Lifecycle {
 
   // In a process that was forked since: it can be served there no more.
   void close_here() noexcept { stage_.store(Stage::closed); }
+  bool active() const noexcept { return stage_.load() == Stage::active; }
   bool closed() const noexcept { return stage_.load() == Stage::closed; }
   bool closing_or_closed() const noexcept { return closing_ || closed(); }
 
@@ -40,7 +41,7 @@ class Lifecycle {
   std::condition_variable changed_;
   std::atomic<Stage> stage_{Stage::bound};  // written under the lock
   bool serving_ = false;
-  bool closing_ = false;
+  std::atomic<bool> closing_{false};  // changed under the lock
   DrainReport report_;
 };
 

@@ -1,8 +1,8 @@
 module;
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +11,8 @@ module;
 #include <mutex>
 #include <span>
 #include <utility>
+
+#include "probes.hpp"
 
 module net.server;
 
@@ -25,10 +27,7 @@ import :poller;
 namespace net {
 namespace {
 
-constexpr std::int64_t first_back_off = 10;  // milliseconds
-constexpr std::int64_t last_back_off = 500;
 constexpr int failures_in_a_row = 100;  // until others get their turn
-constexpr std::int64_t most_in_vain = 100;
 
 }  // namespace
 
@@ -55,7 +54,7 @@ int Listener::take(Connection*& taken) noexcept {
   for (int failures = 0; failures < failures_in_a_row; ++failures) {
     const int error = take_one(taken);
     if (error == 0) {
-      back_off_ = vain_ = 0;
+      backoff_.succeeded();
       return 0;
     }
     const Verdict found = verdict(error);
@@ -79,7 +78,7 @@ void Listener::resume() noexcept {
   const std::lock_guard lock(pausing_);
   error_.store(0);
   if (!paused_.exchange(false) || arm(true)) return;
-  const CoarseTime until = coarse_after(coarse_now(), last_back_off);
+  const CoarseTime until = coarse_after(coarse_now(), Backoff::longest);
   paused_until_.store(until);
   paused_.store(true);
   service_.timer.due_by(until);
@@ -89,14 +88,10 @@ bool Listener::arm(bool armed) noexcept {
   return in_lot_ ? service_.lot.arm(*this, armed) : service_.poller.arm(fileno(), *this, armed);
 }
 
-void Listener::back_off() noexcept {
-  back_off_ = std::clamp(back_off_ * 2, first_back_off, last_back_off);
-  pause(coarse_after(coarse_now(), back_off_));
-}
+void Listener::back_off() noexcept { pause(coarse_after(coarse_now(), backoff_.failed())); }
 
 bool Listener::came_in_vain() noexcept {
-  if (++vain_ < most_in_vain) return false;
-  vain_ = 0;
+  if (!backoff_.woken_for_nothing()) return false;
   back_off();
   return true;
 }
@@ -126,6 +121,14 @@ void Listener::leave_lot() noexcept {
   } catch (const std::exception&) {
     newcomers_.died(*this, ENOMEM);
   }
+}
+
+Socket Listener::duplicate() {
+  const int descriptor = ::fcntl(fileno(), F_DUPFD_CLOEXEC, 3);
+  if (descriptor < 0)
+    throw_system_error(errno, "duplicate the listener on " + address_.to_string());
+  file_.share();
+  return Socket::adopt_unchecked(descriptor);
 }
 
 void Listener::close() noexcept {
@@ -177,6 +180,7 @@ int StreamListener::take_one(Connection*& taken) noexcept {
     service().counters.ended(Outcome::dropped);  // no memory for it
     return 0;
   }
+  NETSERVE_PROBE2(accept, taken->socket().fileno(), taken);
   service().add(*taken);
   return 0;
 }

@@ -4,6 +4,7 @@ module net.server:listener;
 
 import net.standard;
 import net.socket;
+import :backoff;
 import :connection;
 import :datagram_socket;
 import :parking_lot;
@@ -16,7 +17,7 @@ namespace net {
 
 class Listener;
 
-// Who takes what comes in.
+// Takes what comes in.
 class Newcomers {
  public:
   // Somebody waits: on the serving thread.
@@ -67,10 +68,10 @@ class Listener : public Watch, public Receiver {
   void resume() noexcept;
   bool paused() const noexcept { return paused_.load(); }
   CoarseTime paused_until() const noexcept { return paused_until_.load(); }
-  // Pauses, a while longer each time until something was taken.
+  // Pauses as long as its `Backoff` says.
   void back_off() noexcept;
-  // Was told that somebody waits, and nobody did. Happens; but who is told so again and again, as
-  // of a socket that others have shut down, pauses. True if it did.
+  // Counts a wake-up for which nothing was there. After many in a row the listener backs off;
+  // returns whether it did.
   bool came_in_vain() noexcept;
   // What a wait of the lot came upon is kept for the serving thread.
   void keep_error(int error) noexcept { error_.store(error); }
@@ -85,6 +86,8 @@ class Listener : public Watch, public Receiver {
   // Of a socket of datagrams: how many the kernel dropped. From any thread.
   virtual std::uint64_t lost() const noexcept { return 0; }
 
+  // Returns a socket that is the same, for another program.
+  Socket duplicate();
   // This process serves it.
   inline void note_serving() noexcept { file_.note_serving(); }
   // In a process that was forked since: gives socket and file to a listener of the server that
@@ -107,9 +110,8 @@ class Listener : public Watch, public Receiver {
   const Address address_;
   SocketFile file_;
   std::atomic<CoarseTime> paused_until_{0};
-  std::int64_t back_off_ = 0;  // milliseconds; doubles while accepting fails
-  std::int64_t vain_ = 0;      // calls in a row for nothing
-  std::mutex pausing_;         // a worker may pause what the serving thread resumes
+  Backoff backoff_;
+  std::mutex pausing_;  // a worker may pause what the serving thread resumes
   std::atomic<bool> paused_{false};
   std::atomic<int> error_{0};
   bool in_lot_ = false;

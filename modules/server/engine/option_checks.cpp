@@ -27,6 +27,8 @@ constexpr std::size_t no_bound = std::numeric_limits<std::size_t>::max();
 constexpr std::size_t largest_packet = std::size_t{16} * 1024 * 1024;
 // More threads than that would only fight over the cores; a mistyped number is likelier.
 constexpr std::size_t most_workers = 4096;
+// Of 150 bytes each.
+constexpr std::size_t most_clients = std::size_t{1} << 26U;
 constexpr unsigned all_permissions = 0777;
 
 [[noreturn]] void refuse(std::string_view option, const std::string& is, const std::string& must) {
@@ -99,6 +101,34 @@ void check_dualstack(const ServerOptions& options, ServerKind kind,
   refuse_for(kind, "dualstack", "it needs an IPv6 address to bind, such as [::]");
 }
 
+void check_proxy_protocol(const ServerOptions& options, ServerKind kind) {
+  if (!options.proxy_protocol) return;
+  if (!is_stream(kind)) refuse_for(kind, "proxy_protocol", "only connections have a header");
+  const auto& [trusted, time] = *options.proxy_protocol;
+  if (time.count() < 1) {
+    refuse("proxy_protocol.header_timeout", std::to_string(time.count()) + " ms", "1 ms or more");
+  }
+  if (kind == ServerKind::tcp && trusted.empty()) {
+    refuse("proxy_protocol.trusted", "empty", "the networks of the proxies: nobody else is served");
+  }
+}
+
+void check_per_client(const ClientLimits& limits, ServerKind kind) {
+  check_count("per_client.ipv4_bits", limits.ipv4_bits, 0, 32);
+  check_count("per_client.ipv6_bits", limits.ipv6_bits, 0, 128);
+  check_count("per_client.most_clients", limits.most_clients, 1, most_clients);
+  const auto is_number = [](double value, double least) { return value >= least && value <= 1e9; };
+  if (!is_number(limits.per_second, 0)) {
+    refuse("per_client.per_second", std::to_string(limits.per_second), "from 0 to 1e9");
+  }
+  if (!is_number(limits.burst, 1)) {
+    refuse("per_client.burst", std::to_string(limits.burst), "from 1 to 1e9");
+  }
+  if (limits.any() && !is_stream(kind)) {
+    refuse_for(kind, "per_client", "only connections are bounded by their client");
+  }
+}
+
 }  // namespace
 
 void check(const ServerOptions& options, ServerKind kind, std::span<const Address> addresses) {
@@ -115,6 +145,8 @@ void check(const ServerOptions& options, ServerKind kind, std::span<const Addres
   check_overload("overload", options.overload);
   check_unix_mode(options, kind, addresses);
   check_dualstack(options, kind, addresses);
+  check_proxy_protocol(options, kind);
+  check_per_client(options.per_client, kind);
   if (options.link_header && kind != ServerKind::packet) {
     refuse_for(kind, "link_header", "only a packet server receives frames");
   }

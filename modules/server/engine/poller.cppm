@@ -53,7 +53,8 @@ class Poller {
   void remove(int descriptor, const Watch& watch) noexcept;
   // In a process that shares it with the one that made it: takes no part any more.
   void close() noexcept;
-  // Takes the other's descriptor, and that one's is closed: whoever polls this number goes on.
+  // Takes the other's descriptor, and that one's is closed: a thread that polls this number goes
+  // on.
   void take_number_of(Poller& other);
   // Waits and calls the ready watches, at most `most` of them; returns how many.
   std::size_t dispatch(Deadline deadline, std::size_t most = 64);

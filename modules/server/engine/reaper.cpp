@@ -21,6 +21,11 @@ void add_to(Connection*& list, Connection* taken) noexcept {
   if (taken != nullptr) taken->next_retired = std::exchange(list, taken);
 }
 
+CoarseTime parked_in_vain_since(const ParkTimes& times) noexcept {
+  const CoarseTime since = times.since.load();
+  return times.idle.load() ? since : ClientSilence::if_slow(since);
+}
+
 }  // namespace
 
 // --- limits -----------------------------------------------------------------------------------
@@ -41,19 +46,19 @@ Connection* Reaper::take_expired(CoarseTime now) noexcept {
 // Files a connection again if its limit has not passed; returns it if it is ours now. Under the
 // lock of the registry.
 Connection* Reaper::look_at(Connection& connection, CoarseTime now) noexcept {
-  const CoarseTime limit = connection.park_times().limit.load();
-  if (connection.in_queue()) {
+  if (QueuePlace& place = connection.queue_place(); place.waits()) {
     // Its policy takes it from there.
-    if (now < limit) {
-      registry_.file(connection, limit, now);
+    if (now < place.limit()) {
+      registry_.file(connection, place.limit(), now);
     } else {
-      connection.make_overdue();  // also by a clock that is a little late
+      place.make_overdue();  // also by a clock that is a little late
       queues_overdue_ = true;
     }
     return nullptr;
   }
   // One that runs is not filed: the edge makes it file itself when it parks.
   if (!connection.edge(0)) return nullptr;
+  const CoarseTime limit = connection.park_times().limit.load();
   if (now < limit) {
     registry_.file(connection, limit, now);
     return connection.give_back() ? nullptr : &connection;
@@ -69,10 +74,12 @@ void Reaper::end_silent(CoarseTime now) noexcept {
   const std::lock_guard lock(registry_.mutex);
   registry_.for_each([&](Registered& registered) {
     Connection& connection = connection_of(registered);
-    const CoarseTime since = connection.waits_since();
+    if (connection.state() == Connection::State::parked) return;
+    const CoarseTime since = connection.silence().idle_since(connection.conversation());
     if (since == 0) return;
     const CoarseTime quiet_since = std::max(since, drain_since_.load());
-    if (now >= coarse_after(quiet_since, options_.quiet_grace.count())) connection.end_input();
+    if (now >= coarse_after(quiet_since, options_.quiet_grace.count()))
+      connection.silence().end_input();
   });
 }
 
@@ -86,8 +93,8 @@ Connection* Reaper::take_quiet(CoarseTime now) noexcept {
 }
 
 Connection* Reaper::take_if_quiet(Connection& connection, CoarseTime now) noexcept {
-  if (drain_is_over_ && connection.in_queue()) {
-    connection.make_overdue();
+  if (drain_is_over_ && connection.queue_place().waits()) {
+    connection.queue_place().make_overdue();
     queues_overdue_ = true;
   }
   if (connection.state() != Connection::State::parked) return nullptr;
@@ -130,7 +137,7 @@ Connection* Reaper::evict_for_newcomer() noexcept {
     longest->expire(Outcome::evicted);
     add_to(taken, longest);
   } else {
-    longest->end_input();
+    longest->silence().end_input();
   }
   return taken;
 }
@@ -162,7 +169,7 @@ bool Reaper::evict_for_waiting() noexcept {
   const std::lock_guard lock(registry_.mutex);
   std::size_t wanted = 0;
   registry_.for_each([&](Registered& registered) {
-    if (connection_of(registered).wants_place()) ++wanted;
+    if (connection_of(registered).queue_place().wants_place()) ++wanted;
   });
   places_wanted_ = wanted > 0;
   if (places_wanted_) timer_.due_by(coarse_after(now, next_eviction));
@@ -170,7 +177,7 @@ bool Reaper::evict_for_waiting() noexcept {
     Connection* const longest = longest_silent(false).connection;
     if (longest == nullptr) return false;
     longest->silence().evict(now);
-    longest->end_input();
+    longest->silence().end_input();
   }
   return true;
 }
@@ -181,10 +188,11 @@ Reaper::Silent Reaper::longest_silent(bool parked_too) noexcept {
   CoarseTime since = std::numeric_limits<CoarseTime>::max();
   registry_.for_each([&](Registered& registered) {
     Connection& connection = connection_of(registered);
-    const Connection::State state = connection.state();
-    const bool parked = state == Connection::State::parked;
+    const bool parked = connection.state() == Connection::State::parked;
     if (parked && !parked_too) return;
-    const CoarseTime silent = connection.silent_since(state);
+    const CoarseTime silent = parked
+                                  ? parked_in_vain_since(connection.park_times())
+                                  : connection.silence().evictable_since(connection.conversation());
     if (silent == 0 || silent >= since) return;
     longest = {.connection = &connection, .parked = parked};
     since = silent;

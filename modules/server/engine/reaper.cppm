@@ -38,11 +38,11 @@ class Reaper {
   // that nobody runs.
   Connection* take_quiet(CoarseTime now) noexcept;
   void drain_is_over() noexcept { drain_is_over_ = true; }
-  // Cuts all that somebody runs.
+  // Cuts all that are being run.
   void cut_running() noexcept;
 
   // Has the one that has been silent for longest end, unless one that was told so is still leaving.
-  // For a newcomer, one that is parked goes as well: that one is taken.
+  // For a new connection, one that is parked goes as well: that one is taken.
   Connection* evict_for_newcomer() noexcept;
   // Takes those that hold most memory for their clients, so many bytes in all.
   Connection* take_greediest(std::size_t to_free) noexcept;

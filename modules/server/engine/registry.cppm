@@ -63,8 +63,8 @@ class Registry {
 
   inline std::size_t size() const noexcept { return size_.load(); }
 
-  // Counts a connection out. `notify` is called under the lock, so that whoever sees zero and takes
-  // the lock once knows that this is over.
+  // Counts a connection out. `notify` is called under the lock, so that a thread that sees zero and
+  // takes the lock once knows that this is over.
   template <class F>
   void done(F notify) noexcept {
     const std::lock_guard lock(mutex);

@@ -9,6 +9,7 @@ module;
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <system_error>
@@ -67,7 +68,9 @@ RequestReader::Kind RequestReader::kind_of(const HandlerMaker& maker, bool datag
 // Whether the input begins with a whole request.
 bool RequestReader::find_front() {
   const auto input = stream_.input().content();
+  framing_ = true;
   const std::size_t size = maker_.request_size()(input);
+  framing_ = false;
   if (size > most_ || (size == 0 && input.size() >= most_)) throw_too_large(most_);
   if (size == 0 || size > input.size()) return false;
   front_ = size;
@@ -107,6 +110,15 @@ std::size_t RequestReader::framed(std::span<const std::byte> input) const noexce
   front_ = took_one ? following_ : framed(left);
 }
 
+std::optional<BadRequest> RequestReader::fault(const RequestError& error) const noexcept {
+  if (framing_) return BadRequest::malformed;
+  if (error.timed_out()) {
+    return request_since_ != 0 ? std::optional(BadRequest::late) : std::nullopt;
+  }
+  if (error.too_large()) return BadRequest::too_large;
+  return std::nullopt;
+}
+
 // --- a bare socket ----------------------------------------------------------------------------
 
 [[gnu::noinline]] RequestReader::Found RequestReader::look_at_socket(bool begun) {
@@ -139,19 +151,27 @@ RequestReader::Found RequestReader::look_behind_the_rest() noexcept {
   return ::poll(&polled, 1, 0) > 0 ? Found::end : Found::partial;
 }
 
+bool RequestReader::something_arrived() noexcept {
+  std::byte one{};
+  return ::recv(stream_.socket().fileno(), &one, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 std::size_t RequestReader::unread() noexcept {
   int bytes = 0;
   ::ioctl(stream_.socket().fileno(), FIONREAD, &bytes);
   return static_cast<std::size_t>(bytes);
 }
 
-[[gnu::noinline]] bool RequestReader::after_raw_handler() noexcept {
+// `before`: how much was unread when it was called; 0 is unknown. What has come since, the handler
+// may not have seen: then it is called once more.
+[[gnu::noinline]] bool RequestReader::after_raw_handler(std::size_t before) noexcept {
   const auto received = stream_.socket().last_receive();
   const bool at_end = sees_end_ || received == Socket::Received::end;
   looked_ = false;
   // It may have read by calls that are not ours.
-  unread_ = received == Socket::Received::nothing_asked ? unread() : 0;
-  stalled_ = unread_ > 0;
+  asks_us_ = received != Socket::Received::nothing_asked;
+  unread_ = asks_us_ ? 0 : unread();
+  stalled_ = unread_ > 0 && (before == 0 || unread_ == before);
   if (!stalled_) request_since_ = stream_.input().empty() ? 0 : coarse_now();
   return at_end;
 }

@@ -6,6 +6,7 @@ import net.standard;
 import net.socket;
 import net.handler;
 import :handler_binding;
+import :hooks;
 import :poller;
 
 namespace net {
@@ -75,13 +76,14 @@ class RequestReader {
   inline std::size_t before_handler() noexcept {
     if (kind_ == Kind::raw) [[unlikely]] {
       stream_.socket().forget_receives();
+      return asks_us_ ? 0 : unread();
     }
     stream_.forget_receives();
     return stream_.input().size();
   }
   [[gnu::always_inline]] inline bool after_handler(std::size_t before) noexcept {
     if (kind_ == Kind::raw) [[unlikely]] {
-      return after_raw_handler();
+      return after_raw_handler(before);
     }
     if (stream_.input().empty()) [[likely]] {
       stalled_ = false;
@@ -103,8 +105,10 @@ class RequestReader {
   }
   // Whether it is worth to look again at once.
   inline bool may_find_more() const noexcept {
-    // What a handler of the bare socket did not ask for, it left alone: then `stalled_` tells.
-    const bool all_known = drained() || (kind_ == Kind::raw && untouched());
+    // What a handler of the bare socket did not ask for, it left alone, unless there is less or
+    // more than before: then `stalled_` tells.
+    const bool all_known =
+        drained() || (kind_ == Kind::raw && untouched() && (stalled_ || unread_ == 0));
     return !all_known || stream_.ended() || (!stream_.input().empty() && !stalled_);
   }
 
@@ -112,10 +116,16 @@ class RequestReader {
   inline void restart_clock(CoarseTime now) noexcept {
     if (request_since_ != 0) request_since_ = now;
   }
+  // What an error of `look` says of the request; nothing if it is not the client's fault.
+  std::optional<BadRequest> fault(const RequestError& error) const noexcept;
+  // The size of the whole request in front of the input; 0: unknown.
+  inline std::size_t front() const noexcept { return front_; }
   // When the first byte of the request in hand came; 0: there is none.
   inline CoarseTime request_since() const noexcept { return request_since_; }
   // The last handler of a bare socket left bytes there: a poll would tell of them for ever.
   bool polls_in_vain() const noexcept { return kind_ == Kind::raw && stalled_; }
+  // Whether there are bytes in the socket.
+  bool something_arrived() noexcept;
   // Waits for other bytes than those; false at the limit.
   bool wait_for_new_bytes(Deadline limit);
   // Epoll has told of more than bytes. From any thread.
@@ -147,7 +157,7 @@ class RequestReader {
   BufferedStream::Hold to_hold_framed() noexcept;
   void note_left_over(std::size_t before) noexcept;
   void find_next(std::size_t before) noexcept;
-  bool after_raw_handler() noexcept;
+  bool after_raw_handler(std::size_t before) noexcept;
 
   BufferedStream& stream_;
   const HandlerMaker& maker_;
@@ -159,7 +169,9 @@ class RequestReader {
   std::size_t unread_ = 0;     // what the last handler left in a bare socket
   const Kind kind_;
   std::atomic<bool> distrusts_{false};
+  bool framing_ = false;   // `request_size` is being called
   bool stalled_ = false;   // the handler left the input as it was: only new bytes make a request
+  bool asks_us_ = false;   // the last handler of a bare socket read by our calls
   bool looked_ = false;    // a request in a bare socket was found, and not handled yet
   bool sees_end_ = false;  // and it is the end of the stream
 };

@@ -45,7 +45,7 @@ std::size_t most_connections(ServerKind kind, std::size_t wanted, std::size_t de
 Service::Service(AnyServerParts& parts)
     : options(parts.options),
       maker(std::move(parts.maker)),
-      hooks(parts.hooks, parts.verifies, counters),
+      hooks(parts.hooks, parts.called, parts.policy->name(), counters),
       own_lot_(parts.policy->context().parking_lot() == nullptr ? std::make_unique<OwnParkingLot>()
                                                                 : nullptr),
       lot(own_lot_ ? *own_lot_ : *parts.policy->context().parking_lot()),

@@ -63,7 +63,7 @@ class Service {
     if (!forked_away()) children.kill();
   }
 
-  // In the list, each connection is met by whoever looks at all.
+  // In the list, each connection is met by every walk over all.
   void add(Registered& connection) noexcept;
   // Takes a connection out of the list: no sweep and no cut meets it any more.
   void unlink(Registered& connection) noexcept;

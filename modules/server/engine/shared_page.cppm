@@ -4,6 +4,7 @@ module net.server:shared_page;
 
 import net.standard;
 import :counters;
+import :hooks;
 import :poller;
 
 namespace net {
@@ -22,30 +23,38 @@ struct Silence {
 class Told {
  public:
   constexpr Told() noexcept = default;
-  constexpr Told(Outcome outcome, bool given_away) noexcept
-      : outcome_(outcome), given_away_(given_away) {}
+  constexpr Told(Outcome outcome, bool given_away, bool said_last_word = false) noexcept
+      : outcome_(outcome), given_away_(given_away), said_last_word_(said_last_word) {}
   // A word that no child has made says nothing.
   static constexpr Told from(std::uint64_t word) noexcept {
     const std::uint64_t outcome = word & outcome_bits;
-    if ((word & ~(outcome_bits | given_away_bit)) != mark || outcome >= outcomes) return {};
-    return {static_cast<Outcome>(outcome), (word & given_away_bit) != 0};
+    constexpr std::uint64_t bits = outcome_bits | given_away_bit | last_word_bit;
+    if ((word & ~bits) != mark || outcome >= outcomes) return {};
+    return {static_cast<Outcome>(outcome), (word & given_away_bit) != 0,
+            (word & last_word_bit) != 0};
   }
   constexpr std::uint64_t word() const noexcept {
-    return mark | static_cast<std::uint64_t>(outcome_) | (given_away_ ? given_away_bit : 0);
+    return mark | static_cast<std::uint64_t>(outcome_) | (given_away_ ? given_away_bit : 0) |
+           (said_last_word_ ? last_word_bit : 0);
   }
 
   constexpr Outcome outcome() const noexcept { return outcome_; }
-  // The handler has closed its socket, or left it to somebody else.
+  // The handler has closed its socket, or left it to another owner.
   constexpr bool given_away() const noexcept { return given_away_; }
+
+  // To a client whose request was no good, which is to have time to read it.
+  constexpr bool said_last_word() const noexcept { return said_last_word_; }
 
   static constexpr std::uint64_t mark = 0x6e65'7473'6572'7600;
 
  private:
   static constexpr std::uint64_t given_away_bit = 0x80;
-  static constexpr std::uint64_t outcome_bits = 0x7f;
+  static constexpr std::uint64_t last_word_bit = 0x40;
+  static constexpr std::uint64_t outcome_bits = 0x3f;
 
   Outcome outcome_ = Outcome::none;
   bool given_away_ = false;
+  bool said_last_word_ = false;
 };
 
 inline constexpr std::size_t most_children = 1024;

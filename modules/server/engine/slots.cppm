@@ -24,6 +24,7 @@ class Slots {
     const std::size_t taken = registry_.size();
     return taken < most_ ? most_ - taken : 0;
   }
+  std::size_t most() const noexcept { return most_; }
   bool overfull() const noexcept { return registry_.size() > most_; }
 
   // Why a listener has paused: for want of a slot; until a time, or for the serving thread to see
@@ -32,7 +33,7 @@ class Slots {
   void paused(PausedFor reason) noexcept {
     somebody_paused_.store(true);
     if (reason == PausedFor::other || free() == 0) return;
-    // Who left before that did not know that somebody waits.
+    // A connection that ended before that did not know that a listener waits.
     slot_freed_.store(true);
     serving_thread_.signal();
   }

@@ -90,6 +90,7 @@ SocketFile& SocketFile::operator=(SocketFile&& other) noexcept {
   std::swap(device_, other.device_);
   std::swap(number_, other.number_);
   std::swap(holders_, other.holders_);
+  shared_.store(other.shared_.exchange(shared_.load()));
   std::swap(made_in_, other.made_in_);
   std::swap(served_in_, other.served_in_);
   return *this;
@@ -112,8 +113,30 @@ SocketFile SocketFile::bind(Socket& socket, const std::string& path, std::option
   if (socket.getsockname().path() != path) return {};  // a hook has bound it elsewhere
   const Descriptor opened = open_bound(socket, path);
   if (!opened && errno == ENOENT) return {};
+  SocketFile file = of(opened, path);
   struct stat status{};
-  if (!opened || ::fstat(opened.get(), &status) != 0) throw_system_error(errno, "open " + path);
+  if (mode && opened.get() >= 0 && !file.path_.empty() && ::fstat(opened.get(), &status) == 0 &&
+      (status.st_mode & 0777U) != *mode) {
+    change_mode(opened, path, *mode);
+  }
+  return file;
+}
+
+SocketFile SocketFile::adopt(const Socket& socket) {
+  const std::string path = socket.getsockname().path();
+  if (path.empty()) return {};
+  const Descriptor opened = open_bound(socket, path);
+  if (!opened) return {};
+  SocketFile file = of(opened, path);
+  file.share();
+  return file;
+}
+
+SocketFile SocketFile::of(const Descriptor& opened, const std::string& path) {
+  struct stat status{};
+  if (opened.get() < 0 || ::fstat(opened.get(), &status) != 0) {
+    throw_system_error(errno, "open " + path);
+  }
   // Somebody has removed it, or replaced it by what had a name before.
   if (!S_ISSOCK(status.st_mode) || status.st_nlink != 1) return {};
   SocketFile file;
@@ -123,10 +146,9 @@ SocketFile SocketFile::bind(Socket& socket, const std::string& path, std::option
   file.holders_ = new (memory) Holders;
   file.holders_->maker.store(::getpid());
   file.made_in_ = this_process();
-  file.path_ = absolute.string();
+  file.path_ = std::filesystem::absolute(path).string();
   file.device_ = status.st_dev;
   file.number_ = status.st_ino;
-  if (mode && (status.st_mode & 0777U) != *mode) change_mode(opened, path, *mode);
   return file;
 }
 
@@ -157,7 +179,7 @@ bool SocketFile::ours() const noexcept {
 
 bool SocketFile::others_may_need_it(bool forked) const noexcept {
   const unsigned servers_here = served_in_ == this_process() ? 1 : 0;
-  if (forked || holders_->have_served.load() > servers_here) return true;
+  if (forked || shared_.load() || holders_->have_served.load() > servers_here) return true;
   if (made_in_ == this_process()) return false;
   const int maker = holders_->maker.load();
   return maker != 0 && (::kill(maker, 0) == 0 || errno != ESRCH);
@@ -166,7 +188,14 @@ bool SocketFile::others_may_need_it(bool forked) const noexcept {
 void SocketFile::remove_if_dead() noexcept {
   try {
     const Descriptor directory = hold_directory(path_);
-    if (is_dead(path_, Address::unix_path(path_))) unlink();
+    // What a datagram is answered by may hold the socket a moment longer.
+    const Deadline patience(std::chrono::milliseconds(50));
+    bool dead = is_dead(path_, Address::unix_path(path_));
+    while (!dead && !patience.passed()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      dead = is_dead(path_, Address::unix_path(path_));
+    }
+    if (dead) unlink();
   } catch (const std::exception&) {
     // Then the file stays, and the next server replaces it.
   }

@@ -13,9 +13,9 @@ namespace net {
 //
 // Processes that were forked have the socket as well, and may serve it. Only one that made the
 // server or has served it removes the file. If another one may need it, the file goes with the last
-// process that holds the socket: if another one has served it; if this one has forked since it made
-// or served the server, as the child may be about to serve; and if this is such a child, and the
-// process that made the server is still there.
+// process that holds the socket: if it was handed over; if another one has served it; if this one
+// has forked since it made or served the server, as the child may be about to serve; and if this is
+// such a child, and the process that made the server is still there.
 class SocketFile {
  public:
   SocketFile() noexcept = default;
@@ -30,6 +30,11 @@ class SocketFile {
   // Throws `address_in_use` if something is there that is no dead server's.
   static SocketFile bind(Socket& socket, const std::string& path, std::optional<unsigned> mode,
                          const std::function<void()>& bind);
+  // Takes the file of a socket that another program has bound and hands over, which may still
+  // serve. Nothing, if the path is not that socket's any more.
+  static SocketFile adopt(const Socket& socket);
+  // Another program gets the socket. From any thread.
+  void share() noexcept { shared_.store(true, std::memory_order_relaxed); }
   // This process serves the socket.
   void note_serving() noexcept;
   // Removes it, if it is the one that was bound, and calls `close`, which closes the socket.
@@ -41,6 +46,7 @@ class SocketFile {
 
   bool ours() const noexcept;
   bool others_may_need_it(bool forked) const noexcept;
+  static SocketFile of(const Descriptor& opened, const std::string& path);
   void remove_if_dead() noexcept;
   void unlink() noexcept;
 
@@ -48,6 +54,7 @@ class SocketFile {
   std::uint64_t device_ = 0;
   std::uint64_t number_ = 0;
   Holders* holders_ = nullptr;
+  std::atomic<bool> shared_{false};  // with another program
   Process made_in_ = 0;
   Process served_in_ = 0;
 };

@@ -11,7 +11,7 @@ namespace net {
 ///
 /// The wheel is a circle of 4,096 buckets of 2^24 ns (16.8 ms) each, so it spans 68 s. A time is
 /// rounded up to the end of its bucket. A time beyond the span is rounded down to the farthest
-/// bucket: the node comes up early, and whoever takes it files it again.
+/// bucket: the node comes up early, and its taker files it again.
 ///
 /// `Node` is a class with the members `Node* previous`, `Node* next` and
 /// `std::atomic<std::int64_t> filed_under`. The wheel does not own its nodes. Times are

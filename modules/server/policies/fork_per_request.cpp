@@ -1,6 +1,7 @@
 module;
 
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,6 +32,13 @@ namespace {
 
 constexpr auto time_to_die = std::chrono::milliseconds(40);
 
+// Whether the client of a conversation has said nothing, and will not.
+bool left_unheard(int descriptor) noexcept {
+  std::byte one{};
+  const auto count = ::recv(descriptor, &one, 1, MSG_PEEK | MSG_DONTWAIT);
+  return count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 }  // namespace
 
 // The members under the lock: servers that share the policy have a serving thread each.
@@ -39,7 +47,7 @@ struct ForkPerRequest::State {
       : options(given), context(policy_context) {}
 
   void start(Request& request) {
-    Child child(request);
+    Child child(request, options.worker_hooks);
     const int ended = child.fileno();
     if (ended < 0) return;
     const auto started = children.emplace(ended, std::move(child)).first;
@@ -67,8 +75,7 @@ struct ForkPerRequest::State {
     while (any_waiting() && children.size() < options.max_children) {
       RequestQueue& queue = waiting.empty() ? unheard : waiting;
       Request request = queue.pop();
-      if (&queue == &waiting && request.conversation() &&
-          RequestAccess::connection(request).left_unheard()) {
+      if (&queue == &waiting && request.conversation() && left_unheard(request.fileno())) {
         unheard.push(std::move(request));
         continue;
       }
@@ -174,6 +181,14 @@ DrainReport ForkPerRequest::drain(Deadline deadline) {
     state_->collect(first.fd);
   }
   return {};
+}
+
+PolicyLoad ForkPerRequest::load() const {
+  const std::lock_guard lock(state_->mutex);
+  return {.waiting = state_->waiting.size() + state_->unheard.size(),
+          .workers = state_->children.size(),
+          .busy = state_->children.size(),
+          .most = state_->options.max_children};
 }
 
 std::size_t ForkPerRequest::children() const noexcept { return state_->count.load(); }

@@ -4,6 +4,7 @@ export module net.server:fork_per_request;
 
 import net.standard;
 import net.socket;
+import :hooks;
 import :options;
 import :policy;
 import :request;
@@ -26,9 +27,11 @@ export namespace net {
 /// 3.5 ms with 15,000. Thousands of idle clients are better served by another policy.
 class ForkPerRequest {
  public:
+  /// Settings of the policy, fixed when it is made.
   struct Options {
-    std::size_t max_children = 256;  ///< from 1 to 1024
-    Overload overload = Overload::wait;
+    std::size_t max_children = 256;       ///< from 1 to 1024
+    Overload overload = Overload::wait;   ///< what becomes of connections beyond them
+    WorkerHooks* worker_hooks = nullptr;  ///< told in each child; outlives the policy
   };
 
   /// Throws `invalid_argument` for options out of bounds, and `function_not_supported` or
@@ -46,8 +49,10 @@ class ForkPerRequest {
   /// Throws `resource_unavailable_try_again` or `not_enough_memory` if the system has no process
   /// and no child is running whose end could make room.
   void process(Request request);
+  /// See `ExecutionPolicy`.
   void expire();
   DrainReport drain(Deadline deadline);
+  PolicyLoad load() const;
 
   /// Returns how many children there are. From any thread. Python: `active_children`.
   std::size_t children() const noexcept;

@@ -33,8 +33,8 @@ void Gate::wait() noexcept {
 
 bool Gate::wait_for(std::int64_t nanoseconds) noexcept {
   if (open_.load(std::memory_order_acquire) != 0) return true;
-  const timespec time{.tv_sec = nanoseconds / 1'000'000'000,
-                      .tv_nsec = nanoseconds % 1'000'000'000};
+  const timespec time{.tv_sec = static_cast<std::time_t>(nanoseconds / 1'000'000'000),
+                      .tv_nsec = static_cast<long>(nanoseconds % 1'000'000'000)};
   futex(open_, FUTEX_WAIT, 0, &time);
   return open_.load(std::memory_order_acquire) != 0;
 }

@@ -16,10 +16,13 @@ export namespace net {
 /// Python: a server without mix-in.
 class Inline {
  public:
+  /// There are none.
   struct Options {};
 
+  /// As each policy is made; needs nothing.
   Inline(Options, PolicyContext&) noexcept {}
 
+  /// See `ExecutionPolicy`.
   void process(Request request);
   DrainReport drain(Deadline deadline);
 };

@@ -11,7 +11,7 @@ using FineTime = std::int64_t;
 FineTime fine_now() noexcept;
 
 // Decides how eagerly a pool wakes its workers, and when it takes a handler for blocked. It only
-// computes; the pool's lock guards it. thread_pool.cpp explains the algorithm.
+// computes; the pool's lock guards it. scheduler.cpp explains the algorithm.
 class Pace {
  public:
   // `cores`: how many threads can run at the same time. Even with one, a worker that waits in the

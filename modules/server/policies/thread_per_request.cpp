@@ -1,5 +1,7 @@
 module;
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <cstddef>
@@ -52,13 +54,32 @@ struct ThreadPerRequest::State {
   explicit State(const Options& given) : options(given) {}
 
   void work(Self self) {
-    std::unique_lock lock(mutex);
+    ::pthread_setname_np(::pthread_self(), "net-request");
+    WorkerHooks* const hooks = options.worker_hooks;
+    std::unique_lock lock(mutex, std::defer_lock);
+    for (;;) {
+      if (hooks != nullptr) hooks->worker_started();
+      lock.lock();
+      serve_until_idle(self, lock);
+      busy.splice(busy.begin(), idle, self);
+      if (hooks == nullptr) break;
+      lock.unlock();
+      hooks->worker_stopped();
+      lock.lock();
+      if (waiting.empty()) break;
+      // Who came meanwhile may have found no other thread.
+      on_its_way = true;
+      lock.unlock();
+    }
+    ended.splice(ended.begin(), busy, self);
+    changed.notify_all();
+  }
+
+  void serve_until_idle(Self self, std::unique_lock<std::mutex>& lock) {
     do {
       on_its_way = false;
       while (!waiting.empty()) serve_next(lock);
     } while (becomes_idle_and_is_called(self, lock));
-    ended.splice(ended.begin(), idle, self);
-    changed.notify_all();
   }
 
   void serve_next(std::unique_lock<std::mutex>& lock) {
@@ -203,6 +224,14 @@ DrainReport ThreadPerRequest::drain(Deadline deadline) {
     if (worker.thread.joinable()) worker.thread.join();
   }
   return {.stuck = state.busy.size()};
+}
+
+PolicyLoad ThreadPerRequest::load() const {
+  const std::lock_guard lock(state_->mutex);
+  return {.waiting = state_->waiting.size(),
+          .workers = state_->busy.size() + state_->idle.size(),
+          .busy = state_->busy.size(),
+          .most = state_->options.max_threads};
 }
 
 }  // namespace net

@@ -4,6 +4,7 @@ export module net.server:thread_per_request;
 
 import net.standard;
 import net.socket;
+import :hooks;
 import :options;
 import :policy;
 import :request;
@@ -23,11 +24,13 @@ export namespace net {
 /// The threads block all signals.
 class ThreadPerRequest {
  public:
+  /// Settings of the policy, fixed when it is made.
   struct Options {
-    std::size_t max_threads = 256;  ///< 1 or more
-    Overload overload = Overload::wait;
+    std::size_t max_threads = 256;       ///< 1 or more
+    Overload overload = Overload::wait;  ///< what becomes of requests beyond them
     /// How long a thread is kept that has nothing to run; with zero, it ends. 0 or more.
     std::chrono::milliseconds keep{5'000};
+    WorkerHooks* worker_hooks = nullptr;  ///< told of each thread; outlives the policy
   };
 
   /// Throws `invalid_argument` for options out of bounds.
@@ -42,8 +45,10 @@ class ThreadPerRequest {
   /// Throws `resource_unavailable_try_again` if the system has no thread and there is none that
   /// could take the request later.
   void process(Request request);
+  /// See `ExecutionPolicy`.
   void expire();
   DrainReport drain(Deadline deadline);
+  PolicyLoad load() const;
 
  private:
   struct State;

@@ -4,6 +4,7 @@ export module net.server:thread_pool;
 
 import net.standard;
 import net.socket;
+import :hooks;
 import :options;
 import :parking_lot;
 import :policy;
@@ -23,11 +24,13 @@ export namespace net {
 /// called from any thread.
 class ThreadPool {
  public:
+  /// Settings of the pool, fixed when it is made.
   struct Options {
     /// How many threads, at most 4096; 0 is max(8, twice the cores).
     std::size_t workers = 0;
     /// What becomes of conversations when each worker has one.
     Overload overload = Overload::wait;
+    WorkerHooks* worker_hooks = nullptr;  ///< told of each worker; outlives the pool
   };
 
   /// Throws `invalid_argument` for options out of bounds.
@@ -40,10 +43,13 @@ class ThreadPool {
   /// Starts the workers, when a server begins to serve. Throws `resource_unavailable_try_again` if
   /// not all can be started.
   void start();
+  /// See `ExecutionPolicy`.
   void process(Request request);
   void expire();
   DrainReport drain(Deadline deadline);
+  PolicyLoad load() const;
 
+  /// Returns how many threads it has once it is started.
   std::size_t workers() const noexcept;
 
  private:

@@ -1,59 +1,44 @@
 module;
 
 #include <poll.h>
-#include <sys/socket.h>
 
-#include <algorithm>
-#include <atomic>
-#include <cerrno>
-#include <climits>
 #include <cstddef>
-#include <cstdint>
 #include <exception>
 #include <utility>
+
+#include "probes.hpp"
 
 module net.server;
 
 import net.socket;
 import net.handler;
-import :connection;
+import :exchange;
 import :service;
 import :poller;
 
-// How a connection is served: the steps of net.server:connection.
+// How requests are served: the steps of net.server:exchange.
 
 namespace net {
 namespace {
 
 constexpr int requests_in_a_row = 16;
 
-thread_local const RunningMark* running_here = nullptr;
+bool has_room(const Socket& socket) noexcept {
+  pollfd polled{socket.fileno(), POLLOUT, 0};
+  return ::poll(&polled, 1, 0) != 0;
+}
 
 }  // namespace
 
-RunningMark::RunningMark(const Service& service) noexcept
-    : service_(&service), outer_(std::exchange(running_here, this)) {}
-
-RunningMark::~RunningMark() { running_here = outer_; }
-
-bool RunningMark::is_set(const Service& service) noexcept {
-  for (const RunningMark* mark = running_here; mark != nullptr; mark = mark->outer_) {
-    if (mark->service_ == &service) return true;
-  }
-  return false;
-}
-
-// --- one step --------------------------------------------------------------------------------
-//
 // Most steps serve one small request: it arrived whole, nothing was pending or had expired, and the
 // answer is sent at once. That path is straight; what is rare is in functions of its own.
 
-Next Connection::step() noexcept {
-  if (!leave_queue()) return Next::close;
-  const RunningMark mark(*service_);
+Next Exchange::step() noexcept {
   try {
-    Prepared prepared = Prepared::gone;
-    if (only_reads()) [[likely]] {
+    Prepared prepared = Prepared::over;
+    const bool only_reads = !reader_.reads_one() && expired_ == Outcome::none &&
+                            ending_ == Outcome::none && !owed_.exists();
+    if (only_reads) [[likely]] {
       prepared = prepare_request(true);
       if (prepared == Prepared::handler) [[likely]] {
         return handle_requests();
@@ -62,7 +47,7 @@ Next Connection::step() noexcept {
       prepared = prepare_or_throw(true);
       if (prepared == Prepared::handler) {
         if (reader_.reads_one()) return converse();
-        return more_ ? handle_more() : handle_requests();
+        return owed_.goes_on() ? handle_more() : handle_requests();
       }
     }
     return prepared == Prepared::later ? Next::keep : Next::close;
@@ -72,37 +57,40 @@ Next Connection::step() noexcept {
   }
 }
 
-Connection::Prepared Connection::prepare() noexcept {
+Exchange::Prepared Exchange::prepare() noexcept {
   try {
     return prepare_or_throw(false);
   } catch (...) {
     fail(std::current_exception());
-    return Prepared::gone;
+    return Prepared::over;
   }
 }
 
-[[gnu::noinline]] Connection::Prepared Connection::prepare_or_throw(bool may_finish) {
-  if (received_) return verify() ? Prepared::handler : Prepared::gone;
-  phase_ = Phase::receive;
+[[gnu::noinline]] Exchange::Prepared Exchange::prepare_or_throw(bool may_finish) {
+  if (datagram() != nullptr) {
+    ended_ = handler_.verify();
+    return ended_ == Outcome::none ? Prepared::handler : Prepared::over;
+  }
+  handler_.receive();
   if (expired_ != Outcome::none) return end_expired(may_finish);
   if (stream().is_pending()) {
-    if (!stream().flush_now()) {
+    if (!owed_.send_now()) {
       ready_ = stream().takes_more();
       return Prepared::later;
     }
     ready_ = true;
-    progress_.over();
+    handler_.answered();
     reader_.restart_clock(coarse_now());
   }
   if (ending_ != Outcome::none) {
-    end(ending_);
-    return Prepared::gone;
+    ended_ = ending_;
+    return Prepared::over;
   }
-  if (more_) {
+  if (owed_.goes_on()) {
     // A handler that writes nothing would not learn of it.
     if (was_cut()) return finish_and_end(Outcome::cut, may_finish);
     // What woke it may be another thing than room.
-    if (reader_.kind() != RequestReader::Kind::raw || has_room()) return Prepared::handler;
+    if (reader_.kind() != RequestReader::Kind::raw || has_room(socket())) return Prepared::handler;
     ready_ = false;
     return Prepared::later;
   }
@@ -110,15 +98,15 @@ Connection::Prepared Connection::prepare() noexcept {
   return prepare_request(may_finish);
 }
 
-[[gnu::always_inline]] Connection::Prepared Connection::prepare_request(bool may_finish) {
-  phase_ = Phase::receive;
-  switch (reader_.look(handler_ != nullptr)) {
+[[gnu::always_inline]] Exchange::Prepared Exchange::prepare_request(bool may_finish) {
+  handler_.receive();
+  switch (reader_.look(static_cast<bool>(handler_))) {
     case RequestReader::Found::whole: return Prepared::handler;
     case RequestReader::Found::end: return finish_and_end(Outcome::served, may_finish);
     case RequestReader::Found::partial: break;
   }
   ready_ = false;
-  if (service_->draining() && handler_ && ends_in_drain()) [[unlikely]] {
+  if (service().draining() && handler_ && ends_in_drain()) [[unlikely]] {
     return finish_and_end(Outcome::served, may_finish);
   }
   return Prepared::later;
@@ -126,9 +114,10 @@ Connection::Prepared Connection::prepare() noexcept {
 
 // A limit has passed, or its place or its memory is needed. What it waited for may have come in
 // time, while this process was stopped or busy with others.
-Connection::Prepared Connection::end_expired(bool may_finish) {
+Exchange::Prepared Exchange::end_expired(bool may_finish) {
   const Outcome outcome = std::exchange(expired_, Outcome::none);
-  if (outcome == Outcome::timed_out && is_owed() && client_takes_some(coarse_now())) {
+  if (outcome == Outcome::timed_out && owed_.exists() &&
+      owed_.moves(coarse_now(), limits().send.count())) {
     ready_ = false;
     return Prepared::later;
   }
@@ -145,78 +134,51 @@ Connection::Prepared Connection::end_expired(bool may_finish) {
   return finish_and_end(outcome, may_finish);
 }
 
-[[gnu::noinline]] Connection::Prepared Connection::finish_and_end(Outcome outcome,
-                                                                  bool may_finish) {
+[[gnu::noinline]] Exchange::Prepared Exchange::finish_and_end(Outcome outcome, bool may_finish) {
   if (handler_ && !may_finish) return Prepared::handler;
-  if (!finish() && outcome == Outcome::served) outcome = Outcome::failed;
+  if (!handler_.finish() && outcome == Outcome::served) outcome = Outcome::failed;
   if (outcome == Outcome::served && !given_away_ && !stream().flush_now()) {
     ending_ = outcome;
     ready_ = stream().takes_more();
     return Prepared::later;
   }
-  end(outcome);
-  return Prepared::gone;
+  ended_ = outcome;
+  return Prepared::over;
 }
 
 // What a parked connection waited for: that its client takes its answer, a request, or the rest of
 // one.
-bool Connection::has_come() {
+bool Exchange::has_come() {
   if (stream().is_pending()) return stream().flush_now();
-  if (more_) return false;
-  if (reader_.request_since() == 0) return something_arrived();
+  if (owed_.goes_on()) return false;
+  if (reader_.request_since() == 0) return reader_.something_arrived();
   // The end of the stream is ours then, and makes no request of half a one.
   if (silence_.was_ended()) return false;
-  return reader_.look(handler_ != nullptr) == RequestReader::Found::whole;
+  return reader_.look(static_cast<bool>(handler_)) == RequestReader::Found::whole;
 }
 
 // While the server drains, busy clients are kept for the quiet grace only: those who send their
 // next request as soon as they have an answer would be cut amid one at the deadline. Without
 // framing it is not known where a request ends, so there only a silence is an end.
-bool Connection::ends_in_drain() const noexcept {
-  const bool between_requests =
-      reader_.kind() == RequestReader::Kind::framed && reader_.request_since() == 0 && !is_owed();
-  return between_requests && coarse_now() >= coarse_after(service_->draining_since(),
-                                                          service_->options.quiet_grace.count());
-}
-
-bool Connection::has_room() noexcept {
-  pollfd polled{socket().fileno(), POLLOUT, 0};
-  return ::poll(&polled, 1, 0) != 0;
-}
-
-bool Connection::something_arrived() noexcept {
-  std::byte one{};
-  return ::recv(socket().fileno(), &one, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
-[[gnu::noinline]] void Connection::begin() {
-  phase_ = Phase::make;
-  handler_.reset(service_->maker->make(*this));
-  phase_ = Phase::setup;
-  handler_->setup();
-}
-
-// Calls the handler, under the limits of a request that began then.
-[[gnu::always_inline]] Next Connection::call_handler(CoarseTime since) {
-  socket().set_deadline(Deadline::never());
-  socket().set_receive_deadline(deadline_at(coarse_after(since, limits().request.count())));
-  phase_ = Phase::handle;
-  const Next decision = handler_->handle();
-  phase_ = Phase::receive;
-  return decision;
+bool Exchange::ends_in_drain() const noexcept {
+  const bool between_requests = reader_.kind() == RequestReader::Kind::framed &&
+                                reader_.request_since() == 0 && !owed_.exists();
+  return between_requests && coarse_now() >= coarse_after(service().draining_since(),
+                                                          service().options.quiet_grace.count());
 }
 
 // Serves what has arrived whole, some requests in a row. While another one is at hand, answers wait
 // for the next, so that pipelined requests cost one send and not one each. Handlers that take their
 // time are not called again: others wait for this thread, and the client for its answer.
-Next Connection::handle_requests() {
-  if (!handler_) begin();
+Next Exchange::handle_requests() {
+  handler_.begin();
   if (given_away_) return end_given_away();
   for (int left = requests_in_a_row;; --left) {
     stream().set_hold(reader_.to_hold(left == 1));
     const std::size_t before = reader_.before_handler();
-    service_->counters.request();
-    const Next decision = call_handler(reader_.request_since());
+    NETSERVE_PROBE2(request_begin, socket().fileno(), this);
+    const Next decision = handler_.handle(reader_.request_since());
+    NETSERVE_PROBE2(request_end, socket().fileno(), this);
     if (given_away_) return end_given_away();
     const bool at_end = reader_.after_handler(before);
     if (decision != Next::keep || at_end) {
@@ -230,80 +192,84 @@ Next Connection::handle_requests() {
 }
 
 // The connection is kept; once the rest of the answer is sent, if there is one.
-[[gnu::always_inline]] Next Connection::keep() {
+[[gnu::always_inline]] Next Exchange::keep() {
   if (stream().is_pending() && !stream().flush_now()) [[unlikely]] {
     ready_ = stream().takes_more();
     return Next::keep;
   }
+  handler_.answered();
   ready_ = reader_.may_find_more();
-  if (!ready_ && service_->draining() && ends_in_drain()) [[unlikely]] {
+  if (!ready_ && service().draining() && ends_in_drain()) [[unlikely]] {
     // What came while the handler ran is not known from the last receive.
-    if (!something_arrived()) return end_served();
+    if (!reader_.something_arrived()) return end_served();
     look_again();
   }
   return Next::keep;
 }
 
-Next Connection::end_served() {
-  return finish_and_end(Outcome::served, true) == Prepared::gone ? Next::close : Next::keep;
+Next Exchange::end_served() {
+  return finish_and_end(Outcome::served, true) == Prepared::over ? Next::close : Next::keep;
 }
 
 // The handler goes on when what it has written is sent. One that writes to a bare socket is called
-// when that has room.
-[[gnu::noinline]] Next Connection::go_on_later() {
-  more_ = true;
+// when that has room: at once if it has, as then no event would tell.
+[[gnu::noinline]] Next Exchange::go_on_later() {
+  owed_.go_on();
   stream().set_hold(BufferedStream::Hold::none);
   const bool sent = !stream().is_pending() || stream().flush_now();
-  ready_ = sent ? reader_.kind() != RequestReader::Kind::raw : stream().takes_more();
+  if (sent) handler_.answered();
+  const bool raw = reader_.kind() == RequestReader::Kind::raw;
+  ready_ = sent ? !raw || has_room(socket()) : stream().takes_more();
   return Next::keep;
 }
 
-[[gnu::noinline]] Next Connection::handle_more() {
-  more_ = false;
-  progress_.over();
+[[gnu::noinline]] Next Exchange::handle_more() {
+  owed_.resume();
   reader_.forget_following();
+  const std::size_t input_before = stream().input().size();
   const std::size_t before = reader_.before_handler();
-  const Next decision = call_handler(coarse_now());
+  const Next decision = handler_.handle_more(coarse_now());
   if (given_away_) return end_given_away();
   // Most go on writing, and leave alone what follows their request.
-  const bool at_end =
-      (stream().input().size() != before || stream().received()) && reader_.after_handler(before);
+  const bool has_read = stream().input().size() != input_before || stream().received();
+  const bool at_end = has_read && reader_.after_handler(before);
   if (decision == Next::more) return go_on_later();
   if (decision == Next::close || at_end) return end_served();
   reader_.restart_clock(coarse_now());
-  return keep();
+  // What came to a bare socket meanwhile has had its event.
+  if (reader_.kind() != RequestReader::Kind::raw) return keep();
+  handler_.answered();
+  look_again();
+  return Next::keep;
 }
 
 // The handler closed its socket, or gave it to somebody else.
-[[gnu::noinline]] Next Connection::end_given_away() noexcept {
-  finish();
-  end(Outcome::served);
+[[gnu::noinline]] Next Exchange::end_given_away() noexcept {
+  handler_.finish();
+  ended_ = Outcome::served;
   return Next::close;
 }
 
-Next Connection::converse() {
-  if (!handler_) begin();
+Next Exchange::converse() {
+  handler_.begin();
   if (given_away_) return end_given_away();
-  service_->counters.request();
-  phase_ = Phase::handle;
-  handler_->handle();
-  phase_ = Phase::receive;
-  const bool finished = finish();
+  NETSERVE_PROBE2(request_begin, socket().fileno(), this);
+  handler_.handle();
+  NETSERVE_PROBE2(request_end, socket().fileno(), this);
+  const bool finished = handler_.finish();
   if (!given_away_) stream().flush();  // what `wfile` was let collect
-  if (finished && received_ && !stream().collected().empty()) {
-    received_->reply(stream().collected());
+  if (finished && datagram() != nullptr && !stream().collected().empty()) {
+    datagram()->reply(stream().collected());
   }
-  end(finished || given_away_ ? outcome_of_conversation() : Outcome::failed);
-  return Next::close;
-}
-
-// One whose input we have ended before its client said anything was asked for nothing.
-Outcome Connection::outcome_of_conversation() noexcept {
-  const bool ended_by_us = silence_.was_ended() || ends_itself_;
-  // A handler of the bare socket may have heard what is not known here.
+  // One whose input we have ended before its client said anything was asked for nothing. A handler
+  // of the bare socket may have heard what is not known here.
+  const bool ended_by_us = silence_.was_ended() || silence_.ends_itself();
   const bool unheard =
-      conversation() && !given_away_ && service_->maker->reads_ahead() && !stream().received();
-  return ended_by_us && unheard ? Outcome::closed_idle : Outcome::served;
+      conversation() && !given_away_ && service().maker->reads_ahead() && !stream().received();
+  ended_ = !finished && !given_away_ ? Outcome::failed
+           : ended_by_us && unheard  ? Outcome::closed_idle
+                                     : Outcome::served;
+  return Next::close;
 }
 
 }  // namespace net

@@ -1,0 +1,72 @@
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <ctime>
+#include <exception>
+#include <string>
+
+// clang-format off: it imports, so it is the last include
+#include "restart.hpp"
+// clang-format on
+
+import net.socket;
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto time_to_start = 20s;
+
+bool asked_to_end() {
+  sigset_t pending{};
+  ::sigpending(&pending);
+  return ::sigismember(&pending, SIGTERM) == 1 || ::sigismember(&pending, SIGINT) == 1;
+}
+
+// sd_notify(3): a manager that reloads by SIGHUP compares it with its own clock.
+std::string reloading() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  const auto microseconds = std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
+  return "RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds);
+}
+
+// Throws what keeps it from starting.
+void start_and_wait(const std::vector<std::string>& command,
+                    const std::vector<net::Heirloom>& heirlooms,
+                    const std::function<void()>& while_waiting) {
+  net::Successor successor(command, heirlooms);
+  const net::Deadline deadline(time_to_start);
+  while (!successor.wait_until_ready(100ms)) {
+    while_waiting();
+    if (successor.ended()) throw std::runtime_error("it has ended before it was ready");
+    if (asked_to_end()) throw std::runtime_error("this one is to end");
+    if (deadline.passed()) throw std::runtime_error("it is not ready after 20 s");
+  }
+  spdlog::info("restarted as process {}", successor.process());
+  // Whoever asked this one to end meant both.
+  if (asked_to_end()) ::kill(successor.process(), SIGTERM);
+}
+
+}  // namespace
+
+void Restart::tell_ready(const std::string& status) const {
+  net::notify_ready();
+  net::notify("STATUS=" + status);
+  // The manager holds them from here on, if there is one.
+  if (std::getenv("NOTIFY_SOCKET") != nullptr) net::store_sockets(heirlooms_());
+}
+
+bool Restart::run(const std::function<void()>& while_waiting) const {
+  net::notify(reloading());
+  try {
+    start_and_wait(command_, heirlooms_(), while_waiting);
+    return true;
+  } catch (const std::exception& error) {
+    spdlog::error("cannot start the next program, and serve on: {}", error.what());
+  }
+  net::notify("READY=1");
+  return false;
+}

@@ -1,0 +1,21 @@
+// A policy of ten lines, and a server that uses it.
+
+#include "first_policy.hpp"
+
+#include "serve.hpp"
+
+namespace {
+
+struct Echo : net::StreamRequestHandler {
+  net::Next handle() {
+    wfile.write(rfile.read_some());
+    return net::Next::keep;
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  net::TcpServer<Echo, FirstPolicy> server{net::Address{"127.0.0.1", port(argc, argv)}};
+  serve(server);
+}

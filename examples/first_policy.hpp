@@ -1,0 +1,16 @@
+// The smallest policy: every request runs where it comes, on the serving thread.
+#pragma once
+
+#include <utility>
+
+import net.server;
+
+struct FirstPolicy {
+  struct Options {};
+  FirstPolicy(Options, net::PolicyContext&) {}
+
+  void process(net::Request request) {
+    if (request.step() == net::Next::keep) request.park();
+  }
+  net::DrainReport drain(net::Deadline) { return {}; }
+};

@@ -1,0 +1,22 @@
+// Two threads for each network of clients: a network that holds its own does not hold those of
+// others.
+
+#include "network_pools.hpp"
+
+#include "serve.hpp"
+
+namespace {
+
+struct Echo : net::StreamRequestHandler {
+  void handle() {
+    while (const auto line = rfile.read_line()) wfile.write(*line);
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  net::TcpServer<Echo, NetworkPools> server{net::Address{"127.0.0.1", port(argc, argv)},
+                                            NetworkPools::Options{.workers = 2, .ipv4_bits = 32}};
+  serve(server);
+}

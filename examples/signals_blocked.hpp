@@ -1,0 +1,25 @@
+// What a thread of a policy is started under.
+#pragma once
+
+#include <pthread.h>
+
+#include <csignal>
+
+// Blocks the signals that are meant for the program, so that its handlers run in its own threads. A
+// thread that is started meanwhile inherits that.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t blocked;
+    sigfillset(&blocked);
+    // These tell of a fault in the thread itself.
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}) sigdelset(&blocked, fault);
+    pthread_sigmask(SIG_BLOCK, &blocked, &before_);
+  }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+};

@@ -1,0 +1,13 @@
+/// \file
+/// `net.monitor:page`, internal: the page for people, in its three parts.
+module net.monitor:page;
+
+import net.standard;
+
+namespace net {
+
+extern const std::string_view page_html;
+extern const std::string_view page_css;
+extern const std::string_view page_js;
+
+}  // namespace net

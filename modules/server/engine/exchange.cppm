@@ -1,0 +1,131 @@
+/// \file
+/// `net.server:exchange`, internal: what passes between one client and its handler.
+module net.server:exchange;
+
+import net.standard;
+import net.socket;
+import net.handler;
+import :client_silence;
+import :handler_calls;
+import :hooks;
+import :owed_answer;
+import :poller;
+import :request_reader;
+import :service;
+
+namespace net {
+
+// Finds the requests of one client, calls its handler, which sees this as its context, and has the
+// answers sent. It waits for nothing but in `wait`, and ends nothing: its caller is told when
+// it is over, and ends the connection as `outcome` says. For the owner of the connection, except
+// where it says otherwise.
+class Exchange : public RequestContext {
+ public:
+  // RequestContext
+  const Address& server_address() const noexcept final { return *listener_; }
+  void shutdown() noexcept final;
+  bool stopping() const noexcept final;
+  Stats stats() const final;
+  std::size_t request_size() const noexcept final;
+
+  // The server's own view, which sends nothing first.
+  inline Socket& socket() noexcept { return stream().socket(); }
+  inline Service& service() const noexcept { return handler_.service(); }
+  inline bool conversation() const noexcept {
+    return reader_.kind() == RequestReader::Kind::conversation;
+  }
+  inline ClientSilence& silence() noexcept { return silence_; }
+  // Whether there is something to do already.
+  inline bool ready() const noexcept { return ready_; }
+  // How the next step ends it, unless something arrived meanwhile.
+  inline void expire(Outcome outcome) noexcept { expired_ = outcome; }
+  // From any thread.
+  inline bool was_cut() const noexcept { return cut_.load(std::memory_order_relaxed); }
+
+ protected:
+  // The listener's address must outlive it. Its limits are to be set (`limits_changed`) when the
+  // socket is the one that it keeps.
+  Exchange(Service& service, Socket socket, const Address& peer, const Address& listener,
+           bool datagram) noexcept;
+
+  // What can be done now: call the handler, nothing, or nothing any more.
+  enum class Prepared : std::uint8_t { handler, later, over };
+  // Does what needs no handler.
+  Prepared prepare() noexcept;
+  // Serves what is here; `close` if it is over.
+  Next step() noexcept;
+  // Waits for what the next step needs; false if it is over.
+  bool wait() noexcept;
+  // How it ended.
+  inline Outcome outcome() const noexcept { return ended_; }
+  inline HandlerCalls& handler() noexcept { return handler_; }
+
+  // What its client is waited for with.
+  struct Awaited {
+    ClientSilence::Wait what;
+    CoarseTime since;  // it has kept its place for nothing
+    CoarseTime limit;
+  };
+  inline Awaited awaited(CoarseTime now) noexcept {
+    if (owed_.exists()) [[unlikely]] {
+      const CoarseTime limit = owed_.next_look(now, limits().send.count());
+      return {ClientSilence::Wait::answer, owed_.behind_since(), limit};
+    }
+    if (const CoarseTime begun = reader_.request_since(); begun != 0) [[unlikely]] {
+      return {ClientSilence::Wait::request, begun, coarse_after(begun, limits().request.count())};
+    }
+    return {ClientSilence::Wait::between, now, coarse_after(now, limits().idle.count())};
+  }
+  // What came is not known to be received.
+  [[gnu::always_inline]] inline void look_again() noexcept {
+    socket().forget_receives();
+    ready_ = true;
+  }
+  // Epoll has told of more than bytes.
+  inline void distrust_short_receives() noexcept { reader_.distrust_short_receives(); }
+
+  // The handler closes its socket or moves it: what it wrote is sent first.
+  void send_before_release() noexcept;
+  // That the handler, or a child's, has done so, and may have put another socket in its place.
+  // Under the lock of the server's list.
+  void give_away() noexcept;
+  inline bool given_away() const noexcept { return given_away_; }
+  inline bool said_last_word() const noexcept { return said_last_word_; }
+  inline void note_last_word() noexcept { said_last_word_ = true; }
+  inline void note_cut() noexcept { cut_.store(true, std::memory_order_relaxed); }
+  void limits_changed() final;
+
+ private:
+  void wait_for_input(const Awaited& awaited);
+  Prepared prepare_or_throw(bool may_finish);
+  Prepared prepare_request(bool may_finish);
+  Prepared end_expired(bool may_finish);
+  Prepared finish_and_end(Outcome outcome, bool may_finish);
+  bool has_come();
+  bool ends_in_drain() const noexcept;
+  Next handle_requests();
+  Next handle_more();
+  Next go_on_later();
+  Next keep();
+  Next end_served();
+  Next end_given_away() noexcept;
+  Next converse();
+  void fail(std::exception_ptr exception) noexcept;
+  void say_last_word(BadRequest why);
+
+  // Those of one byte come first: thousands of connections may be parked.
+  Outcome expired_ = Outcome::none;
+  Outcome ending_ = Outcome::none;  // how it ends once what is pending is sent
+  Outcome ended_ = Outcome::none;
+  bool ready_ = true;
+  bool given_away_ = false;
+  bool said_last_word_ = false;  // to a client whose request was no good
+  std::atomic<bool> cut_{false};
+  const Address* listener_;  // its listener's, which lives as long as the server
+  RequestReader reader_;
+  ClientSilence silence_;
+  OwedAnswer owed_;
+  HandlerCalls handler_;
+};
+
+}  // namespace net

@@ -1,0 +1,107 @@
+/// \file
+/// `net.server:handler_calls`, internal: the calls of one connection's handler.
+module net.server:handler_calls;
+
+import net.standard;
+import net.socket;
+import net.handler;
+import :handler_binding;
+import :hooks;
+import :poller;
+import :request_log;
+import :service;
+
+namespace net {
+
+// A point of the coarse clock as a deadline.
+inline Deadline deadline_at(CoarseTime time) noexcept {
+  return Deadline::Clock::time_point(std::chrono::nanoseconds(time));
+}
+
+// Owns the handler, and calls it in the order of Python's BaseRequestHandler: verify, make, setup,
+// handle, finish. Knows in which of these phases an error comes. For the owner of the connection.
+class HandlerCalls {
+ public:
+  HandlerCalls(Service& service, RequestContext& context) noexcept
+      : service_(service), context_(context) {}
+  HandlerCalls(const HandlerCalls&) = delete;
+  HandlerCalls& operator=(const HandlerCalls&) = delete;
+
+  inline Service& service() const noexcept { return service_; }
+  // Null, if nobody wants to hear of each request.
+  inline RequestLog* log() const noexcept { return log_.get(); }
+  // Has requests noted from here on, if the hooks want it.
+  void note_requests() noexcept;
+  // For requests that are served elsewhere.
+  void forget_requests() noexcept { log_.reset(); }
+  // All that the handler wrote has been sent.
+  inline void answered() noexcept {
+    if (log_ != nullptr) [[unlikely]] {
+      tell_answered();
+    }
+  }
+  void tell_over(Outcome outcome) noexcept;
+
+  // Asks `verify_request`, once; what the connection ends as, none if it stays.
+  Outcome verify() noexcept;
+  // Whether there is a handler.
+  inline explicit operator bool() const noexcept { return handler_ != nullptr; }
+  // Makes it and sets it up, unless that is done.
+  inline void begin() {
+    if (handler_ == nullptr) [[unlikely]] {
+      make();
+    }
+  }
+  // From here on, and after each call, an error is one of receiving.
+  inline void receive() noexcept { phase_ = Phase::receive; }
+  inline Next handle() {
+    service_.counters.request();
+    if (log_ != nullptr || service_.counters.times_requests()) [[unlikely]] {
+      return call_noted(true);
+    }
+    return call();
+  }
+  // The same, under the limits of a request that began then.
+  [[gnu::always_inline]] inline Next handle(CoarseTime since) {
+    limit_receives(since);
+    return handle();
+  }
+  // Goes on with the same request.
+  inline Next handle_more(CoarseTime since) {
+    limit_receives(since);
+    return log_ != nullptr ? call_noted(false) : call();
+  }
+  // Calls `finish`, if there is a handler, and ends it; false if that fails.
+  bool finish() noexcept;
+  // The same, after an error: what was not set up is not finished.
+  void abandon() noexcept;
+  inline void forget() noexcept { handler_.reset(); }
+  // What an exception is reported as.
+  RequestError error(std::exception_ptr exception) const;
+
+ private:
+  void make();
+  inline void limit_receives(CoarseTime since) noexcept {
+    Socket& socket = context_.stream().socket();
+    socket.set_deadline(Deadline::never());
+    socket.set_receive_deadline(
+        deadline_at(coarse_after(since, context_.limits().request.count())));
+  }
+  inline Next call() {
+    phase_ = Phase::handle;
+    const Next decision = handler_->handle();
+    phase_ = Phase::receive;
+    return decision;
+  }
+
+  Next call_noted(bool first);
+  void tell_answered() noexcept;
+
+  Service& service_;
+  RequestContext& context_;
+  std::unique_ptr<BoundHandler> handler_;
+  std::unique_ptr<RequestLog> log_;
+  Phase phase_ = Phase::verify_request;
+};
+
+}  // namespace net

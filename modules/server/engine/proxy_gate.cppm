@@ -1,0 +1,76 @@
+/// \file
+/// `net.server:proxy_gate`, internal: where connections wait until a proxy has told whose they are.
+module net.server:proxy_gate;
+
+import net.standard;
+import net.socket;
+import :connection;
+import :options;
+import :poller;
+import :service;
+
+namespace net {
+
+// Reads the headers of the PROXY protocol, and not one byte more: handlers may read from the socket
+// by themselves. A peer that is late, wrong or not trusted is closed, and counted. On the serving
+// thread, which waits for nobody.
+class ProxyGate {
+ public:
+  // Takes a connection whose client is known.
+  class Beyond {
+   public:
+    virtual void introduced(Connection& connection) noexcept = 0;
+
+   protected:
+    ~Beyond() = default;
+  };
+
+  ProxyGate(Service& service, Beyond& beyond);
+  ProxyGate(const ProxyGate&) = delete;
+  ProxyGate& operator=(const ProxyGate&) = delete;
+  ~ProxyGate();
+
+  bool required() const noexcept { return service_.options.proxy_protocol.has_value(); }
+  // For a new connection: it is the gate's from here on.
+  void enter(Connection& connection) noexcept;
+  // Ends those whose time is over, and sets the timer for the next one. While the server drains,
+  // nobody waits for longer than the quiet grace.
+  void sweep(CoarseTime now) noexcept;
+
+ private:
+  class Waiting;
+  enum class Read : std::uint8_t { partial, whole, ended, wrong };
+  struct Result {
+    Read read;
+    std::exception_ptr why = nullptr;  // it is wrong
+  };
+  // What has come of the header is kept in `received`.
+  static Result read(Connection& connection, std::string& received) noexcept;
+  // Takes it from those who wait.
+  Connection& leave(Waiting& waiting) noexcept;
+  void go_on(Connection& connection, const Result& result) noexcept;
+  void refuse(Connection& connection, const std::exception_ptr& why) noexcept;
+  void continue_with(Waiting& waiting) noexcept;
+  CoarseTime limit_of(const Waiting& waiting) const noexcept;
+
+  Service& service_;
+  Beyond& beyond_;
+  Networks trusted_;
+  std::chrono::milliseconds header_timeout_{0};
+  std::list<Waiting> waiting_;  // in order of time: each gets the same
+};
+
+class ProxyGate::Waiting final : public Watch {
+ public:
+  Waiting(ProxyGate& gate, Connection& waiting_connection, std::string begun) noexcept;
+  void ready(std::uint32_t) override { gate_.continue_with(*this); }
+
+  Connection& connection;
+  const CoarseTime since;
+  std::string received;
+
+ private:
+  ProxyGate& gate_;
+};
+
+}  // namespace net

@@ -1,0 +1,112 @@
+module;
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <exception>
+#include <gsl/util>
+#include <memory>
+#include <optional>
+#include <span>
+#include <thread>
+#include <utility>
+
+module net.server;
+
+import net.socket;
+import :signals;
+
+namespace net {
+
+struct Serving::Thread {
+  explicit Thread(BaseServer& server)
+      : ended(above_standard_streams(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) {
+    if (ended.get() < 0) throw_system_error(errno, "eventfd");
+    const BlockedSignals blocked(BlockedSignals::asynchronous());
+    thread = std::thread([this, &server] {
+      try {
+        server.serve_forever();
+      } catch (...) {
+        error = std::current_exception();
+      }
+      ::eventfd_write(ended.get(), 1);
+    });
+  }
+
+  Descriptor ended;  // readable, when `serve_forever` has returned
+  std::exception_ptr error;
+  DrainReport report;
+  std::thread thread;
+};
+
+Serving::Serving(BaseServer& server) : server_(server), thread_(std::make_unique<Thread>(server)) {}
+
+Serving::~Serving() {
+  try {
+    stop_within(std::nullopt);
+  } catch (...) {
+    // Whoever wants to know calls `stop`.
+  }
+}
+
+DrainReport Serving::stop(Deadline deadline) { return stop_within(deadline); }
+
+DrainReport Serving::stop() { return stop_within(std::nullopt); }
+
+DrainReport Serving::stop_within(std::optional<Deadline> deadline) {
+  Thread& serving = *thread_;
+  if (!serving.thread.joinable()) return serving.report;
+  server_.shutdown();
+  // This also ends a `serve_forever` that is held up by a handler.
+  serving.report = deadline ? server_.server_close(*deadline) : server_.server_close();
+  serving.thread.join();
+  if (serving.error) std::rethrow_exception(std::exchange(serving.error, nullptr));
+  return serving.report;
+}
+
+namespace {
+
+sigset_t set_of(std::span<const int> signals) {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int signal : signals) {
+    if (::sigaddset(&set, signal) != 0) throw_system_error(errno, "serve_until");
+  }
+  return set;
+}
+
+// Returns when one of the signals, which this thread blocks, has come, or the other is readable.
+void wait_for(const sigset_t& signals, int other) {
+  const Descriptor descriptor(above_standard_streams(::signalfd(-1, &signals, SFD_CLOEXEC)));
+  if (descriptor.get() < 0) throw_system_error(errno, "signalfd");
+  std::array<pollfd, 2> polled{{{descriptor.get(), POLLIN, 0}, {other, POLLIN, 0}}};
+  while (::poll(polled.data(), polled.size(), -1) < 0) {
+    if (errno != EINTR) throw_system_error(errno, "poll");
+  }
+  // It has been waited for, and is not to act once more.
+  signalfd_siginfo taken{};
+  if (polled[0].revents != 0 && ::read(descriptor.get(), &taken, sizeof taken) < 0) {
+    throw_system_error(errno, "read");
+  }
+}
+
+}  // namespace
+
+DrainReport serve_until(BaseServer& server, std::span<const int> signals) {
+  const sigset_t set = set_of(signals);
+  std::optional<Serving> serving;
+  {
+    const BlockedSignals blocked(set);
+    serving.emplace(server);
+    wait_for(set, serving->thread_->ended.get());
+  }
+  return serving->stop();
+}
+
+}  // namespace net

@@ -1,0 +1,65 @@
+// The conformance suite finds what is wrong with a policy, says it in words, and ends.
+
+#include <sys/wait.h>
+
+#include <array>
+#include <boost/test/unit_test.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+namespace {
+
+constexpr int too_late = 124;  // timeout(1)
+
+struct Outcome {
+  std::string text;
+  int status = -1;
+};
+
+// Runs the program of a policy, which must end in time.
+Outcome outcome_of(const std::string& policy) {
+  const std::string command =
+      "exec timeout 100 " BROKEN_POLICIES "/broken_" + policy + " --color_output=no 2>&1";
+  Outcome outcome;
+  FILE* const program = ::popen(command.c_str(), "re");
+  BOOST_TEST_REQUIRE(program != nullptr);
+  std::array<char, 4096> line{};
+  while (std::fgets(line.data(), line.size(), program) != nullptr) outcome.text += line.data();
+  const int status = ::pclose(program);
+  if (WIFEXITED(status)) outcome.status = WEXITSTATUS(status);
+  BOOST_TEST(outcome.status != too_late, "it did not end\n" << outcome.text);
+  return outcome;
+}
+
+void fails_with(const std::string& policy, const std::string& fault) {
+  const auto [text, status] = outcome_of(policy);
+  BOOST_TEST(status > 0, "status " << status << "\n" << text);
+  BOOST_TEST(text.find(fault) != std::string::npos, "no \"" << fault << "\" in\n" << text);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_policy_that_drops_a_request_is_found, *boost::unit_test::timeout(120)) {
+  fails_with("drops_a_request", "the policy dropped a request: 2 of 100 clients got no answer");
+}
+
+BOOST_AUTO_TEST_CASE(a_policy_that_runs_one_twice_is_found, *boost::unit_test::timeout(120)) {
+  fails_with("runs_one_twice", "the policy ran one request twice: request ");
+}
+
+BOOST_AUTO_TEST_CASE(a_policy_that_outlives_its_drain_is_found, *boost::unit_test::timeout(120)) {
+  fails_with("outlives_drain",
+             "process ran after drain returned: threads of the policy that are left: 1");
+}
+
+BOOST_AUTO_TEST_CASE(a_policy_that_ignores_the_deadline_is_found, *boost::unit_test::timeout(120)) {
+  fails_with("ignores_the_deadline", " ms with a deadline of 200 ms, as a handler was stuck");
+}
+
+BOOST_AUTO_TEST_CASE(a_policy_that_hangs_does_not_hang_the_suite, *boost::unit_test::timeout(120)) {
+  ::setenv("NETSERVE_CONFORMANCE_SECONDS", "5", 1);
+  fails_with("hangs",
+             "the policy hung: after 5 s, the test still waits for the end of server_close");
+  ::unsetenv("NETSERVE_CONFORMANCE_SECONDS");
+}

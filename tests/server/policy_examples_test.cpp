@@ -1,0 +1,45 @@
+// The policies that docs/policies.md writes: whoever copies one has a policy that conforms.
+
+#include <netserve/policy_conformance.hpp>
+
+#include "first_policy.hpp"
+#include "network_pools.hpp"
+#include "one_worker.hpp"
+#include "polling_worker.hpp"
+#include "priority_pool.hpp"
+
+// The order is a policy's own affair, so the suite must not ask for one.
+class NewestFirst {
+ public:
+  struct Options {};
+  NewestFirst(Options, net::PolicyContext&) {}
+
+  void start() {
+    static_cast<void>(workers_.release());  // after a fork: the parent's
+    workers_ = std::make_unique<Workers<Stack>>(1);
+  }
+  void process(net::Request request) { workers_->push(std::move(request)); }
+  void expire() { workers_->expire(); }
+  net::DrainReport drain(net::Deadline deadline) {
+    return {.stuck = workers_ ? workers_->stop(deadline) : 0};
+  }
+
+ private:
+  struct Stack : net::RequestQueue {
+    void push(net::Request request) noexcept { push_front(std::move(request)); }
+  };
+  std::unique_ptr<Workers<Stack>> workers_;
+};
+
+NETSERVE_POLICY_CONFORMANCE(NewestFirst, {.one_place = [] { return NewestFirst::Options{}; }});
+NETSERVE_POLICY_CONFORMANCE(FirstPolicy);
+NETSERVE_POLICY_CONFORMANCE(OneWorker, {.one_place = [] { return OneWorker::Options{}; }});
+NETSERVE_POLICY_CONFORMANCE(
+    PriorityPool,
+    {.options = [] { return PriorityPool::Options{.first = net::Networks("127.0.0.1")}; },
+     .one_place = [] { return PriorityPool::Options{.workers = 1}; }});
+NETSERVE_POLICY_CONFORMANCE(NetworkPools,
+                            {
+                                .one_place = [] { return NetworkPools::Options{.workers = 1}; },
+                            });
+NETSERVE_POLICY_CONFORMANCE(PollingWorker);

@@ -1,0 +1,9 @@
+// Children of a process with threads are what some tests are about; the thread sanitizer would end
+// them.
+
+extern "C" {
+// NOLINTBEGIN(*-reserved-identifier): the sanitizer's name
+const char* __tsan_default_options();
+const char* __tsan_default_options() { return "die_after_fork=0"; }
+// NOLINTEND(*-reserved-identifier)
+}
