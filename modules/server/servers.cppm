@@ -14,6 +14,16 @@ import :thread_pool;
 
 namespace net {
 
+// Refuses a text where a server takes an address.
+template <class A>
+struct NoAddress {
+  static_assert(
+      std::same_as<A, Address>,
+      "a server takes a net::Address, such as net::Address{\"127.0.0.1\", 9999}, or several; "
+      "net::resolve returns those of a name");
+  static std::span<const Address> addresses();
+};
+
 // The constructors of all servers, which differ in their kind alone.
 template <class Handler, class Policy, ServerKind kind>
 class ServerOf : public BaseServer {
@@ -32,6 +42,10 @@ class ServerOf : public BaseServer {
   explicit ServerOf(std::span<const Address> addresses, Args&&... args)
       : ServerOf(Parts(kind, addresses, std::forward<Args>(args)...)) {}
   template <class... Args>
+  explicit ServerOf(std::initializer_list<Address> addresses, Args&&... args)
+      : ServerOf(Parts(kind, std::span(addresses.begin(), addresses.size()),
+                       std::forward<Args>(args)...)) {}
+  template <class... Args>
   explicit ServerOf(Socket adopted, Args&&... args)
       : ServerOf(Parts(kind, std::span<const Address>(), std::move(adopted),
                        std::forward<Args>(args)...)) {}
@@ -40,6 +54,10 @@ class ServerOf : public BaseServer {
   explicit ServerOf(std::vector<Socket> adopted, Args&&... args)
       : ServerOf(Parts(kind, std::span<const Address>(), std::move(adopted),
                        std::forward<Args>(args)...)) {}
+
+  template <class A, class... Args>
+    requires(!DerivedFrom<A, BaseServer> && requires(A argument) { std::string_view(argument); })
+  explicit ServerOf(A, Args&&...) : ServerOf(NoAddress<A>::addresses()) {}
 
   /// Returns the policy, which lives as long as the server.
   Policy& policy() const noexcept { return *policy_; }
@@ -62,8 +80,8 @@ export namespace net {
 ///     net::TcpServer<Echo, net::ForkPerRequest> forking{address, hooks, options};
 ///     net::TcpServer<Echo> adopting{net::Socket::adopt(descriptor)};
 ///
-/// After the address (or a span of several, or a socket or sockets that listen already), in any
-/// order, each at most once and each optional: `ServerOptions`; the policy's `Options`, or a
+/// After the address (or a list or a span of several, or a socket or sockets that listen already),
+/// in any order, each at most once and each optional: `ServerOptions`; the policy's `Options`, or a
 /// `SharedPolicy`; hooks; a factory of handlers, which is called with a `RequestContext&` or with
 /// nothing, concurrently; a vector of sockets that listen already. Throws
 /// `std::errc::invalid_argument` if an address or a socket is not of the server's kind, if there is

@@ -6,6 +6,7 @@ import net.standard;
 import net.socket;
 import net.handler;
 import :handler_binding;
+import :hook_checks;
 import :hooks;
 import :options;
 import :policy;
@@ -90,6 +91,11 @@ struct ServerParts : AnyServerParts {
   template <class A>
   static constexpr bool is_factory =
       !is_options<A> && !is_policy<A> && !is_hooks<A> && !is_sockets<A> && HandlerFactory<A, H>;
+  // As a factory is, whatever it returns.
+  template <class A>
+  static constexpr bool is_callable = requires(A& factory, RequestContext& context) {
+    factory(context);
+  } || requires(A& factory) { factory(); };
 
   template <class... Args>
   ServerParts(ServerKind server_kind, std::span<const Address> server_addresses, Args&&... args) {
@@ -134,6 +140,7 @@ struct ServerParts : AnyServerParts {
       share(argument.any_);
       given_policy = &*argument;
     } else if constexpr (is_hooks<Plain>) {
+      static_assert(HookChecks<Plain>::passed);
       static_assert(std::is_lvalue_reference_v<A>, "the hooks must outlive the server");
       static_assert(!std::is_const_v<std::remove_reference_t<A>>, "the hooks must not be const");
       hooks = &argument;
@@ -145,6 +152,8 @@ struct ServerParts : AnyServerParts {
       adopt(std::forward<A>(argument));
     } else if constexpr (is_factory<Plain>) {
       own(new HandlerMaking<H, Plain>(std::forward<A>(argument)));
+    } else if constexpr (is_callable<Plain>) {
+      static_assert(is_factory<Plain>, "the factory must return the server's handler, by value");
     } else {
       static_assert(
           is_factory<Plain>,
