@@ -1,7 +1,5 @@
 /// \file
 /// `net.server:inline_policy`: no concurrency.
-module;
-
 export module net.server:inline_policy;
 
 import net.socket;
