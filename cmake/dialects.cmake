@@ -12,7 +12,7 @@ function(netserve_usage target)
   # Clang refuses modules that differ in -pthread. With it always on, it does not matter whether some
   # other target of the consumer, or Threads::Threads as first found there, brings it too.
   target_compile_options(${target} PUBLIC -pthread)
-  target_link_libraries(${target} PUBLIC Microsoft.GSL::GSL Threads::Threads)
+  target_link_libraries(${target} PUBLIC Threads::Threads)
 endfunction()
 
 # netserve_dialects(NAME <of netserve::NAME> LIBRARY <target> MODULES <directory> UNITS <interface units in it>...
