@@ -249,8 +249,8 @@ class Socket {
   /// `perhaps_more`.
   inline void set_may_get_descriptors(bool may) noexcept { may_get_descriptors_ = may; }
 
-  /// Returns the outcome of the last receive, for edge-triggered polling: it took `all` bytes, there
-  /// may be more, or the stream ended. `forget_receives` resets it to `nothing_asked`.
+  /// Returns the outcome of the last receive, for edge-triggered polling: it took `all` bytes,
+  /// there may be more, or the stream ended. `forget_receives` resets it to `nothing_asked`.
   inline Received last_receive() const noexcept { return last_receive_; }
   inline void forget_receives() noexcept { last_receive_ = Received::nothing_asked; }
 
