@@ -86,7 +86,7 @@ Deadline Socket::receive_limit() const {
 }
 
 Deadline Socket::send_limit() const {
-  // With progress, the timeout applies to each wait instead.
+  // With `set_send_by_progress`, the timeout applies to each wait instead.
   const bool none = send_timeout_ == no_timeout || send_by_progress_;
   return std::min(none ? Deadline::never() : Deadline(send_timeout_), deadline_);
 }
