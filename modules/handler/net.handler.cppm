@@ -4,7 +4,7 @@
 /// A handler is a class of yours with a function `handle`. Its return type determines what one call
 /// handles:
 ///
-///     struct Echo : net::StreamRequestHandler {      // one request a call
+///     struct Echo : net::StreamRequestHandler {      // one request per call
 ///       net::Next handle() {
 ///         wfile.write(rfile.read_some());
 ///         return net::Next::keep;                    // the connection waits without a thread

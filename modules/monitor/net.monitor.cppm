@@ -21,7 +21,6 @@
 ///
 /// Link to `netserve::monitor`. The module is not part of `net`, since it needs another library:
 /// the parser of Boost.Beast.
-/// parser of Boost.Beast.
 export module net.monitor;
 
 import net.standard;
