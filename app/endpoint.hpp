@@ -28,8 +28,8 @@ struct Endpoint {
   static const char* scheme(Kind kind) noexcept;
 };
 
-// Returns the sockets that were bound for this program before its start: sd_listen_fds(3). May be
-// called only once: processes that this one starts do not see the variables. Throws
+// Returns the sockets that were bound for this program before its start: sd_listen_fds(3). Call
+// this once: it unsets the variables, so that child processes do not see them. Throws
 // std::runtime_error, with a sentence for the user, if the number of sockets is invalid.
 std::vector<Endpoint> inherited_endpoints();
 
