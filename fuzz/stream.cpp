@@ -110,7 +110,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
       case 2: read_some(script, reader, input); break;
       default:
         require(input.left().starts_with(reader.buffered()), "what is buffered is read next");
-        if (!packets) stream.input().shrink();  // the next packet may not fit into the rest of the buffer
+        if (!packets) stream.input().shrink();  // the next packet may not fit into the rest
     }
   }
   return 0;
