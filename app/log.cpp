@@ -19,8 +19,7 @@ import net.socket;
 
 namespace {
 
-// How long text of the command line waits for a reader that makes no progress. Log lines do not
-// wait.
+// How long `write_text` waits for a reader that makes no progress. Log lines do not wait.
 constexpr int patience = 200;  // milliseconds
 
 // Writes to stdout or stderr. Text that the reader does not take in the given time is lost.

@@ -41,7 +41,7 @@ module;
 
 export module net.standard;
 
-// Done in the same way as in the standard library's own module.
+// Exports the names in the same way as the standard library's own module.
 export namespace std {
 
 using std::array;

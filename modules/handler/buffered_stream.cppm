@@ -132,17 +132,17 @@ class BufferedStream {
   Socket socket_;
   ByteBuffer input_;
   ByteBuffer output_;
-  std::size_t write_buffer_ = 0;
-  std::size_t collected_most_ = 0;
-  std::unique_ptr<FilePart> file_;
-  std::chrono::milliseconds rest_limit_{0};
-  std::chrono::milliseconds answer_limit_{0};
+  std::size_t write_buffer_ = 0;               // the most bytes that may become pending
+  std::size_t collected_most_ = 0;             // the most bytes that are collected before a send
+  std::unique_ptr<FilePart> file_;             // pending; null if there is none
+  std::chrono::milliseconds rest_limit_{0};    // for the rest of a line or block; 0: none
+  std::chrono::milliseconds answer_limit_{0};  // for an answer whose write waits; 0: none
   bool ended_ = false;
   bool received_ = false;
-  bool pending_ = false;  // there is output, or a part of a file
-  bool collecting_ = false;
+  bool pending_ = false;     // there is output, or a part of a file
+  bool collecting_ = false;  // the stream is that of a datagram
   Hold hold_ = Hold::none;
-  bool held_ = false;
+  bool held_ = false;  // the pending output waits for the next answer
   bool full_ = false;  // the socket did not take the pending output
 };
 

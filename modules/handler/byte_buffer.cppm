@@ -7,7 +7,7 @@ import net.standard;
 export namespace net {
 
 /// A queue of bytes between a writer at its end and a reader at its beginning. It borrows its
-/// memory from a per-thread cache, and returns the memory when it is empty and `shrink` is called.
+/// memory from a per-thread cache; `shrink` gives the memory of an empty buffer back.
 /// Thread safety: none; a connection has one owner at a time.
 class ByteBuffer {
  public:
@@ -45,7 +45,7 @@ class ByteBuffer {
     begin_ += taken.size();
     return taken;
   }
-  /// Returns memory: all of it if the buffer is empty, otherwise the excess if it is large.
+  /// Releases unused memory: all of it if the buffer is empty, otherwise the excess if it is large.
   inline void shrink() noexcept {
     if (capacity_ != 0) give_back_memory();
   }

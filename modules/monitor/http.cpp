@@ -49,14 +49,14 @@ std::size_t http_request_size(std::span<const std::byte> received) noexcept {
   const std::string_view text(reinterpret_cast<const char*>(received.data()), received.size());
   const auto end = text.find("\r\n\r\n");
   if (end != text.npos) return end + 4;
-  // A header whose lines end with LF alone may have no other end.
+  // If lines end with LF alone, the header may never contain CR LF CR LF.
   if (text.size() >= largest_http_header || is_ambiguous(text)) return text.size();
   return 0;
 }
 
 // A proxy in front of the monitor must see the same requests as the monitor, so every ambiguous
 // request is refused, and a refusal ends the connection. Beast refuses blanks before a colon and
-// differing lengths, but it unfolds folded lines (RFC 9112, 5.2).
+// differing Content-Length fields, but it unfolds folded lines (RFC 9112, 5.2).
 HttpRequest parse_http_request(std::string_view header) {
   if (is_ambiguous(header)) return refusal(400);
   http::request_parser<http::empty_body> parser;

@@ -18,7 +18,7 @@ std::thread start_own_thread(const char* name, std::function<void()> given) {
   sigset_t blocked{};
   sigset_t before{};
   ::sigfillset(&blocked);
-  // If a thread raises one of these signals while it is blocked, the kernel ends the program:
+  // If a thread raises one of these signals while blocking it, the kernel ends the program:
   // signal(7).
   for (const int raised : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT}) {
     ::sigdelset(&blocked, raised);

@@ -163,7 +163,7 @@ class Socket {
   /// Opens a second, close-on-exec descriptor of the same socket, with the same timeouts. dup(2).
   Socket dup() const;
 
-  /// Sets and returns whether programs that this process executes inherit the descriptor. The
+  /// Set and return whether programs that this process executes inherit the descriptor. The
   /// default is false. fcntl(2), FD_CLOEXEC. Python: `set_inheritable`, `get_inheritable`.
   void set_inheritable(bool inheritable);
   bool inheritable() const;
@@ -291,8 +291,8 @@ class Socket {
   int descriptor_ = -1;
   bool send_by_progress_ = false;
   bool may_get_descriptors_ = false;
-  bool watch_counts_ = false;
-  std::optional<SocketType> type_;
+  bool watch_counts_ = false;       // whether `watch_` is called after receives and sends
+  std::optional<SocketType> type_;  // nothing if it is unknown
   Received last_receive_ = Received::nothing_asked;
   // Whether `recv` waits in recv(2); `dup` turns it off.
   mutable bool waits_in_receive_ = false;
