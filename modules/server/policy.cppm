@@ -1,8 +1,8 @@
 /// \file
-/// `net.server:policy`: the seam between a server and what runs its requests.
+/// `net.server:policy`: the interface between a server and the class that runs its requests.
 ///
-/// A policy is a class that is made from its options and a context, and is given requests. The
-/// smallest runs each where it comes, on the serving thread:
+/// A policy is a class that is constructed from its options and a context. The server passes
+/// requests to it. The smallest policy runs each request on the serving thread:
 ///
 ///     struct FirstPolicy {
 ///       struct Options {};
@@ -15,8 +15,8 @@
 ///
 ///     net::TcpServer<Echo, FirstPolicy> server{address};
 ///
-/// docs/policies.md goes from there to pools, and states what a policy must keep;
-/// `<netserve/policy_conformance.hpp>` tests it.
+/// docs/policies.md goes on to pools, and states the rules for a policy.
+/// `<netserve/policy_conformance.hpp>` tests a policy against them.
 export module net.server:policy;
 
 import net.standard;
@@ -27,24 +27,26 @@ import :request;
 
 export namespace net {
 
-/// Is what a policy gets from the library. Lives as long as the policy does.
+/// What the library offers to a policy. It lives as long as the policy.
 class PolicyContext {
  public:
   PolicyContext(const PolicyContext&) = delete;
   PolicyContext& operator=(const PolicyContext&) = delete;
 
-  /// Calls `ready` on the serving thread when `descriptor` is readable, again and again until
-  /// `unwatch`. On the serving thread, or in the policy's constructor.
+  /// Calls `ready` on the serving thread whenever `descriptor` is readable, until `unwatch`. To be
+  /// called on the serving thread, or in the policy's constructor.
   void watch(int descriptor, std::function<void()> ready);
-  /// Ends a watch: `ready` is not called any more. Where `watch` may be called.
+  /// Ends a watch: `ready` is not called any more. May be called where `watch` may.
   void unwatch(int descriptor) noexcept;
 
-  /// Takes the lot over: from now on the policy calls `ParkingLot::wait`, and `process` gets only
-  /// conversations and what the server itself must end. In the policy's constructor.
+  /// Takes over the parking lot: from now on the policy calls `ParkingLot::wait`, and the server
+  /// passes to `process` only conversations and requests that must be ended. To be called in the
+  /// policy's constructor.
   ParkingLot& take_parking_lot();
 
-  /// Declares that each request opens so many descriptors beside its connection's, so that the
-  /// default of `ServerOptions::max_connections` leaves room for them. In the policy's constructor.
+  /// Declares how many descriptors a request needs besides that of its connection, so that the
+  /// default of `ServerOptions::max_connections` leaves enough. To be called in the policy's
+  /// constructor.
   void each_opens(std::size_t descriptors) noexcept;
 
  protected:
@@ -79,11 +81,7 @@ class OwnPolicyContext final : public PolicyContext {
 
 export namespace net {
 
-/// Runs requests.
-///
-/// `process` is called by the serving thread (of each server that shares the policy) with requests
-/// that have something to do: a conversation just accepted, or a connection whose next request is
-/// here. It should return soon. An exception from it drops the connection and is counted.
+/// A class that runs requests.
 ///
 /// `drain` is called once, when the server has no connection left or the time is over: the policy
 /// ends its threads, and tells what it could not.
