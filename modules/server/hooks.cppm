@@ -53,35 +53,35 @@ const char* name(Outcome outcome) noexcept;
 
 /// A connection that has ended.
 struct ClosedConnection {
-  const Address& client_address;  ///< of a proxied connection, as the proxy named it
+  const Address& client_address;  ///< behind a proxy, the address that the proxy named
   const Address* proxy_address;   ///< null if `client_address` is the peer itself
   Outcome outcome;                ///< never `none`
 };
 
-/// Describes a request that is over: a call of `handle` with those after `Next::more`, and what its
-/// client was sent; a conversation or a datagram as a whole; or what came of a request that no
-/// handler was called for, as it was malformed, too large or late. Bytes are those that passed the
-/// connection's `Socket`, not its bare descriptor, as long as the handler left it in its place.
+/// A request that is over. This is a call of `handle`, with the calls that follow `Next::more`, and
+/// its answer; or a whole conversation or datagram; or a request that no handler was called for,
+/// because it was malformed, too large or late. Bytes are counted if they pass the connection's
+/// `Socket`, not if the handler uses the bare descriptor or moves the socket elsewhere.
 struct RequestRecord {
   using Time = std::chrono::steady_clock::time_point;
-  const Address& client_address;  ///< of a proxied connection, as the proxy named it
+  const Address& client_address;  ///< behind a proxy, the address that the proxy named
   const Address* proxy_address;   ///< null if `client_address` is the peer itself
   const Address& server_address;  ///< the listener's
-  std::string_view policy;        ///< its type, as `net::ThreadPool`
-  std::uint64_t number;           ///< among those of its connection, from 1
-  /// `served`, if all of the answer was sent and the handler did not throw; else how its connection
-  /// ended.
+  std::string_view policy;        ///< the name of the policy's type, as `net::ThreadPool`
+  std::uint64_t number;           ///< the number of the request on its connection, from 1
+  /// `served` if the whole answer was sent and the handler did not throw. Otherwise the outcome of
+  /// the connection.
   Outcome outcome;
-  // What has not happened is `Time()`.
-  Time accepted;  ///< the connection was taken from the kernel, or the datagram
-  /// Something of it was received: by the handler itself, in a conversation or from a bare socket.
-  /// A pipelined request may have come with what was before it.
+  // The time of an event that has not happened is `Time()`.
+  Time accepted;  ///< the connection was accepted, or the datagram received
+  /// The first bytes of the request were received: by the handler itself, in a conversation or from
+  /// a bare socket. A pipelined request may have arrived together with the one before it.
   Time first_byte;
   Time begun;                    ///< the handler was called
-  Time handled;                  ///< and has returned, the last time; or thrown
-  Time sent;                     ///< the kernel has taken all of the answer
-  std::uint64_t bytes_received;  ///< that belong to it
-  std::uint64_t bytes_sent;      ///< that the kernel has taken
+  Time handled;                  ///< the last call of the handler returned or threw
+  Time sent;                     ///< the kernel had taken the whole answer
+  std::uint64_t bytes_received;  ///< bytes of the request
+  std::uint64_t bytes_sent;      ///< bytes of the answer that the kernel has taken
 };
 
 /// Why no handler was called for a request.

@@ -137,9 +137,11 @@ struct ServerOptions {
   std::size_t buffer_memory = 0;
 
   // Each 0 or more.
-  std::chrono::milliseconds drain{10'000};     ///< how long `server_close` without a deadline may take
-  std::chrono::milliseconds quiet_grace{100};  ///< while draining, a connection silent for this long is closed
-  std::chrono::milliseconds linger{2'000};     ///< how long a peer may take to close after the server did
+  std::chrono::milliseconds drain{10'000};  ///< how long `server_close` without a deadline may take
+  /// While a server drains, a connection that has been silent for this long is closed.
+  std::chrono::milliseconds quiet_grace{100};
+  /// How long a peer may take to close its side after the server has closed.
+  std::chrono::milliseconds linger{2'000};
   /// How many bytes from such a peer are read and discarded.
   std::size_t linger_bytes = std::size_t{1024} * 1024;
 };

@@ -61,17 +61,17 @@ class PolicyContext {
 
 namespace net {
 
-// The same, for the library.
+// The private side of a context, for the library.
 class OwnPolicyContext final : public PolicyContext {
  public:
   std::size_t descriptors_each() const noexcept;
-  // Null if it was not taken.
+  // Null if the policy has not taken it.
   OwnParkingLot* parking_lot() const noexcept;
   int fileno() const noexcept;
   void dispatch();
-  // Whether it was made, or made anew, in this process.
+  // Whether it was made, or renewed, in this process.
   bool ours() const noexcept;
-  // In a process that was forked since: what is shared with the parent is closed, or made anew.
+  // For a forked process: `close` closes what it shares with its parent, `renew` replaces it.
   void close() noexcept;
   void close_watched() noexcept;
   void renew();
@@ -83,21 +83,25 @@ export namespace net {
 
 /// A class that runs requests.
 ///
-/// `drain` is called once, when the server has no connection left or the time is over: the policy
-/// ends its threads, and tells what it could not.
+/// The serving thread (of each server that shares the policy) calls `process` with a request that
+/// is ready: a conversation that was just accepted, or a connection whose next request has arrived.
+/// `process` should return soon. If it throws, the connection is dropped and counted.
 ///
-/// A policy may have a member `void start()`: it is called once in each process in which a server
-/// of the policy serves, on the serving thread, before the first request. Threads start there
-/// rather than in the constructor, so that a server may be constructed before a fork (daemon(3))
-/// and serve after it. What `start` throws, `serve_forever` and `handle_request` throw; they may be
-/// tried again.
+/// `drain` is called once, when the server has no connection left or the time of its drain is over.
+/// The policy ends its threads, and reports how many it could not end.
 ///
-/// A policy with a queue may have a member `void expire()`: it is called on a serving thread when
-/// requests have waited for longer than their limit, and calls `RequestQueue::take_overdue`; else
-/// they end when they are taken.
+/// A policy may have a member `void start()`. It is called once in each process in which a server
+/// of the policy serves, on the serving thread, before the first request. Start threads there and
+/// not in the constructor, so that a program can construct a server, fork (daemon(3)), and serve in
+/// the child. `serve_forever` and `handle_request` throw what `start` throws, and may be called
+/// again.
 ///
-/// A member `PolicyLoad load()` tells `BaseServer::load` how busy it is; it is called from any
-/// thread, once the policy has started.
+/// A policy with a queue may have a member `void expire()`. A serving thread calls it when requests
+/// have waited for longer than their limit; it calls `RequestQueue::take_overdue`. Without it, such
+/// a request ends when the policy takes it from the queue.
+///
+/// A policy may have a member `PolicyLoad load()`, which `BaseServer::load` calls from any thread
+/// once the policy has started.
 template <class P>
 concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline,
                                    typename P::Options options, PolicyContext& context) {
@@ -111,7 +115,7 @@ concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline
 
 namespace net {
 
-// A policy as the server calls it, with its context.
+// The interface by which a server calls any policy, and the policy's context.
 class AnyPolicy {
  public:
   AnyPolicy();
@@ -121,21 +125,22 @@ class AnyPolicy {
 
   virtual void process(Request request) = 0;
   virtual DrainReport drain(Deadline deadline) = 0;
-  // Has the policy's queue end what waits there for too long. One that has not started in this
-  // process has no queue yet.
+  // Makes the policy end requests that have waited in its queue for too long. A policy that has not
+  // started in this process has no queue yet.
   void expire();
 
-  // Its type, for people.
+  // The name of the policy's type, for logs.
   virtual std::string_view name() const noexcept = 0;
 
-  // How busy it is, if it tells and has started in this process. From any thread.
+  // How busy the policy is, if it has a member `load` and has started in this process. From any
+  // thread.
   PolicyLoad load();
 
-  // Makes the policy ready to run requests in this process. Before `process`; again is harmless.
+  // Starts the policy in this process, unless it has started. To be called before `process`.
   void start_here();
 
   OwnPolicyContext& context() noexcept { return context_; }
-  // Whether it may be destroyed in this process: its threads, if it has any, are of this one.
+  // Whether this process may destroy the policy: its threads, if any, belong to this process.
   bool ours() const noexcept;
 
  protected:
@@ -152,12 +157,12 @@ class AnyPolicy {
   std::atomic<unsigned> started_in_{0};
 };
 
-// Takes a policy into possession. In a process that was forked since the policy was made or
-// started, it is not destroyed: its threads are not there.
-// No template: a std::shared_ptr made for each policy is dear to compile.
+// Takes ownership of a policy. A process that was forked after the policy was made or started does
+// not destroy it, since the policy's threads are not there.
+// Not a template: a std::shared_ptr for each policy would take long to compile.
 std::shared_ptr<AnyPolicy> owned(AnyPolicy* policy);
 
-// The name of a type as code has it, without its module.
+// The name of a type as it is written in code, without its module.
 template <class T>
 constexpr std::string_view name_of_type() noexcept {
   constexpr std::string_view here = std::source_location::current().function_name();
@@ -207,7 +212,7 @@ struct ServerParts;
 
 export namespace net {
 
-/// Is one policy object for several servers: copies share it, and it ends with the last of them.
+/// One policy object for several servers. Copies share it, and the last of them ends it.
 ///
 ///     net::SharedPolicy<net::ThreadPool> pool{{.workers = 4}};
 ///     net::TcpServer<Echo> one{address, pool};
@@ -223,12 +228,13 @@ class SharedPolicy {
     policy_ = &binding->policy();
   }
 
-  /// Starts the policy (its member `start`, if it has one) now, rather than when the first of its
-  /// servers begins to serve: for a program that wants to know whether it can before it says that
-  /// it does. Throws what that throws. After a fork, the servers start it again by themselves.
+  /// Calls the policy's member `start`, if it has one, now rather than when the first of its
+  /// servers begins to serve. A program does this to learn whether its threads start before it
+  /// reports that it is ready. Throws what `start` throws. After a fork, the servers start the
+  /// policy again by themselves.
   void start() { any_->start_here(); }
 
-  /// The policy itself.
+  /// Returns the policy.
   P& operator*() const noexcept { return *policy_; }
   P* operator->() const noexcept { return policy_; }
 
