@@ -141,7 +141,7 @@ void Acceptor::let_newcomers_gather(std::size_t accepted) noexcept {
   std::this_thread::sleep_for(gathering);
 }
 
-// --- where a policy waits in the lot ----------------------------------------------------------
+// --- in the waits of the parking lot -----------------------------------------------------------
 
 // The serving thread accepts if clients must be rejected or evicted when no slot is free. It also
 // accepts conversations, because these hold all workers for as long as they please. And it accepts

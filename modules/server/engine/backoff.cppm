@@ -39,7 +39,7 @@ class Backoff {
   }
 
  private:
-  std::int64_t pause_ = 0;  // the last one
+  std::int64_t pause_ = 0;  // the last pause
   int spurious_ = 0;
 };
 

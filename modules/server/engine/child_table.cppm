@@ -48,9 +48,9 @@ class ChildTable {
   // Returns what the child reports of its connection. If the child gave the connection away, closes
   // the parent's descriptor of it.
   Told take_told(std::size_t slot, Connection& connection) noexcept;
-  // On the serving thread: closes our copies of what children have given away.
+  // On the serving thread: closes the parent's copies of the sockets that children have given away.
   void close_given_away() noexcept;
-  // Whether a child has asked for a shutdown since the last look.
+  // Returns whether a child has asked for a shutdown since the last call.
   bool take_stop() noexcept { return shared_->stop.exchange(0) == Told::mark; }
   // Kills the children that are left, and ends their connections. Does not wait for their
   // processes, because the system takes a while to end hundreds.

@@ -121,7 +121,7 @@ void Closer::add(Socket socket) noexcept {
       lingering_.pop_back();
     }
   } catch (const std::exception&) {
-    close_now(socket);  // no memory to be polite with
+    close_now(socket);  // no memory to linger with
   }
 }
 
@@ -131,7 +131,7 @@ void Closer::add_until_taken(Socket socket) noexcept {
     sending_.emplace_back(*this, std::move(socket), coarse_now());
     timer_.due_by(coarse_after(coarse_now(), next_look));
   } catch (const std::exception&) {
-    close_now(socket);  // no memory to be polite with
+    close_now(socket);  // no memory to linger with
   }
 }
 
@@ -154,7 +154,7 @@ void Closer::sweep(CoarseTime now) noexcept {
     lingering_.pop_front();
   }
   sending_.remove_if([now](Lingering& sending) {
-    // Closing a socket with unread bytes would reset the connection.
+    // Discard unread bytes, which would make the close reset the connection.
     sending.discard();
     return sending.limit <= now || sending.all_taken();
   });

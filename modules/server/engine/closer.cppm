@@ -30,10 +30,10 @@ class Closer {
   struct Ended {
     bool peer_ended;   // its peer has closed already
     bool input_ended;  // we have ended its input
-    bool impolite;     // the peer is owed nothing
+    bool impolite;     // close at once, even if that resets the connection
     bool idle;         // it ended after a silence
   };
-  // Closes the socket of a connection, at once if nothing is lost by that.
+  // Closes the socket of a connection: at once, if nothing is lost by that.
   void close(Socket socket, const Ended& ended) noexcept;
   // Waits in this thread for the peer to close. For a process that has no other client to serve.
   static void linger_here(Socket& socket, Deadline limit, std::size_t bytes) noexcept;

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:counters`, internal: what a server counts.
+/// `net.server:counters`, internal: the counters of a server.
 module net.server:counters;
 
 import net.standard;

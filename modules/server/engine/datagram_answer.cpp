@@ -40,7 +40,7 @@ bool ReceivedDatagram::reply(std::span<const std::byte> bytes) {
     case EDESTADDRREQ:  // the sender has no name, a relative one, or port 0
     case ELOOP:         // a symbolic link is in its path
     case ENOTDIR:
-    case EMFILE:  // no descriptor to look at its file with
+    case EMFILE:  // no descriptor to check the client's file with
     case ENFILE:
     case ECONNREFUSED:
     case ECONNRESET:

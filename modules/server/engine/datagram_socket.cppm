@@ -56,8 +56,8 @@ class DatagramSocket {
   int substitute_;
   int send(std::span<const std::byte> bytes, const Address& to, const Address& from) noexcept;
 
-  bool tells_asked_;   // bound to a wildcard
-  bool tells_sender_;  // a Unix socket
+  bool tells_asked_;   // receives the address that was asked: bound to a wildcard
+  bool tells_sender_;  // receives credentials: a Unix socket
   std::vector<std::byte> room_;
 };
 

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:due_timer`, internal: a timer that makes a poll end when something is due.
+/// `net.server:due_timer`, internal: a timer that wakes up a poll when something is due.
 module net.server:due_timer;
 
 import net.standard;

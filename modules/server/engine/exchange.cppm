@@ -121,7 +121,7 @@ class Exchange : public RequestContext {
   bool given_away_ = false;
   bool said_last_word_ = false;  // to a client whose request was malformed, late or too large
   std::atomic<bool> cut_{false};
-  const Address* listener_;  // its listener's, which lives as long as the server
+  const Address* listener_;  // the listener's address, which lives as long as the server
   RequestReader reader_;
   ClientSilence silence_;
   OwedAnswer owed_;

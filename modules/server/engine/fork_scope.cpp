@@ -16,7 +16,7 @@ struct AllServers {
 };
 
 AllServers& all() {
-  // Never destroyed: servers with static storage are removed from it at exit.
+  // Never destroyed, because servers with static storage are removed from it at exit.
   static AllServers& servers = *new AllServers;
   return servers;
 }

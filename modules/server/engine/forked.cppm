@@ -1,5 +1,6 @@
 /// \file
-/// `net.server:forked`, internal: which process this is, and what a fork leaves open.
+/// `net.server:forked`, internal: which process this is, and the descriptors that a forked child
+/// closes.
 module net.server:forked;
 
 import net.standard;

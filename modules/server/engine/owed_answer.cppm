@@ -28,7 +28,7 @@ class OwedAnswer {
   }
   // Sends what is pending, without waiting. Returns false if the client has not taken everything.
   bool send_now();
-  // Whether the client has taken some of it within the last `limit`, in milliseconds.
+  // Returns whether the client has taken some of the answer within the last `limit` milliseconds.
   bool moves(CoarseTime now, std::int64_t limit) noexcept;
   // Returns when to call `moves` next: it is called more than once before the limit.
   CoarseTime next_look(CoarseTime now, std::int64_t limit) noexcept;

@@ -115,7 +115,7 @@ void Reaper::cut_running() noexcept {
   });
 }
 
-// --- places -----------------------------------------------------------------------------------
+// --- evictions --------------------------------------------------------------------------------
 
 std::size_t Reaper::leaving(CoarseTime now) noexcept {
   std::size_t count = 0;

@@ -30,7 +30,7 @@ class Service {
   Service& operator=(const Service&) = delete;
   virtual ~Service();
 
-  // What handlers and policies ask of the server. From any thread.
+  // Called for handlers and policies. From any thread.
   virtual void shutdown() noexcept = 0;
   virtual Stats stats() = 0;
   // On the serving thread.
