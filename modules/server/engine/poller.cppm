@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:poller`, internal: epoll and eventfd, as objects.
+/// `net.server:poller`, internal: epoll and eventfd as objects.
 module;
 
 #include <sys/epoll.h>
@@ -12,21 +12,21 @@ import :coarse_clock;
 
 namespace net {
 
-// Wakes a poll from anywhere, signal handlers and children included.
+// Wakes up a poll from any thread, signal handler or child.
 class Wakeup {
  public:
   Wakeup();
   inline int fileno() const noexcept { return descriptor_.get(); }
   void signal() noexcept;
   void clear() noexcept;
-  // In a process that shares it with the one that made it: takes no part any more.
+  // In a process that was forked since: closes its copy of the descriptor.
   inline void close() noexcept { descriptor_.close(); }
 
  private:
   Descriptor descriptor_;
 };
 
-// Is told that a descriptor is ready.
+// Has `ready` called when a descriptor is ready.
 class Watch {
  public:
   Watch() noexcept = default;
@@ -36,7 +36,7 @@ class Watch {
   virtual void ready(std::uint32_t events) = 0;
 };
 
-// Polls descriptors, level-triggered, for one thread; `add` may come from others.
+// Polls descriptors, level-triggered, for one thread. Other threads may call `add`.
 class Poller {
  public:
   Poller();
@@ -46,17 +46,17 @@ class Poller {
 
   inline int fileno() const noexcept { return descriptor_.get(); }
   void add(int descriptor, Watch& watch);
-  // Pauses or resumes what was added: out of epoll, which would go on telling of errors. False if
-  // the system has no room for it.
+  // Pauses or resumes the polling of a descriptor that was added. Pausing removes it from epoll,
+  // which would go on reporting errors. Returns false if the system has no memory for it.
   bool arm(int descriptor, Watch& watch, bool armed) noexcept;
-  // Forgets the watch, also in the batch that is being dispatched.
+  // Removes the watch, also from the batch that is being dispatched.
   void remove(int descriptor, const Watch& watch) noexcept;
-  // In a process that shares it with the one that made it: takes no part any more.
+  // In a process that was forked since: closes its copy of the descriptor.
   void close() noexcept;
-  // Takes the other's descriptor, and that one's is closed: a thread that polls this number goes
-  // on.
+  // Takes over the descriptor number of `other`, whose own epoll instance is closed here. A thread
+  // that polls that number then polls this one.
   void take_number_of(Poller& other);
-  // Waits and calls the ready watches, at most `most` of them; returns how many.
+  // Waits, then calls at most `most` ready watches. Returns how many events there were.
   std::size_t dispatch(Deadline deadline, std::size_t most = 64);
 
  private:
@@ -65,7 +65,7 @@ class Poller {
   std::span<epoll_event> dispatching_;
 };
 
-// epoll_wait within a deadline; a signal ends it with nothing.
+// Calls epoll_wait with a deadline. A signal ends it with no events.
 std::span<epoll_event> wait_for_events(int epoll, std::span<epoll_event> room, Deadline deadline);
 
 }  // namespace net

@@ -43,20 +43,20 @@ Connection* Reaper::take_expired(CoarseTime now) noexcept {
   return expired;
 }
 
-// Files a connection again if its limit has not passed; returns it if it is ours now. Under the
-// lock of the registry.
+// Files a connection again if its limit has not passed. Takes and returns it if the limit has
+// passed, or if it has something to do. Under the registry's lock.
 Connection* Reaper::look_at(Connection& connection, CoarseTime now) noexcept {
   if (QueuePlace& place = connection.queue_place(); place.waits()) {
-    // Its policy takes it from there.
+    // Its policy takes it out of the queue.
     if (now < place.limit()) {
       registry_.file(connection, place.limit(), now);
     } else {
-      place.make_overdue();  // also by a clock that is a little late
+      place.make_overdue();  // even for a thread whose clock lags a little
       queues_overdue_ = true;
     }
     return nullptr;
   }
-  // One that runs is not filed: the edge makes it file itself when it parks.
+  // A connection that runs is not filed: `edge` makes it file itself when it parks.
   if (!connection.edge(0)) return nullptr;
   const CoarseTime limit = connection.park_times().limit.load();
   if (now < limit) {
@@ -110,12 +110,12 @@ void Reaper::cut_running() noexcept {
   const std::lock_guard lock(registry_.mutex);
   registry_.for_each([](Registered& registered) {
     Connection& connection = connection_of(registered);
-    // Parked ones are taken; they are nobody's to wake.
+    // Parked connections are taken instead: no thread waits in them.
     if (connection.state() != Connection::State::parked) connection.cut();
   });
 }
 
-// --- places -----------------------------------------------------------------------------------
+// --- evictions --------------------------------------------------------------------------------
 
 std::size_t Reaper::leaving(CoarseTime now) noexcept {
   std::size_t count = 0;
@@ -142,7 +142,8 @@ Connection* Reaper::evict_for_newcomer() noexcept {
   return taken;
 }
 
-// In two rounds, each of which meets all: those that hold at least half of what the greediest does.
+// Walks over all connections twice: finds the most that one of them holds, then takes those that
+// hold more than half of that.
 Connection* Reaper::take_greediest(std::size_t to_free) noexcept {
   Connection* greedy = nullptr;
   const std::lock_guard lock(registry_.mutex);
@@ -156,8 +157,7 @@ Connection* Reaper::take_greediest(std::size_t to_free) noexcept {
     const std::size_t held = connection.held();
     if (to_free == 0 || held <= most / 2 || !connection.claim()) return;
     to_free -= std::min(to_free, held);
-    connection.note_held(
-        0);  // its end may take until a thread is free, and is not to be counted on
+    connection.note_held(0);  // not counted any more, since its end may have to wait for a thread
     connection.expire(Outcome::greedy);
     add_to(greedy, &connection);
   });
@@ -182,7 +182,7 @@ bool Reaper::evict_for_waiting() noexcept {
   return true;
 }
 
-// Under the lock of the registry.
+// Under the registry's lock.
 Reaper::Silent Reaper::longest_silent(bool parked_too) noexcept {
   Silent longest;
   CoarseTime since = std::numeric_limits<CoarseTime>::max();

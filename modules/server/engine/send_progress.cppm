@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:send_progress`, internal: how a client takes an answer that waits for it.
+/// `net.server:send_progress`, internal: how fast a client takes an answer.
 module net.server:send_progress;
 
 import net.standard;
@@ -7,9 +7,10 @@ import :coarse_clock;
 
 namespace net {
 
-// Compares how much of an answer the client had not taken at each look, with us or in the kernel's
-// queue. Epoll tells of room only when a good part of that queue is free, so a slow reader is seen
-// here alone. For the owner of the connection.
+// Compares, from one look to the next, how much of an answer the client has not taken: what waits
+// in this process and in the kernel's queue. Epoll reports buffer space only when a good part of
+// that queue is free, so only this shows that a slow client still reads. For the owner of the
+// connection.
 class SendProgress {
  public:
   inline void look(std::uint64_t untaken, CoarseTime now) noexcept {
@@ -21,13 +22,14 @@ class SendProgress {
     }
     untaken_ = untaken;
   }
-  // Nothing waits for the client any more.
+  // No answer waits for the client any more.
   inline void over() noexcept { untaken_ = 0; }
 
-  // When it last took some.
+  // When the client last took some.
   inline CoarseTime progress_at() const noexcept { return progress_at_; }
-  // Since when a client that takes the fair rate would have been behind as far as this one is: now
-  // for a fast one, and the begin of its answer for one that takes nothing.
+  // Since when the client is behind. What it takes moves this time forward, by the time that the
+  // fair rate needs for it. So it is now for a fast client, and the start of the answer for one
+  // that takes nothing.
   inline CoarseTime behind_since() const noexcept { return behind_since_; }
 
   static constexpr std::int64_t fair_rate = std::int64_t{64} * 1024;  // bytes a second

@@ -30,7 +30,7 @@ class Service {
   Service& operator=(const Service&) = delete;
   virtual ~Service();
 
-  // What handlers and policies ask of the server. From any thread.
+  // Called for handlers and policies. From any thread.
   virtual void shutdown() noexcept = 0;
   virtual Stats stats() = 0;
   // On the serving thread.
@@ -45,12 +45,13 @@ class Service {
     return stop_.load(std::memory_order_relaxed) ||
            (in_child() && from_parent->stop.load(std::memory_order_relaxed));
   }
-  // A child that serves one connection.
+  // Whether this process is a child that serves one connection.
   inline bool in_child() const noexcept { return children.in_child(); }
-  // Has its own lot, which the serving thread polls; else its policy polls one.
+  // Whether the serving thread polls a parking lot of the server's own. Otherwise the policy polls
+  // one.
   bool polls_lot() const noexcept { return own_lot_ != nullptr; }
-  // The server belongs to the process that made it; what it has there (epoll instances, eventfds,
-  // the page, threads) may not be touched elsewhere.
+  // Whether this is not the process that made the server. What the server has there (epoll
+  // instances, eventfds, the page, threads) must not be touched in another process.
   inline bool forked_away() const noexcept { return made_in_ != this_process(); }
   Process made_in() const noexcept { return made_in_; }
   // Whether this process has forked since it made or last served the server, and so may have left
@@ -63,11 +64,11 @@ class Service {
     if (!forked_away()) children.kill();
   }
 
-  // In the list, each connection is met by every walk over all.
+  // Adds a connection to the registry. Every walk over all connections meets it from here on.
   void add(Registered& connection) noexcept;
-  // Takes a connection out of the list: no sweep and no cut meets it any more.
+  // Removes a connection from the registry. No sweep and no cut meets it any more.
   void unlink(Registered& connection) noexcept;
-  // Counts a connection out; the last that its end touches of the server.
+  // Counts a connection out. This is the last access of an ending connection to the server.
   void gone() noexcept;
 
   const ServerOptions options;
@@ -75,7 +76,7 @@ class Service {
   SharedWithChildren<FromParent> from_parent;
   Wakeup wakeup;
   Poller poller;
-  DueTimer timer;  // whatever has a time at which the serving thread must act asks it for that
+  DueTimer timer;  // wakes the serving thread for every part that has work due
   Registry registry{timer};
   ChildTable children{registry, timer};
   Counters counters{children.counters()};
@@ -88,18 +89,19 @@ class Service {
   OwnParkingLot& lot;
   Slots slots;
   BufferBudget buffers{options.buffer_memory, wakeup};
-  // Held while a connection is accepted and a listener opened, until the descriptor is listed in
-  // OwnDescriptors: no fork comes in between.
+  // Held while a connection is accepted or a listener opened, until the descriptor is listed in
+  // OwnDescriptors, so that no fork happens in between.
   std::mutex opening;
   Closer closer;
-  // Of the library; beyond, lingering sockets are closed so that the application has some as well.
+  // The most descriptors of the library. Beyond that, lingering sockets are closed so that the
+  // application has some as well.
   const std::size_t most_descriptors;
 
  protected:
   explicit Service(AnyServerParts& parts);
   void set_stop(bool stop) noexcept;
   void set_draining(CoarseTime now) noexcept { from_parent->draining_since.store(now); }
-  // In a process that was forked since: takes no part any more in what it shares with the parent.
+  // In a process that was forked since: closes its copies of what the server polls with.
   void close_polls() noexcept;
 
  private:

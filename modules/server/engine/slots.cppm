@@ -1,6 +1,6 @@
 /// \file
-/// `net.server:slots`, internal: how many connections may come in, and the one hand-shake between
-/// "there is no slot" and "a slot is free".
+/// `net.server:slots`, internal: how many connections may be accepted, and the one hand-shake
+/// between "there is no slot" and "a slot is free".
 module net.server:slots;
 
 import net.standard;
@@ -9,9 +9,9 @@ import :registry;
 
 namespace net {
 
-// A slot is a place among the connections of a server. A listener that finds none pauses, and says
-// so; a connection that ends says that a slot is free if anybody has paused. Whichever of the two
-// comes second sees the other, so no listener stays paused beside a free slot. From any thread,
+// Each connection of a server takes a slot. A listener that finds no free slot pauses, and notes
+// that. A connection that ends signals a free slot if a listener has paused. Whichever of the two
+// comes second sees the other, so no listener stays paused while a slot is free. From any thread,
 // except where it says otherwise.
 class Slots {
  public:
@@ -27,13 +27,13 @@ class Slots {
   std::size_t most() const noexcept { return most_; }
   bool overfull() const noexcept { return registry_.size() > most_; }
 
-  // Why a listener has paused: for want of a slot; until a time, or for the serving thread to see
-  // to it.
+  // Why a listener has paused: there is no free slot (`slot`); or it waits until a time, or for the
+  // serving thread to act (`other`).
   enum class PausedFor : std::uint8_t { slot, other };
   void paused(PausedFor reason) noexcept {
     somebody_paused_.store(true);
     if (reason == PausedFor::other || free() == 0) return;
-    // A connection that ended before that did not know that a listener waits.
+    // A connection that ended before the store above did not signal.
     slot_freed_.store(true);
     serving_thread_.signal();
   }
@@ -45,8 +45,8 @@ class Slots {
     serving_thread_.signal();
   }
 
-  // On the serving thread, which then resumes listeners; those that stay paused say so again.
-  // Returns whether a slot was freed.
+  // On the serving thread, which resumes listeners after this call; those that stay paused call
+  // `paused` again. Returns whether a slot was freed.
   bool begin_resuming() noexcept {
     somebody_paused_.store(false);
     return slot_freed_.exchange(false);
