@@ -55,7 +55,7 @@ std::mutex& first_use() noexcept;
 // Guards the descriptors that policies watch. Held during a fork.
 std::mutex& watches_mutex() noexcept;
 
-// Keeps an object of another process alive for ever. It cannot be destroyed here: its threads are
+// Keeps an object of another process alive forever. It cannot be destroyed here: its threads are
 // missing in this process, and only its own process may send anything to its clients. A leak
 // checker does not report it.
 void keep_for_ever(const void* object) noexcept;

@@ -125,7 +125,7 @@ class RequestReader {
   inline std::size_t front() const noexcept { return front_; }
   // When the first byte of the current request arrived; 0 if there is none.
   inline CoarseTime request_since() const noexcept { return request_since_; }
-  // Whether the last handler of a bare socket left bytes there, which a poll would report for ever.
+  // Whether the last handler of a bare socket left bytes there, which a poll would report forever.
   bool polls_in_vain() const noexcept { return kind_ == Kind::raw && stalled_; }
   // Whether there are bytes in the socket.
   bool something_arrived() noexcept;

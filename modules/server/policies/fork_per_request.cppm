@@ -30,8 +30,8 @@ class ForkPerRequest {
   /// Settings of the policy, fixed when it is made.
   struct Options {
     std::size_t max_children = 256;       ///< from 1 to 1024
-    Overload overload = Overload::wait;   ///< what becomes of connections beyond them
-    WorkerHooks* worker_hooks = nullptr;  ///< told in each child; outlives the policy
+    Overload overload = Overload::wait;   ///< what happens to connections beyond them
+    WorkerHooks* worker_hooks = nullptr;  ///< called in each child; must outlive the policy
   };
 
   /// Throws `invalid_argument` for options out of bounds, and `function_not_supported` or

@@ -25,7 +25,7 @@ class Pace {
   inline bool expects_blocking(FineTime now) const noexcept { return now < expects_until_; }
 
   // How many workers that are not blocked may be awake at the same time. A worker that is awake
-  // already may exceed that by `spare`: it is at hand when the next handler blocks.
+  // already may exceed that by `spare`: it is ready when the next handler blocks.
   inline std::size_t most_awake(FineTime now) const noexcept {
     return expects_blocking(now) ? cores_ + unnoticed_ : cores_;
   }

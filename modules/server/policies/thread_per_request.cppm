@@ -27,10 +27,10 @@ class ThreadPerRequest {
   /// Settings of the policy, fixed when it is made.
   struct Options {
     std::size_t max_threads = 256;       ///< 1 or more
-    Overload overload = Overload::wait;  ///< what becomes of requests beyond them
+    Overload overload = Overload::wait;  ///< what happens to requests beyond them
     /// How long a thread is kept that has nothing to run; with zero, it ends. 0 or more.
     std::chrono::milliseconds keep{5'000};
-    WorkerHooks* worker_hooks = nullptr;  ///< told of each thread; outlives the policy
+    WorkerHooks* worker_hooks = nullptr;  ///< called in each thread; must outlive the policy
   };
 
   /// Throws `invalid_argument` for options out of bounds.

@@ -28,9 +28,9 @@ class ThreadPool {
   struct Options {
     /// How many threads, at most 4096; 0 is max(8, twice the cores).
     std::size_t workers = 0;
-    /// What becomes of conversations when each worker has one.
+    /// What happens to a new conversation when each worker has one.
     Overload overload = Overload::wait;
-    WorkerHooks* worker_hooks = nullptr;  ///< told of each worker; outlives the pool
+    WorkerHooks* worker_hooks = nullptr;  ///< called in each worker; must outlive the pool
   };
 
   /// Throws `invalid_argument` for options out of bounds.
