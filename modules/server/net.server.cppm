@@ -40,6 +40,7 @@ export import net.handler;
 export import :options;
 export import :hooks;
 export import :handler_binding;
+export import :hook_checks;
 export import :request;
 export import :parking_lot;
 export import :child;

@@ -20,7 +20,7 @@ struct PolicySetup {
   /// Whether several servers may share one object: `net::SharedPolicy`.
   bool shareable = true;
   /// Whether the threads that run requests are the policy's own, so that they end with `drain`.
-  /// False for a policy over an executor of the program's.
+  /// False for a policy that runs on the program's own executor.
   bool own_threads = true;
 };
 
