@@ -16,7 +16,7 @@ import net.handler;
 import :connection;
 import :service;
 
-// How a connection is parked: a part of net.server:connection.
+// The parking of connections: a part of net.server:connection.
 
 namespace net {
 
@@ -32,7 +32,8 @@ bool Connection::try_park() noexcept {
   return park();
 }
 
-// It keeps memory while it is parked so, and may wait for room.
+// Records what a connection that parks amid a request or an answer holds: memory, and perhaps a
+// wait for space in the socket's send buffer. Clears both when it parks idle again.
 [[gnu::noinline]] void Connection::note_unfinished(ClientSilence::Wait what) noexcept {
   note_held(stream().shrink());
   const bool for_room = what == ClientSilence::Wait::answer;
@@ -47,8 +48,9 @@ void Connection::note_held(std::size_t bytes) noexcept {
   if (before != now) service().buffers.changed(before, now);
 }
 
-// The registry has to look at this connection before the limit passes. If it takes a running
-// connection out meanwhile, it makes the parking fail: the next attempt files it.
+// Files the connection so that the registry checks it when its deadline expires. If the reaper
+// takes it out meanwhile, while it still runs, the reaper also makes this park fail. The next
+// attempt then files the connection again.
 [[gnu::always_inline]] void Connection::note_parked(const Awaited& awaited,
                                                     CoarseTime now) noexcept {
   parked_.limit.store(awaited.limit, std::memory_order_relaxed);
@@ -60,7 +62,7 @@ void Connection::note_held(std::size_t bytes) noexcept {
   }
 }
 
-// Fails if an event came while it ran.
+// Returns false if an event arrived while the connection was running.
 [[gnu::always_inline]] bool Connection::park() noexcept {
   if (custody_.park()) [[likely]] {
     return true;
@@ -71,8 +73,8 @@ void Connection::note_held(std::size_t bytes) noexcept {
 
 bool Connection::give_back() noexcept { return park(); }
 
-// For one that has not been parked yet: filed and handed on in one step, as no second attempt would
-// follow.
+// Parks a new connection. Filing and parking happen in one step, under the lock, because no second
+// attempt would follow.
 void Connection::become_parked() noexcept {
   const CoarseTime now = coarse_now();
   const Awaited first = awaited(now);

@@ -1,5 +1,6 @@
 // Static tracepoints, USDT: docs/tracing.md. Each is a nop until somebody traces it. For .cpp files
-// alone, since a module exports no macro. Without Debian's systemtap-sdt-dev there are none.
+// only, since a module exports no macro. Without Debian's package systemtap-sdt-dev, the macro does
+// nothing.
 #pragma once
 
 #if __has_include(<sys/sdt.h>)
