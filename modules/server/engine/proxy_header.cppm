@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:proxy_header`, internal: the header by which a proxy tells who its client is.
+/// `net.server:proxy_header`, internal: the header in which a proxy names its client.
 ///
 /// The PROXY protocol, versions 1 (a line of text) and 2 (binary):
 /// haproxy.org/download/2.9/doc/proxy-protocol.txt.
@@ -10,23 +10,25 @@ import net.socket;
 
 namespace net {
 
-// What the first bytes of a connection are.
+// The result of parsing the first bytes of a connection.
 struct ProxyHeader {
   enum class State : std::uint8_t { partial, whole, wrong };
   State state = State::partial;
-  // If it is whole: how many of the bytes it takes.
+  // The size of a whole header, in bytes.
   std::size_t size = 0;
-  // If it is whole: who the client is. Unspecified if the proxy does not tell, or speaks for itself
-  // (UNKNOWN, LOCAL, what is no stream): then the client is the peer itself.
+  // The client that a whole header names. It is unspecified if the proxy names none (UNKNOWN, or
+  // not a stream) or speaks for itself (LOCAL). The peer itself is the client then.
   Address client = {};
-  // If it is wrong: why, for the operator of the proxy.
+  // Why a header is wrong, for the operator of the proxy.
   const char* fault = "";
 };
 
-// The largest that is taken, as version 2 allows 64 KiB of what we skip.
+// The size of the largest header that is accepted. Version 2 allows 64 KiB, most of it fields that
+// are not used here.
 inline constexpr std::size_t largest_proxy_header = 4096;
 
-// A header that is partial takes all the bytes that there are. From any thread.
+// Parses the header at the front of `received`. All bytes belong to the header if it is partial.
+// May be called from any thread.
 ProxyHeader read_proxy_header(std::span<const std::byte> received);
 
 }  // namespace net
