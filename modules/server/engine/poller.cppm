@@ -19,7 +19,7 @@ class Wakeup {
   inline int fileno() const noexcept { return descriptor_.get(); }
   void signal() noexcept;
   void clear() noexcept;
-  // In a process that shares it with the one that made it: takes no part any more.
+  // In a forked process: closes this process's copy of the descriptor.
   inline void close() noexcept { descriptor_.close(); }
 
  private:
@@ -51,7 +51,7 @@ class Poller {
   bool arm(int descriptor, Watch& watch, bool armed) noexcept;
   // Removes the descriptor. Also skips its events in the batch that is being dispatched.
   void remove(int descriptor, const Watch& watch) noexcept;
-  // In a process that shares it with the one that made it: takes no part any more.
+  // In a forked process: closes this process's copy of the descriptor.
   void close() noexcept;
   // Moves this epoll instance to the descriptor number of `other`, whose own instance is closed. A
   // thread that polls that number goes on with this instance.

@@ -184,7 +184,7 @@ bool Reaper::evict_for_waiting() noexcept {
   return true;
 }
 
-// Under the lock of the registry.
+// Called with the registry's lock held.
 Reaper::Silent Reaper::longest_silent(bool parked_too) noexcept {
   Silent longest;
   CoarseTime since = std::numeric_limits<CoarseTime>::max();

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:request_log`, internal: what is noted of the requests of one connection, for
+/// `net.server:request_log`, internal: the records of one connection's requests, for
 /// `ServerHooks::on_request`.
 module net.server:request_log;
 
@@ -10,9 +10,10 @@ import :hooks;
 
 namespace net {
 
-// Exists only if the hooks want it. Bytes are noted as they pass the socket, so that all kinds of
-// handlers count alike; which request they belong to follows from what waits in the stream's
-// buffers. For the owner of the connection; `received` and `sent` where its handler does that.
+// Exists only if the hooks ask for it. Bytes are counted as they pass the socket, so all kinds of
+// handlers count alike. The content of the stream's buffers shows which request they belong to.
+// For the owner of the connection; `received` and `sent` are called where its handler receives and
+// sends.
 class RequestLog {
  public:
   RequestLog() noexcept;
@@ -24,16 +25,16 @@ class RequestLog {
   void received_datagram(std::size_t bytes) noexcept;
   void sent(std::size_t bytes) noexcept { sent_ += bytes; }
 
-  // The handler is called, for a new request or for the rest of one; and has returned.
+  // Called before the handler runs, for a new request or the rest of one, and after it has returned.
   void begin(const BufferedStream& stream) noexcept;
   void handled(const RequestContext& context, bool goes_on);
 
-  // A datagram was answered with so many bytes, in or after its handler.
+  // Notes an answer of `bytes` bytes to a datagram, sent by its handler or later.
   void replied(std::size_t bytes) noexcept;
 
-  // All that was written has been sent: tells of the requests that are complete.
+  // Reports the complete requests. Called when all written bytes have been sent.
   void answered(HookCalls& hooks, const RequestContext& context) noexcept;
-  // The connection has ended so: tells of all that is left.
+  // Reports the remaining requests. Called when the connection has ended with `outcome`.
   void over(HookCalls& hooks, const RequestContext& context, Outcome outcome) noexcept;
 
  private:
@@ -44,15 +45,15 @@ class RequestLog {
     Time begun;
     Time handled;
     std::uint64_t received;
-    std::uint64_t written_from;  // of all that was written to the connection
+    std::uint64_t written_from;  // offset in all that was written to the connection
     std::uint64_t written_to;
-    bool cut_off;  // the handler threw, or was not called
+    bool cut_off;  // the handler threw, or was not called (again)
   };
   std::uint64_t written(const BufferedStream& stream) const noexcept {
     return sent_ + stream.pending();
   }
   void complete(std::uint64_t unread);
-  // The outcome is that of the connection; none if it goes on.
+  // `outcome`: that of the connection; `none` while it has not ended.
   void tell(HookCalls& hooks, const RequestContext& context, Outcome outcome) noexcept;
 
   const Time accepted_;
@@ -63,7 +64,7 @@ class RequestLog {
   std::uint64_t written_ = 0;  // by the requests that are complete
   std::uint64_t told_ = 0;
   Noted current_{};
-  std::vector<Noted> complete_;  // whose answers are not sent yet
+  std::vector<Noted> complete_;  // requests whose answers have not been reported as sent
 };
 
 }  // namespace net
