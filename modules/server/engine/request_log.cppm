@@ -25,7 +25,7 @@ class RequestLog {
   void received_datagram(std::size_t bytes) noexcept;
   void sent(std::size_t bytes) noexcept { sent_ += bytes; }
 
-  // Called before the handler runs, for a new request or the rest of one, and after it has returned.
+  // Called before the handler, for a new request or the rest of one, and after it has returned.
   void begin(const BufferedStream& stream) noexcept;
   void handled(const RequestContext& context, bool goes_on);
 
@@ -64,7 +64,7 @@ class RequestLog {
   std::uint64_t written_ = 0;  // by the requests that are complete
   std::uint64_t told_ = 0;
   Noted current_{};
-  std::vector<Noted> complete_;  // requests whose answers have not been reported as sent
+  std::vector<Noted> complete_;  // complete requests that are not reported yet
 };
 
 }  // namespace net

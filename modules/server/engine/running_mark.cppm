@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:running_mark`, internal: whose handlers this thread runs.
+/// `net.server:running_mark`, internal: the servers whose handlers this thread runs.
 module net.server:running_mark;
 
 import net.standard;
@@ -7,8 +7,8 @@ import :service;
 
 namespace net {
 
-// Marks this thread as running a handler or a hook of the server while it lives; `server_close`
-// there would wait for itself.
+// While it exists, marks this thread as running a handler or a hook of the server. `server_close`
+// called there would wait for itself.
 class RunningMark {
  public:
   explicit RunningMark(const Service& service) noexcept;
