@@ -42,7 +42,7 @@ class Told {
   // Returns whether the handler has closed its socket or left it to another owner.
   constexpr bool given_away() const noexcept { return given_away_; }
 
-  // Returns whether the child has answered a bad request. The client needs time to read this answer.
+  // Returns whether the child has answered a bad request: the client is to have time to read that.
   constexpr bool said_last_word() const noexcept { return said_last_word_; }
 
   static constexpr std::uint64_t mark = 0x6e65'7473'6572'7600;

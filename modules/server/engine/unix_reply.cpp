@@ -32,7 +32,7 @@ constexpr std::uint32_t default_overflow_user = 65534;
 
 struct UserNames {
   std::uint32_t overflow_user = default_overflow_user;
-  bool all_known = false;  // every user has an ID here: this is the initial user namespace
+  bool all_known = false;  // every user has an ID here, as in the initial user namespace
 };
 
 const UserNames& user_names() noexcept {

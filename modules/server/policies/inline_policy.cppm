@@ -14,7 +14,7 @@ export namespace net {
 /// it ends. Python: a server without mix-in.
 class Inline {
  public:
-  /// No settings: this policy has none.
+  /// The settings of this policy: none.
   struct Options {};
 
   /// Takes the same arguments as every policy, and ignores them.
