@@ -16,7 +16,7 @@ import net.handler;
 import :connection;
 import :service;
 
-// The parking of connections: a part of net.server:connection.
+// How a connection is parked: a part of net.server:connection.
 
 namespace net {
 
@@ -32,8 +32,7 @@ bool Connection::try_park() noexcept {
   return park();
 }
 
-// Records what a connection that parks amid a request or an answer holds: memory, and perhaps a
-// wait for space in the socket's send buffer. Clears both when it parks idle again.
+// A connection that is parked like this holds memory, and may wait for buffer space to send.
 [[gnu::noinline]] void Connection::note_unfinished(ClientSilence::Wait what) noexcept {
   note_held(stream().shrink());
   const bool for_room = what == ClientSilence::Wait::answer;
@@ -48,9 +47,8 @@ void Connection::note_held(std::size_t bytes) noexcept {
   if (before != now) service().buffers.changed(before, now);
 }
 
-// Files the connection so that the registry checks it when its deadline expires. If the reaper
-// takes it out meanwhile, while it still runs, the reaper also makes this park fail. The next
-// attempt then files the connection again.
+// The registry has to look at this connection before its limit passes. If the registry takes it out
+// while it still runs, the registry also makes the parking fail, and the next attempt files it.
 [[gnu::always_inline]] void Connection::note_parked(const Awaited& awaited,
                                                     CoarseTime now) noexcept {
   parked_.limit.store(awaited.limit, std::memory_order_relaxed);
@@ -62,7 +60,7 @@ void Connection::note_held(std::size_t bytes) noexcept {
   }
 }
 
-// Returns false if an event arrived while the connection was running.
+// Fails if an event came while the connection ran.
 [[gnu::always_inline]] bool Connection::park() noexcept {
   if (custody_.park()) [[likely]] {
     return true;
@@ -73,8 +71,8 @@ void Connection::note_held(std::size_t bytes) noexcept {
 
 bool Connection::give_back() noexcept { return park(); }
 
-// Parks a new connection. Filing and parking happen in one step, under the lock, because no second
-// attempt would follow.
+// For a connection that has not been parked yet. It is filed and parked in one step under the lock,
+// because no second attempt would follow.
 void Connection::become_parked() noexcept {
   const CoarseTime now = coarse_now();
   const Awaited first = awaited(now);

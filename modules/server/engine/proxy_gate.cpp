@@ -53,7 +53,7 @@ void ProxyGate::enter(Connection& connection) noexcept {
     refuse(connection, error(std::errc::permission_denied, "the peer is no proxy that is trusted"));
     return;
   }
-  // Most proxies send the header with their first bytes, so it has usually arrived already.
+  // Most proxies send the header with their first bytes, so it is often here already.
   std::string received;
   const Result result = read(connection, received);
   if (result.read != Read::partial) {
@@ -86,11 +86,11 @@ Connection& ProxyGate::leave(Waiting& waiting) noexcept {
   return connection;
 }
 
-// Peeks at the bytes that have arrived, and removes only those of the header from the socket.
+// Peeks at what has arrived, and takes only the header's bytes from the socket.
 ProxyGate::Result ProxyGate::read(Connection& connection, std::string& received) noexcept {
   const int socket = connection.socket().fileno();
   const std::size_t before = received.size();
-  std::array<std::byte, largest_proxy_header> bytes;  // `received`, then the socket's bytes
+  std::array<std::byte, largest_proxy_header> bytes;  // `received`, then what has arrived
   std::ranges::copy(std::as_bytes(std::span(received)), bytes.begin());
   const auto room = std::span(bytes).subspan(before);
   const auto here = ::recv(socket, room.data(), room.size(), MSG_PEEK | MSG_DONTWAIT);
@@ -106,7 +106,7 @@ ProxyGate::Result ProxyGate::read(Connection& connection, std::string& received)
       return {Read::wrong, error(std::errc::protocol_error, header.fault)};
     }
     const bool whole = header.state == ProxyHeader::State::whole;
-    // These bytes have all arrived, so one call returns them.
+    // These bytes have arrived, so one call returns all of them.
     const auto taken = room.first((whole ? header.size : all.size()) - before);
     if (::recv(socket, taken.data(), taken.size(), MSG_DONTWAIT) < 0) {
       throw_system_error(errno, "recv");
@@ -148,7 +148,7 @@ CoarseTime ProxyGate::limit_of(const Waiting& waiting) const noexcept {
 void ProxyGate::sweep(CoarseTime now) noexcept {
   while (!waiting_.empty() && limit_of(waiting_.front()) <= now) {
     Waiting& late = waiting_.front();
-    // The header may have arrived in time, while this process was stopped or otherwise busy.
+    // The header may have arrived in time, while this process was stopped or busy with others.
     Result result = read(late.connection, late.received);
     if (result.read == Read::partial) {
       const bool silent = service_.draining() && late.received.empty();

@@ -47,7 +47,7 @@ bool begins_alike(std::string_view text, std::string_view begin) noexcept {
 
 // --- version 1 --------------------------------------------------------------------------------
 
-// Removes a word and the space behind it from `text`, and returns the word.
+// Takes a word, and the blank behind it, from the front of `text`.
 std::string_view take_word(std::string_view& text) noexcept {
   const auto end = std::min(text.find(' '), text.size());
   const std::string_view word = text.substr(0, end);
@@ -64,7 +64,7 @@ std::optional<std::uint16_t> port_of(std::string_view word) noexcept {
   return port;
 }
 
-// Returns an unspecified address if `host` is not a numeric address of that family.
+// Returns an unspecified address if the word is not a numeric address of that family.
 Address address_of(std::string_view host, std::uint16_t port, Family family) {
   if (host.empty() || host.find('%') != host.npos) return {};
   try {
@@ -81,16 +81,15 @@ ProxyHeader read_line(std::string_view received) {
     return received.size() < longest_line ? partial() : wrong("its line is longer than 107 bytes");
   }
   std::string_view line = received.substr(0, end);
-  // If a proxy ended its line with a lone CR or LF, the client's first bytes would be read as part
-  // of the header.
+  // If lines could end otherwise, the client's first bytes could count as part of the header.
   if (line.find_first_of("\r\n") != line.npos) return wrong("its line is malformed");
   line.remove_prefix(line_begin.size());
   const std::string_view protocol = take_word(line);
   if (protocol == "UNKNOWN") return whole(end + 2);
   if (protocol != "TCP4" && protocol != "TCP6") return wrong("its protocol is unknown");
   const Family family = protocol == "TCP4" ? Family::ipv4 : Family::ipv6;
-  // There must be four words with one space between them. A missing word reads as empty, and a
-  // surplus word remains in `line`.
+  // Four words, separated by single blanks. A missing word is read as empty, and an extra one is
+  // left over.
   const bool ends_with_blank = line.ends_with(' ');
   const std::string_view source = take_word(line);
   const std::string_view destination = take_word(line);
@@ -118,7 +117,7 @@ std::size_t number(std::byte high, std::byte low) noexcept {
   return std::size_t{number(high)} << 8U | number(low);
 }
 
-// Returns how many bytes the addresses of a family take, or nothing if the family is unknown.
+// Returns how many bytes the addresses of a family take; nothing if there is no such family.
 std::optional<std::size_t> size_of_addresses(unsigned family) noexcept {
   constexpr std::array<std::size_t, 4> sizes{0, 12, 36, 216};
   return family < sizes.size() ? std::optional(sizes[family]) : std::nullopt;
@@ -129,7 +128,7 @@ Address from_native(const Native& native) {
   return Address::from_native(std::as_bytes(std::span(&native, 1)));
 }
 
-// Converts a name in the format of sockaddr_un, padded with NULs.
+// Converts a name as in sockaddr_un, padded with NULs.
 Address unix_address(Bytes name) {
   const std::string_view padded = text_of(name);
   if (!padded.starts_with('\0')) return Address::unix_path(padded.substr(0, padded.find('\0')));
@@ -166,7 +165,7 @@ std::uint32_t crc32c(std::uint32_t crc, Bytes bytes) noexcept {
   return crc;
 }
 
-// The checksum is computed over the whole header with the checksum's own bytes set to zero.
+// The checksum is computed over the header with the checksum's own bytes set to zero.
 bool checksum_is_right(Bytes header, std::size_t at) noexcept {
   constexpr std::array<std::byte, 4> zeros{};
   std::uint32_t crc = crc32c(~0U, header.first(at));
@@ -181,8 +180,8 @@ bool checksum_is_right(Bytes header, std::size_t at) noexcept {
 
 enum class Fields : std::uint8_t { right, malformed, wrong_checksum };
 
-// Checks the fields behind the addresses. Each consists of a type, a length and a value (TLV), and
-// they must fill the rest of the header.
+// Checks what follows the addresses: fields of a type, a length and a value (TLVs), which fill the
+// header.
 Fields check_fields(Bytes header, std::size_t begin) noexcept {
   constexpr unsigned type_of_checksum = 3;
   std::size_t checksums = 0;
@@ -217,7 +216,7 @@ ProxyHeader read_binary(Bytes received) {
   if (!fits && !local) return wrong("its addresses are malformed");
   if (received.size() < size) return partial();
 
-  // With LOCAL, the proxy speaks for itself: the rest of the header means nothing, except for a
+  // With LOCAL, the proxy speaks for itself. The rest of the header is ignored then, except for a
   // checksum.
   const Bytes header = received.first(size);
   const Fields fields = fits ? check_fields(header, fixed_size + *addresses) : Fields::malformed;

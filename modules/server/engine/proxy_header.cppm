@@ -10,25 +10,24 @@ import net.socket;
 
 namespace net {
 
-// The result of parsing the first bytes of a connection.
+// What was read from the first bytes of a connection.
 struct ProxyHeader {
   enum class State : std::uint8_t { partial, whole, wrong };
   State state = State::partial;
-  // The size of a whole header, in bytes.
+  // If it is whole: the number of bytes that the header takes.
   std::size_t size = 0;
-  // The client that a whole header names. It is unspecified if the proxy names none (UNKNOWN, or
-  // not a stream) or speaks for itself (LOCAL). The peer itself is the client then.
+  // If it is whole: the client's address. Unspecified if the proxy names no client or speaks for
+  // itself (UNKNOWN, LOCAL, a transport that is no stream). Then the peer itself is the client.
   Address client = {};
-  // Why a header is wrong, for the operator of the proxy.
+  // If it is wrong: the reason, for the operator of the proxy.
   const char* fault = "";
 };
 
-// The size of the largest header that is accepted. Version 2 allows 64 KiB, most of it fields that
-// are not used here.
+// The largest header that is accepted. Version 2 allows 64 KiB, of which most is skipped here.
 inline constexpr std::size_t largest_proxy_header = 4096;
 
-// Parses the header at the front of `received`. All bytes belong to the header if it is partial.
-// May be called from any thread.
+// Reads the header at the front of `received`. If it is partial, all the bytes belong to it. From
+// any thread.
 ProxyHeader read_proxy_header(std::span<const std::byte> received);
 
 }  // namespace net

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:queue_place`, internal: the wait of a connection in a policy's queue.
+/// `net.server:queue_place`, internal: the place of a connection in the queue of a policy.
 module net.server:queue_place;
 
 import net.standard;
@@ -7,26 +7,25 @@ import :coarse_clock;
 
 namespace net {
 
-// A connection's place in a `RequestQueue`. Conversations and datagrams wait there with a deadline,
-// since a worker may never become free for them. May be used from any thread.
+// A connection's place in a `RequestQueue`. Conversations and datagrams wait there with a limit of
+// their own, because what they wait for may never be free. From any thread.
 class QueuePlace {
  public:
-  // Begins a wait that ends at `limit` at the latest.
+  // Begins to wait, until `limit` at most.
   inline void join(CoarseTime limit) noexcept {
     limit_.store(limit);
     rejoin();
   }
-  // Resumes the wait with the deadline that it had.
+  // Waits again, until the same limit.
   inline void rejoin() noexcept { waits_.store(true); }
   inline void leave() noexcept { waits_.store(false); }
   inline bool waits() const noexcept { return waits_.load(std::memory_order_relaxed); }
   inline CoarseTime limit() const noexcept { return limit_.load(); }
   inline bool is_overdue(CoarseTime now) const noexcept { return waits() && now >= limit(); }
-  // Makes the deadline expire now, so that no thread runs the connection any more.
+  // Makes the wait overdue, so that no thread runs the connection any more.
   inline void make_overdue() noexcept { limit_.store(0); }
 
-  // Notes that the policy has no slot for the connection, and has asked the server to evict another
-  // one.
+  // Notes that the policy has no slot for the connection, and has asked for that of another one.
   inline void want_place() noexcept { wants_place_.store(true, std::memory_order_relaxed); }
   inline bool wants_place() const noexcept { return wants_place_.load(std::memory_order_relaxed); }
   inline void got_place() noexcept {

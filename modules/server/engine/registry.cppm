@@ -9,12 +9,12 @@ import :wheel;
 
 namespace net {
 
-// An entry of the registry: the base of `Connection`.
+// The part of a connection that a registry uses.
 struct Registered {
   Registered* previous = nullptr;
   Registered* next = nullptr;
-  // The time at which the connection is checked. Any thread may read this member; the registry's
-  // lock guards the others.
+  // When the connection's limit is looked at. Any thread may read it; the rest is under the
+  // registry's lock.
   std::atomic<CoarseTime> filed_under{0};
 
  protected:
@@ -22,19 +22,19 @@ struct Registered {
   ~Registered() = default;
 };
 
-// The connections of a server from accept to close, each filed under the time at which its deadline
-// must be checked. The registry also counts the connections that have not wholly ended. The end of
-// a connection lowers this count last: when it is zero, no connection uses the server any more.
+// Holds the connections from accept to close, each filed under the time at which its limit must be
+// looked at. Also counts the connections that have not ended completely. The count falls last: when
+// it is zero, no connection uses anything of the server any more.
 //
-// A connection that is parked or waits in a queue is filed at its deadline or earlier; a running
-// one may be filed under no time. Parking therefore touches the registry only if the new deadline
-// is earlier than the time under which the connection is filed. At that time, the connection is
-// checked, and filed again if its deadline has moved.
+// A connection that is parked or waits in a queue is filed at its limit or earlier; one that runs
+// may be filed under no time. Parking therefore touches the registry only if the new limit is
+// earlier than the time that the connection is filed under. When that time comes, the connection is
+// looked at, and filed again if its limit has moved.
 class Registry {
  public:
   explicit Registry(DueTimer& timer) noexcept : timer_(timer) {}
 
-  // Must be held for every call except `size` and `done`.
+  // Guards everything but `size`. `done` takes it.
   std::mutex mutex;
 
   inline void add(Registered& connection) noexcept {
@@ -44,17 +44,18 @@ class Registry {
 
   inline void unlink(Registered& connection) noexcept { wheel_.remove(connection); }
 
-  // Files the connection to be checked when `limit` has passed, at the latest one bucket of the
-  // wheel later. Sets the serving thread's timer.
+  // Files the connection so that it is looked at when `limit` has passed, at the latest one bucket
+  // of the wheel later. Sets the serving thread's timer.
   inline void file(Registered& connection, CoarseTime limit, CoarseTime now) noexcept {
     wheel_.file(connection, limit, now);
     timer_.due_by(connection.filed_under.load(std::memory_order_relaxed));
   }
 
-  // Returns a connection that is due, and files it under no time. Returns null if none is due.
+  // Returns a connection whose time has come, and files it under no time. Returns null if there is
+  // none.
   inline Registered* take_due(CoarseTime now) noexcept { return wheel_.take_due(now); }
 
-  // Sets the timer for the connection that is due next.
+  // Sets the timer for the next connection.
   inline void set_timer() noexcept { timer_.due_by(wheel_.next_due()); }
 
   template <class F>
@@ -64,9 +65,8 @@ class Registry {
 
   inline std::size_t size() const noexcept { return size_.load(); }
 
-  // Subtracts an ended connection from the count, and calls `notify` with the new count under the
-  // lock. So a thread that sees zero and then acquires the lock once knows that `notify` has
-  // returned.
+  // Counts a connection out. Calls `notify` under the lock, so that a thread that sees zero and
+  // then takes the lock once knows that `notify` has returned.
   template <class F>
   void done(F notify) noexcept {
     const std::lock_guard lock(mutex);

@@ -26,7 +26,7 @@ void RequestLog::received(std::size_t bytes) noexcept {
   if (current_.first_byte == Time{}) current_.first_byte = last_arrival_;
 }
 
-// An empty datagram is a request too.
+// A datagram may be empty, so `received` would not note its time.
 void RequestLog::received_datagram(std::size_t bytes) noexcept {
   received_ += bytes;
   current_.first_byte = accepted_;
@@ -39,7 +39,7 @@ void RequestLog::replied(std::size_t bytes) noexcept {
 
 void RequestLog::begin(const BufferedStream& stream) noexcept {
   current_.handled = {};
-  if (current_.begun != Time{}) return;  // the handler continues a request
+  if (current_.begun != Time{}) return;  // the rest of a request
   current_.begun = Clock::now();
   current_.written_from = written(stream);
 }
@@ -47,11 +47,11 @@ void RequestLog::begin(const BufferedStream& stream) noexcept {
 void RequestLog::handled(const RequestContext& context, bool goes_on) {
   current_.handled = Clock::now();
   current_.written_to = written(context.stream());
-  // Bytes of a datagram that its handler does not read still belong to the request.
+  // What the handler of a datagram does not read still belongs to that datagram.
   if (!goes_on) complete(context.datagram() != nullptr ? 0 : context.stream().input().size());
 }
 
-// Unread bytes belong to the next request, which has begun to arrive.
+// Unread bytes belong to the next request, which has begun to arrive then.
 void RequestLog::complete(std::uint64_t unread) {
   const std::uint64_t consumed = received_ - std::min(unread, received_);
   current_.received = consumed - std::min(consumed, consumed_);
@@ -68,7 +68,7 @@ void RequestLog::answered(HookCalls& hooks, const RequestContext& context) noexc
 
 void RequestLog::over(HookCalls& hooks, const RequestContext& context, Outcome outcome) noexcept {
   const bool was_called = current_.begun != Time{};
-  // After these outcomes, bytes behind the last request are not reported: no handler wanted them.
+  // Bytes that arrived behind the last request, and were looked at by no handler.
   const bool unwanted = outcome == Outcome::served || outcome == Outcome::closed_idle;
   try {
     if (was_called && current_.handled == Time{}) {
@@ -83,10 +83,10 @@ void RequestLog::over(HookCalls& hooks, const RequestContext& context, Outcome o
       current_.written_to = written(context.stream());
       complete(0);
     } else if (!complete_.empty()) {
-      complete_.back().written_to = written(context.stream());  // includes bytes of `finish`
+      complete_.back().written_to = written(context.stream());  // `finish` may have written, too
     }
   } catch (const std::bad_alloc&) {
-    // Without memory, this request is not reported.
+    // Then this request is not reported.
   }
   if (!complete_.empty()) tell(hooks, context, outcome);
 }
@@ -115,7 +115,7 @@ void RequestLog::tell(HookCalls& hooks, const RequestContext& context, Outcome o
                                    noted.written_from});
   }
   complete_.clear();
-  // Do not keep the memory that a burst of pipelined requests needed.
+  // Do not keep the memory of a burst of pipelined requests.
   if (complete_.capacity() > 2) complete_ = {};
 }
 

@@ -7,8 +7,8 @@ import :service;
 
 namespace net {
 
-// While it exists, marks this thread as running a handler or a hook of the server. `server_close`
-// called there would wait for itself.
+// While it lives, marks this thread as running a handler or a hook of the server. A `server_close`
+// there would wait for itself.
 class RunningMark {
  public:
   explicit RunningMark(const Service& service) noexcept;

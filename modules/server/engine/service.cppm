@@ -30,13 +30,13 @@ class Service {
   Service& operator=(const Service&) = delete;
   virtual ~Service();
 
-  // Functions for handlers and policies. May be called from any thread.
+  // Called for handlers and policies. From any thread.
   virtual void shutdown() noexcept = 0;
   virtual Stats stats() = 0;
-  // Called on the serving thread.
+  // On the serving thread.
   virtual bool evict_for_waiting() noexcept = 0;
 
-  // Returns since when the server drains; 0 if it does not.
+  // Since when the server drains; 0 if it does not.
   inline CoarseTime draining_since() const noexcept {
     return from_parent->draining_since.load(std::memory_order_relaxed);
   }
@@ -45,31 +45,30 @@ class Service {
     return stop_.load(std::memory_order_relaxed) ||
            (in_child() && from_parent->stop.load(std::memory_order_relaxed));
   }
-  // Returns whether this process is a child that serves one connection.
+  // Whether this process is a child that serves one connection.
   inline bool in_child() const noexcept { return children.in_child(); }
-  // Returns whether the server has its own parking lot, which the serving thread polls. Otherwise
-  // its policy has a lot and polls it.
+  // Whether the serving thread polls a parking lot of the server's own. Otherwise the policy polls
+  // one.
   bool polls_lot() const noexcept { return own_lot_ != nullptr; }
-  // Returns whether this process is not the one that made the server. It must not touch the epoll
-  // instances, eventfds, shared page and threads that the server has there.
+  // Whether this is not the process that made the server. What the server has there (epoll
+  // instances, eventfds, the page, threads) must not be touched in another process.
   inline bool forked_away() const noexcept { return made_in_ != this_process(); }
   Process made_in() const noexcept { return made_in_; }
-  // Returns whether this process has forked since it made or last served the server. A child may
-  // then have taken over the server.
+  // Whether this process has forked since it made or last served the server, and so may have left
+  // it to a child.
   bool forked() const noexcept { return forks_seen_.load() != forks_by_host(); }
   void note_forks() noexcept { forks_seen_.store(forks_by_host()); }
 
-  // May be called from any thread or signal handler.
+  // From any thread or signal handler.
   void kill_children() noexcept {
     if (!forked_away()) children.kill();
   }
 
-  // Adds a connection to the registry. Every walk over all connections visits it from then on.
+  // Adds a connection to the registry. Every walk over all connections meets it from here on.
   void add(Registered& connection) noexcept;
-  // Removes a connection from the registry: no sweep and no cut visits it any more.
+  // Removes a connection from the registry. No sweep and no cut meets it any more.
   void unlink(Registered& connection) noexcept;
-  // Subtracts an ended connection from the count. The end of a connection does not touch the server
-  // after this call.
+  // Counts a connection out. This is the last access of an ending connection to the server.
   void gone() noexcept;
 
   const ServerOptions options;
@@ -77,7 +76,7 @@ class Service {
   SharedWithChildren<FromParent> from_parent;
   Wakeup wakeup;
   Poller poller;
-  DueTimer timer;  // wakes up the serving thread at the next deadline
+  DueTimer timer;  // wakes the serving thread for every part that has work due
   Registry registry{timer};
   ChildTable children{registry, timer};
   Counters counters{children.counters()};
@@ -90,19 +89,19 @@ class Service {
   OwnParkingLot& lot;
   Slots slots;
   BufferBudget buffers{options.buffer_memory, wakeup};
-  // Held while a connection is accepted or a listener opened, until its descriptor is listed in
+  // Held while a connection is accepted or a listener opened, until the descriptor is listed in
   // OwnDescriptors, so that no fork happens in between.
   std::mutex opening;
   Closer closer;
-  // The library's share of the descriptors. Above it, lingering sockets are closed, so that some
-  // descriptors are left for the application.
+  // The most descriptors of the library. Beyond that, lingering sockets are closed so that the
+  // application has some as well.
   const std::size_t most_descriptors;
 
  protected:
   explicit Service(AnyServerParts& parts);
   void set_stop(bool stop) noexcept;
   void set_draining(CoarseTime now) noexcept { from_parent->draining_since.store(now); }
-  // In a forked process: closes the epoll and event descriptors that it shares with the parent.
+  // In a process that was forked since: closes its copies of what the server polls with.
   void close_polls() noexcept;
 
  private:

@@ -9,23 +9,25 @@ import :poller;
 
 namespace net {
 
-// Records since when a connection has waited for its client; 0: it does not wait. A child's record
-// is in the memory that it shares with its parent.
+// Since when a connection waits for its client; 0 if it does not. For a child, in the memory that
+// it shares with its parent.
 struct Silence {
   std::atomic<CoarseTime> between{0};  // for a request, in `run`
   std::atomic<CoarseTime> reading{0};  // in a read of the handler
-  // A `ClientSilence::Wait`. Not 0: the wait is amid a request or an answer. Set before `between`.
+  // A `ClientSilence::Wait`. Not 0: the connection waits within a request or an answer. Set before
+  // `between`.
   std::atomic<std::uint8_t> amid{0};
   std::atomic<std::uint8_t> ended{0};  // not 0: the server has ended the input meanwhile
 };
 
-// A child's report on its connection: one word, which no wild pointer writes by chance.
+// What a child reports of its connection: one word with a mark that no wild pointer writes by
+// chance.
 class Told {
  public:
   constexpr Told() noexcept = default;
   constexpr Told(Outcome outcome, bool given_away, bool said_last_word = false) noexcept
       : outcome_(outcome), given_away_(given_away), said_last_word_(said_last_word) {}
-  // Decodes a report. A word that is not a report yields an empty one.
+  // A word that no child can have made counts as no report.
   static constexpr Told from(std::uint64_t word) noexcept {
     const std::uint64_t outcome = word & outcome_bits;
     constexpr std::uint64_t bits = outcome_bits | given_away_bit | last_word_bit;
@@ -39,10 +41,11 @@ class Told {
   }
 
   constexpr Outcome outcome() const noexcept { return outcome_; }
-  // Returns whether the handler has closed its socket or left it to another owner.
+  // The handler has closed its socket, or left it to another owner.
   constexpr bool given_away() const noexcept { return given_away_; }
 
-  // Returns whether the child has answered a bad request: the client is to have time to read that.
+  // A last word was sent to a client whose request was malformed, late or too large. The client
+  // gets time to read it.
   constexpr bool said_last_word() const noexcept { return said_last_word_; }
 
   static constexpr std::uint64_t mark = 0x6e65'7473'6572'7600;
@@ -59,20 +62,21 @@ class Told {
 
 inline constexpr std::size_t most_children = 1024;
 
-// Memory in which the children of a server report their counts and requests. A child with a wild
-// pointer may write anything anywhere in it, so the parent trusts none of it.
+// Memory in which the children of a server report what they count and ask for. A child with a wild
+// pointer may write anything anywhere in it, so the parent trusts nothing here.
 struct FromChildren {
   struct Slot {
     std::atomic<std::uint64_t> told{0};
     Silence silence;
   };
-  std::atomic<std::uint64_t> stop{0};       // `Told::mark`: a child asks for a shutdown
-  std::atomic<std::uint8_t> given_away{0};  // not 0: reported by a child since the last look
+  std::atomic<std::uint64_t> stop{0};  // `Told::mark`: a child asks for a shutdown
+  // not 0: a child gave its socket away since the last look
+  std::atomic<std::uint8_t> given_away{0};
   SharedCounters counters;
   std::array<Slot, most_children> slots;
 };
 
-// Memory in which a server informs its children. The children cannot write to it.
+// Memory in which a server informs its children, which cannot write to it.
 struct FromParent {
   std::atomic<bool> stop{false};
   std::atomic<CoarseTime> draining_since{0};

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:signals`, internal: which signals a thread receives.
+/// `net.server:signals`, internal: which signals a thread blocks.
 module;
 
 #include <csignal>
@@ -8,7 +8,7 @@ module net.server:signals;
 
 namespace net {
 
-// Blocks signals in this thread while the object exists. Threads and processes that are started
+// Blocks signals in this thread while the object lives. Threads and processes that are started
 // meanwhile inherit the mask.
 class BlockedSignals {
  public:
@@ -17,13 +17,13 @@ class BlockedSignals {
   BlockedSignals& operator=(const BlockedSignals&) = delete;
   ~BlockedSignals();
 
-  // Returns all signals except those that a thread raises by its own instructions, such as SIGSEGV.
-  // If one of these is blocked, the kernel kills the program instead of running its handler; see
+  // All signals except those that a thread raises by its own actions. If one of these is raised
+  // while it is blocked, the kernel ends the program instead of running the program's handler. See
   // signal(7).
   static sigset_t asynchronous() noexcept;
   static sigset_t stopping() noexcept;  // SIGINT and SIGTERM
 
-  // Returns the mask that the thread had before.
+  // The mask that the thread had before.
   const sigset_t& before() const noexcept { return before_; }
 
  private:

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:wheel`, internal: finds the nodes that are due, in constant time.
+/// `net.server:wheel`, internal: a timer wheel, which finds what is due in constant time.
 module net.server:wheel;
 
 import net.standard;
@@ -57,7 +57,7 @@ class Wheel {
   /// Returns when the first of the nodes is due; `never` if none is.
   Time next_due() const noexcept {
     if (filed_ == 0) return never;
-    // The search begins and ends in the word that the hand is in.
+    // The search begins and ends in the word of the hand's bucket.
     const std::size_t first = static_cast<std::size_t>(hand_ + 1) % buckets;
     std::uint64_t word = occupied_.at(first / bits) >> (first % bits) << (first % bits);
     std::size_t index = first / bits;
@@ -132,7 +132,7 @@ class Wheel {
   std::array<Node*, buckets> buckets_{};
   std::array<std::uint64_t, buckets / bits> occupied_{};  // a bit for each bucket
   Node* unfiled_ = nullptr;                               // the nodes without a time
-  std::size_t filed_ = 0;                                 // how many nodes have a time
+  std::size_t filed_ = 0;                                 // the number of nodes with a time
   Time hand_ = 0;  // the last bucket that was emptied, counted from the clock's zero
 };
 
