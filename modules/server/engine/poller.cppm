@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:poller`, internal: epoll and eventfd as objects.
+/// `net.server:poller`, internal: epoll and eventfd, as objects.
 module;
 
 #include <sys/epoll.h>
@@ -12,21 +12,21 @@ import :coarse_clock;
 
 namespace net {
 
-// Wakes up a poll from any thread, signal handler or child.
+// An eventfd that wakes up a poll. Signal handlers and children may signal it too.
 class Wakeup {
  public:
   Wakeup();
   inline int fileno() const noexcept { return descriptor_.get(); }
   void signal() noexcept;
   void clear() noexcept;
-  // In a process that was forked since: closes its copy of the descriptor.
+  // In a forked process: closes this process's copy of the descriptor.
   inline void close() noexcept { descriptor_.close(); }
 
  private:
   Descriptor descriptor_;
 };
 
-// Has `ready` called when a descriptor is ready.
+// Handles the events of a descriptor: the poller calls `ready` for them.
 class Watch {
  public:
   Watch() noexcept = default;
@@ -36,7 +36,7 @@ class Watch {
   virtual void ready(std::uint32_t events) = 0;
 };
 
-// Polls descriptors, level-triggered, for one thread. Other threads may call `add`.
+// A level-triggered epoll instance that one thread polls. Other threads may call `add`.
 class Poller {
  public:
   Poller();
@@ -46,17 +46,17 @@ class Poller {
 
   inline int fileno() const noexcept { return descriptor_.get(); }
   void add(int descriptor, Watch& watch);
-  // Pauses or resumes the polling of a descriptor that was added. Pausing removes it from epoll,
-  // which would go on reporting errors. Returns false if the system has no memory for it.
+  // Pauses or resumes a watched descriptor. Pausing removes it from epoll, which would otherwise go
+  // on reporting errors. Returns false if epoll_ctl fails, for example for lack of memory.
   bool arm(int descriptor, Watch& watch, bool armed) noexcept;
-  // Removes the watch, also from the batch that is being dispatched.
+  // Removes the descriptor. Also skips its events in the batch that is being dispatched.
   void remove(int descriptor, const Watch& watch) noexcept;
-  // In a process that was forked since: closes its copy of the descriptor.
+  // In a forked process: closes this process's copy of the descriptor.
   void close() noexcept;
-  // Takes over the descriptor number of `other`, whose own epoll instance is closed here. A thread
-  // that polls that number then polls this one.
+  // Moves this epoll instance to the descriptor number of `other`, whose own instance is closed. A
+  // thread that polls that number goes on with this instance.
   void take_number_of(Poller& other);
-  // Waits, then calls at most `most` ready watches. Returns how many events there were.
+  // Waits for at most `most` events and calls their watches. Returns the number of events.
   std::size_t dispatch(Deadline deadline, std::size_t most = 64);
 
  private:
@@ -65,7 +65,7 @@ class Poller {
   std::span<epoll_event> dispatching_;
 };
 
-// Calls epoll_wait with a deadline. A signal ends it with no events.
+// Calls epoll_wait until the deadline. Returns no events if a signal interrupts the call.
 std::span<epoll_event> wait_for_events(int epoll, std::span<epoll_event> room, Deadline deadline);
 
 }  // namespace net

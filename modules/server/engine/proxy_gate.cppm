@@ -12,12 +12,12 @@ import :service;
 
 namespace net {
 
-// Reads the headers of the PROXY protocol and not one byte more, because handlers may read from the
-// socket by themselves. If a header is late or wrong, or a peer is not trusted, closes the
-// connection and counts it. On the serving thread, and never blocks.
+// Reads the headers of the PROXY protocol, and not one byte more, since handlers may read from the
+// bare socket. Closes and counts connections whose peer is not trusted, or whose header is late or
+// wrong. Runs on the serving thread and never blocks it.
 class ProxyGate {
  public:
-  // Receives each connection whose client is known.
+  // Takes over a connection once its client is known.
   class Beyond {
    public:
     virtual void introduced(Connection& connection) noexcept = 0;
@@ -32,10 +32,10 @@ class ProxyGate {
   ~ProxyGate();
 
   bool required() const noexcept { return service_.options.proxy_protocol.has_value(); }
-  // For a new connection: the gate owns it from here on.
+  // Takes ownership of a new connection.
   void enter(Connection& connection) noexcept;
-  // Ends the connections whose time is over, and sets the timer for the next one. While the server
-  // drains, no connection waits for longer than the quiet grace.
+  // Ends connections whose header is late, and sets the timer for the next deadline. While the
+  // server drains, no connection waits for longer than the quiet grace.
   void sweep(CoarseTime now) noexcept;
 
  private:
@@ -43,11 +43,11 @@ class ProxyGate {
   enum class Read : std::uint8_t { partial, whole, ended, wrong };
   struct Result {
     Read read;
-    std::exception_ptr why = nullptr;  // why the header is wrong
+    std::exception_ptr why = nullptr;  // set if the header is wrong
   };
-  // The part of the header that has arrived is kept in `received`.
+  // Appends the bytes of a partial header to `received`.
   static Result read(Connection& connection, std::string& received) noexcept;
-  // Removes a connection from those that wait.
+  // Removes the connection from those that wait, and returns it.
   Connection& leave(Waiting& waiting) noexcept;
   void go_on(Connection& connection, const Result& result) noexcept;
   void refuse(Connection& connection, const std::exception_ptr& why) noexcept;
@@ -58,7 +58,7 @@ class ProxyGate {
   Beyond& beyond_;
   Networks trusted_;
   std::chrono::milliseconds header_timeout_{0};
-  std::list<Waiting> waiting_;  // in order of time: each gets the same limit
+  std::list<Waiting> waiting_;  // oldest first: the timeout is the same for all
 };
 
 class ProxyGate::Waiting final : public Watch {

@@ -25,7 +25,7 @@ class QueuePlace {
   // Makes the wait overdue, so that no thread runs the connection any more.
   inline void make_overdue() noexcept { limit_.store(0); }
 
-  // Notes that the policy has no slot for the connection, and has asked for that of another one.
+  // Notes that the policy has no slot for the connection, and has asked the server to free one.
   inline void want_place() noexcept { wants_place_.store(true, std::memory_order_relaxed); }
   inline bool wants_place() const noexcept { return wants_place_.load(std::memory_order_relaxed); }
   inline void got_place() noexcept {

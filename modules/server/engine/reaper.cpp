@@ -28,7 +28,7 @@ CoarseTime parked_in_vain_since(const ParkTimes& times) noexcept {
 
 }  // namespace
 
-// --- limits -----------------------------------------------------------------------------------
+// --- deadlines --------------------------------------------------------------------------------
 
 Connection* Reaper::take_expired(CoarseTime now) noexcept {
   constexpr int most = 256;
@@ -43,20 +43,21 @@ Connection* Reaper::take_expired(CoarseTime now) noexcept {
   return expired;
 }
 
-// Files a connection again if its limit has not passed. Takes and returns it if the limit has
-// passed, or if it has something to do. Under the registry's lock.
+// Checks a connection that is due: files it again if its deadline has not expired. Returns it if
+// the caller owns it now, else null. Called with the registry's lock held.
 Connection* Reaper::look_at(Connection& connection, CoarseTime now) noexcept {
   if (QueuePlace& place = connection.queue_place(); place.waits()) {
-    // Its policy takes it out of the queue.
+    // Only its policy takes it out of the queue.
     if (now < place.limit()) {
       registry_.file(connection, place.limit(), now);
     } else {
-      place.make_overdue();  // even for a thread whose clock lags a little
+      place.make_overdue();  // even if the policy reads a clock that lags a little
       queues_overdue_ = true;
     }
     return nullptr;
   }
-  // A connection that runs is not filed: `edge` makes it file itself when it parks.
+  // A running connection is not filed here. The edge makes its next park fail, and the attempt
+  // after that files it.
   if (!connection.edge(0)) return nullptr;
   const CoarseTime limit = connection.park_times().limit.load();
   if (now < limit) {
@@ -110,12 +111,12 @@ void Reaper::cut_running() noexcept {
   const std::lock_guard lock(registry_.mutex);
   registry_.for_each([](Registered& registered) {
     Connection& connection = connection_of(registered);
-    // Parked connections are taken instead: no thread waits in them.
+    // `take_quiet` takes the parked ones. No thread waits in them that a cut could wake up.
     if (connection.state() != Connection::State::parked) connection.cut();
   });
 }
 
-// --- evictions --------------------------------------------------------------------------------
+// --- eviction ---------------------------------------------------------------------------------
 
 std::size_t Reaper::leaving(CoarseTime now) noexcept {
   std::size_t count = 0;
@@ -142,8 +143,8 @@ Connection* Reaper::evict_for_newcomer() noexcept {
   return taken;
 }
 
-// Walks over all connections twice: finds the most that one of them holds, then takes those that
-// hold more than half of that.
+// Takes two passes over all connections. The first finds the largest amount that one holds, the
+// second takes connections that hold more than half of that amount.
 Connection* Reaper::take_greediest(std::size_t to_free) noexcept {
   Connection* greedy = nullptr;
   const std::lock_guard lock(registry_.mutex);
@@ -157,7 +158,8 @@ Connection* Reaper::take_greediest(std::size_t to_free) noexcept {
     const std::size_t held = connection.held();
     if (to_free == 0 || held <= most / 2 || !connection.claim()) return;
     to_free -= std::min(to_free, held);
-    connection.note_held(0);  // not counted any more, since its end may have to wait for a thread
+    // Count the memory as freed at once: the connection may end only when a thread is free.
+    connection.note_held(0);
     connection.expire(Outcome::greedy);
     add_to(greedy, &connection);
   });
@@ -182,7 +184,7 @@ bool Reaper::evict_for_waiting() noexcept {
   return true;
 }
 
-// Under the registry's lock.
+// Called with the registry's lock held.
 Reaper::Silent Reaper::longest_silent(bool parked_too) noexcept {
   Silent longest;
   CoarseTime since = std::numeric_limits<CoarseTime>::max();

@@ -11,11 +11,12 @@ import :registry;
 
 namespace net {
 
-// Finds the connections that must end: their limits have passed, they are silent while the server
-// drains, or their slot is needed. Ends their input, or takes them: returns a list, linked by
-// `next_retired`, of connections that the caller owns then. Each is marked with how it ends. The
-// caller ends them without the lock, because handlers and hooks may run then. On the serving
-// thread, except for the two functions that say otherwise.
+// Finds the connections that must end: their deadline has expired, they are silent while the server
+// drains, or their slot or memory is needed. It ends the input of such a connection, or takes it.
+// The connections that it takes are returned as a list, linked by `next_retired`, and are marked
+// with their outcome. The caller owns them, and ends them without the lock, since handlers and
+// hooks may run then. Called on the serving thread, except for the two functions that say
+// otherwise.
 class Reaper {
  public:
   Reaper(Registry& registry, DueTimer& timer, const ServerOptions& options) noexcept
@@ -23,45 +24,43 @@ class Reaper {
   Reaper(const Reaper&) = delete;
   Reaper& operator=(const Reaper&) = delete;
 
-  // Takes the connections whose limits have passed. If there are many, leaves some for the next
-  // time, so that the serving thread polls in between.
+  // Takes connections whose deadline has expired. If there are many, it leaves some for the next
+  // call, so that the serving thread polls in between.
   Connection* take_expired(CoarseTime now) noexcept;
 
-  // Returns whether connections in the queues of policies have waited for too long, since the last
-  // call.
+  // Returns whether connections in the queues of policies have become overdue since the last call.
   bool take_queues_overdue() noexcept { return std::exchange(queues_overdue_, false); }
 
-  // The server drains from now on. From any thread.
+  // Notes that the server drains from now on. May be called from any thread.
   void begin_drain(CoarseTime now) noexcept { drain_since_.store(now); }
-  // Ends the input of the connections that have been silent for the quiet grace. From any thread.
+  // Ends the input of running connections that have been silent for the quiet grace. May be called
+  // from any thread.
   void end_silent(CoarseTime now) noexcept;
-  // Takes the connections that have been silent between requests for the quiet grace. Once the
-  // drain's time is over, takes all that no thread runs.
+  // Takes parked connections that have been silent between requests for the quiet grace. Once the
+  // drain's time is over, it takes all parked ones.
   Connection* take_quiet(CoarseTime now) noexcept;
   void drain_is_over() noexcept { drain_is_over_ = true; }
-  // Cuts all connections that are not parked.
+  // Cuts all running connections.
   void cut_running() noexcept;
 
-  // Evicts the connection that has been silent longest, to free a slot for a new connection. Does
-  // nothing while an evicted one is still leaving. If the connection is parked, takes it; otherwise
-  // ends its input.
+  // Makes room for a new connection: ends the input of the longest-silent connection, or takes it
+  // if it is parked. Does nothing while an evicted connection is still leaving.
   Connection* evict_for_newcomer() noexcept;
-  // Takes the connections that hold the most memory for their clients, until they hold `to_free`
-  // bytes.
+  // Takes parked connections that hold the most memory for their clients. Stops when they hold
+  // `to_free` bytes in all.
   Connection* take_greediest(std::size_t to_free) noexcept;
-  // Ends the input of as many silent connections as there are connections that want a slot of their
-  // policy. Those that are still leaving count. Returns false if too few are silent.
+  // Evicts a silent running connection for each one that waits for a slot of its policy. Those that
+  // are still leaving count as evicted. Returns false if too few are silent.
   bool evict_for_waiting() noexcept;
   bool places_wanted() const noexcept { return places_wanted_; }
-  // milliseconds, if the last eviction freed no slot
-  static constexpr std::int64_t next_eviction = 50;
+  static constexpr std::int64_t next_eviction = 50;  // milliseconds, while slots are wanted
 
  private:
   Connection* look_at(Connection& connection, CoarseTime now) noexcept;
   Connection* take_if_quiet(Connection& connection, CoarseTime now) noexcept;
   std::size_t leaving(CoarseTime now) noexcept;
   struct Silent {
-    Connection* connection = nullptr;  // null: none is silent
+    Connection* connection = nullptr;  // null: no connection is silent
     bool parked = false;
   };
   Silent longest_silent(bool parked_too) noexcept;

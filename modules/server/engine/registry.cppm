@@ -9,12 +9,12 @@ import :wheel;
 
 namespace net {
 
-// The part of a connection that a registry uses.
+// An entry of the registry: the base of `Connection`.
 struct Registered {
   Registered* previous = nullptr;
   Registered* next = nullptr;
-  // When the connection's limit is looked at. Any thread may read it; the rest is under the
-  // registry's lock.
+  // The time at which the connection is checked. Any thread may read this member; the registry's
+  // lock guards the others.
   std::atomic<CoarseTime> filed_under{0};
 
  protected:
@@ -22,19 +22,19 @@ struct Registered {
   ~Registered() = default;
 };
 
-// Holds the connections from accept to close, each filed under the time at which its limit must be
-// looked at. Also counts the connections that have not ended completely. The count falls last: when
-// it is zero, no connection uses anything of the server any more.
+// The connections of a server from accept to close, each filed under the time at which its deadline
+// must be checked. The registry also counts the connections that have not wholly ended. The end of
+// a connection lowers this count last: when it is zero, no connection uses the server any more.
 //
-// A connection that is parked or waits in a queue is filed at its limit or earlier; one that runs
-// may be filed under no time. Parking therefore touches the registry only if the new limit is
-// earlier than the time that the connection is filed under. When that time comes, the connection is
-// looked at, and filed again if its limit has moved.
+// A connection that is parked or waits in a queue is filed at its deadline or earlier; a running
+// one may be filed under no time. Parking therefore touches the registry only if the new deadline
+// is earlier than the time under which the connection is filed. At that time, the connection is
+// checked, and filed again if its deadline has moved.
 class Registry {
  public:
   explicit Registry(DueTimer& timer) noexcept : timer_(timer) {}
 
-  // Guards everything but `size`. `done` takes it.
+  // Must be held for every call except `size` and `done`.
   std::mutex mutex;
 
   inline void add(Registered& connection) noexcept {
@@ -44,18 +44,17 @@ class Registry {
 
   inline void unlink(Registered& connection) noexcept { wheel_.remove(connection); }
 
-  // Files the connection so that it is looked at when `limit` has passed, at the latest one bucket
-  // of the wheel later. Sets the serving thread's timer.
+  // Files the connection to be checked when `limit` has passed, at the latest one bucket of the
+  // wheel later. Sets the serving thread's timer.
   inline void file(Registered& connection, CoarseTime limit, CoarseTime now) noexcept {
     wheel_.file(connection, limit, now);
     timer_.due_by(connection.filed_under.load(std::memory_order_relaxed));
   }
 
-  // Returns a connection whose time has come, and files it under no time. Returns null if there is
-  // none.
+  // Returns a connection that is due, and files it under no time. Returns null if none is due.
   inline Registered* take_due(CoarseTime now) noexcept { return wheel_.take_due(now); }
 
-  // Sets the timer for the next connection.
+  // Sets the timer for the connection that is due next.
   inline void set_timer() noexcept { timer_.due_by(wheel_.next_due()); }
 
   template <class F>
@@ -65,8 +64,9 @@ class Registry {
 
   inline std::size_t size() const noexcept { return size_.load(); }
 
-  // Counts a connection out. Calls `notify` under the lock, so that a thread that sees zero and
-  // then takes the lock once knows that `notify` has returned.
+  // Subtracts an ended connection from the count, and calls `notify` with the new count under the
+  // lock. So a thread that sees zero and then acquires the lock once knows that `notify` has
+  // returned.
   template <class F>
   void done(F notify) noexcept {
     const std::lock_guard lock(mutex);

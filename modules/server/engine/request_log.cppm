@@ -65,7 +65,7 @@ class RequestLog {
   std::uint64_t written_ = 0;  // by the requests that are complete
   std::uint64_t told_ = 0;
   Noted current_{};
-  std::vector<Noted> complete_;  // whose answers are not sent yet
+  std::vector<Noted> complete_;  // complete requests that are not reported yet
 };
 
 }  // namespace net

@@ -7,10 +7,9 @@ import :coarse_clock;
 
 namespace net {
 
-// Compares, from one look to the next, how much of an answer the client has not taken: what waits
-// in this process and in the kernel's queue. Epoll reports buffer space only when a good part of
-// that queue is free, so only this shows that a slow client still reads. For the owner of the
-// connection.
+// Compares at each look how many bytes of an answer the client has not taken: those in our buffer
+// and in the kernel's queue. Epoll reports free space only when a good part of that queue is free,
+// so the progress of a slow reader shows only here. For the owner of the connection.
 class SendProgress {
  public:
   inline void look(std::uint64_t untaken, CoarseTime now) noexcept {
@@ -22,21 +21,21 @@ class SendProgress {
     }
     untaken_ = untaken;
   }
-  // No answer waits for the client any more.
+  // Called when no bytes wait for the client any more.
   inline void over() noexcept { untaken_ = 0; }
 
-  // When the client last took some.
+  // Returns when the client last took bytes.
   inline CoarseTime progress_at() const noexcept { return progress_at_; }
-  // Since when the client is behind. What it takes moves this time forward, by the time that the
-  // fair rate needs for it. So it is now for a fast client, and the start of the answer for one
-  // that takes nothing.
+  // Returns since when the client has been behind. The bytes that it takes move this time forward,
+  // by the time that the fair rate needs for them. For a fast client it is now; for one that takes
+  // nothing, the start of its answer.
   inline CoarseTime behind_since() const noexcept { return behind_since_; }
 
   static constexpr std::int64_t fair_rate = std::int64_t{64} * 1024;  // bytes a second
 
  private:
   static inline CoarseTime time_for(std::uint64_t taken) noexcept {
-    constexpr std::uint64_t most = std::uint64_t{1} << 33U;  // more than a day, and no overflow
+    constexpr std::uint64_t most = std::uint64_t{1} << 33U;  // takes over a day; cannot overflow
     constexpr CoarseTime second = 1'000'000'000;
     return static_cast<CoarseTime>(std::min(taken, most)) * second / fair_rate;
   }

@@ -41,11 +41,11 @@ class Told {
   }
 
   constexpr Outcome outcome() const noexcept { return outcome_; }
-  // The handler has closed its socket, or left it to another owner.
+  // Returns whether the handler has closed its socket or left it to another owner.
   constexpr bool given_away() const noexcept { return given_away_; }
 
-  // A last word was sent to a client whose request was malformed, late or too large. The client
-  // gets time to read it.
+  // Returns whether the child has sent an answer to a malformed, late or too large request. The
+  // client gets time to read that answer.
   constexpr bool said_last_word() const noexcept { return said_last_word_; }
 
   static constexpr std::uint64_t mark = 0x6e65'7473'6572'7600;

@@ -35,7 +35,7 @@ namespace {
 
 // Locks the directory, so that two servers that start at once do not take each other's file for a
 // dead server's. Leaves nothing in the directory. If the directory cannot be opened, or stays
-// locked for a second, the server continues without the lock.
+// locked for a second, the caller continues without the lock.
 Descriptor hold_directory(const std::filesystem::path& path) {
   Descriptor directory(above_standard_streams(
       ::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
@@ -46,9 +46,9 @@ Descriptor hold_directory(const std::filesystem::path& path) {
   return directory;
 }
 
-// Whether the path is a socket file that a dead server left. A datagram socket cannot connect to a
-// stream socket, but the error shows whether that one still exists, even before it listens. And no
-// server has to accept the connection.
+// Returns whether the path is a socket file whose socket no process holds any more. The probe is a
+// datagram socket: it cannot connect to a stream socket, but the error shows whether one is there,
+// even one that does not listen yet. The server has no connection to accept.
 bool is_dead(const std::string& path, const Address& address) {
   struct stat status{};
   if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
@@ -61,15 +61,15 @@ bool is_dead(const std::string& path, const Address& address) {
   }
 }
 
-// Opens the file that was bound. With CAP_NET_ADMIN, the kernel returns that very file. Without it,
-// this is the file that has the path now; a symbolic link is never followed.
+// Opens the file that the socket is bound to. With CAP_NET_ADMIN, the kernel opens that very file.
+// Without it, opens the file that has the path now, and does not follow a link.
 Descriptor open_bound(const Socket& socket, const std::string& path) noexcept {
   const int told = ::ioctl(socket.fileno(), SIOCUNIXFILE);
   return Descriptor(above_standard_streams(
       told >= 0 ? told : ::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)));
 }
 
-// By descriptor, because the path may lead elsewhere by now.
+// Changes the mode by the descriptor, as the path may name another file by now.
 void change_mode(const Descriptor& file, const std::string& path, unsigned mode) {
   const std::string through = "/proc/self/fd/" + std::to_string(file.get());
   if (::chmod(through.c_str(), mode) != 0) {
@@ -80,9 +80,8 @@ void change_mode(const Descriptor& file, const std::string& path, unsigned mode)
 }  // namespace
 
 struct SocketFile::Holders {
-  std::atomic<unsigned> have_served{0};  // processes that have served it
-  // the number of the process that made it, until that has closed
-  std::atomic<int> maker{0};
+  std::atomic<unsigned> have_served{0};  // how many processes
+  std::atomic<int> maker{0};             // its process ID; 0 once it has closed the file
 };
 
 SocketFile::SocketFile(SocketFile&& other) noexcept { *this = std::move(other); }
@@ -108,8 +107,8 @@ SocketFile SocketFile::bind(Socket& socket, const std::string& path, std::option
   const std::filesystem::path absolute = std::filesystem::absolute(path);
   const Descriptor directory = hold_directory(absolute);
   if (is_dead(path, Address::unix_path(path))) ::unlink(path.c_str());
-  // The bind creates the file with the permissions of the socket, less the umask. So at no time
-  // does it have more permissions than were asked for.
+  // The kernel makes the file with the permissions of the socket, less the umask. So the file never
+  // has more permissions than `mode`.
   if (mode && ::fchmod(socket.fileno(), *mode) != 0) throw_system_error(errno, "fchmod");
   bind();
   if (socket.getsockname().path() != path) return {};  // a hook has bound it elsewhere
@@ -139,7 +138,7 @@ SocketFile SocketFile::of(const Descriptor& opened, const std::string& path) {
   if (opened.get() < 0 || ::fstat(opened.get(), &status) != 0) {
     throw_system_error(errno, "open " + path);
   }
-  // The file was removed, or replaced by a link to an existing file.
+  // The file was removed, or replaced by one that is no socket or that has another name too.
   if (!S_ISSOCK(status.st_mode) || status.st_nlink != 1) return {};
   SocketFile file;
   void* const memory =
@@ -191,7 +190,7 @@ bool SocketFile::others_may_need_it(bool forked) const noexcept {
 void SocketFile::remove_if_dead() noexcept {
   try {
     const Descriptor directory = hold_directory(path_);
-    // The socket may stay open a moment longer, because an answer to a datagram is being sent.
+    // An answer to a datagram may hold the socket a moment longer.
     const Deadline patience(std::chrono::milliseconds(50));
     bool dead = is_dead(path_, Address::unix_path(path_));
     while (!dead && !patience.passed()) {

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:socket_file`, internal: the file of a Unix server.
+/// `net.server:socket_file`, internal: the socket file of a Unix server.
 module net.server:socket_file;
 
 import net.standard;
@@ -8,15 +8,17 @@ import :forked;
 
 namespace net {
 
-// The file of a bound Unix socket. It replaces a file that a dead server left, never that of a live
-// one. It is removed when its server closes, if it is still that server's file.
+// The file of a bound Unix socket. It replaces the file of a dead server, never that of a live one.
+// It is removed when its server closes, if it still belongs to that server.
 //
 // Forked processes have the socket as well, and may serve it. Only a process that made the server
-// or has served it removes the file. If another process may need the file, it is removed with the
-// last process that holds the socket. Another process may need it if the socket was handed over; if
-// another process has served it; if this process has forked since it made or served the server,
-// because the child may be about to serve; and if this process is such a child, and the process
-// that made the server still exists.
+// or has served it removes the file. If another process may need the file, it is removed only with
+// the last process that holds the socket. This is so if
+//
+// - the socket was handed over;
+// - another process has served it;
+// - this process has forked since it made or served the server: the child may be about to serve;
+// - this process is such a child, and the process that made the server still exists.
 class SocketFile {
  public:
   SocketFile() noexcept = default;
@@ -26,15 +28,15 @@ class SocketFile {
   SocketFile& operator=(const SocketFile&) = delete;
   ~SocketFile();
 
-  // Calls `bind` to bind the socket. At that time the path is free, and no other server of this
-  // library looks at the directory. With `mode`, the file has those permissions. Throws
-  // `address_in_use` if the path exists, and is not a dead server's socket.
+  // Removes a dead server's file, and calls `bind` to bind the socket. No other server of this
+  // library looks at the directory meanwhile. With `mode`, the file gets those permissions.
+  // Throws `address_in_use` if the path exists and is not a dead server's.
   static SocketFile bind(Socket& socket, const std::string& path, std::optional<unsigned> mode,
                          const std::function<void()>& bind);
-  // Takes over the file of a socket that another program has bound and hands over. That program may
-  // still serve. Returns no file if the path does not belong to that socket any more.
+  // Takes the file of a socket that another program has bound and hands over. That program may
+  // still serve it. Returns an empty object if the path is not that socket's any more.
   static SocketFile adopt(const Socket& socket);
-  // Notes that another program gets the socket. From any thread.
+  // Notes that another program gets the socket. May be called from any thread.
   void share() noexcept { shared_.store(true, std::memory_order_relaxed); }
   // Notes that this process serves the socket.
   void note_serving() noexcept;
@@ -51,7 +53,7 @@ class SocketFile {
   void remove_if_dead() noexcept;
   void unlink() noexcept;
 
-  std::string path_;  // absolute, so that it stays right when the directory changes
+  std::string path_;  // absolute, as the working directory may change
   std::uint64_t device_ = 0;
   std::uint64_t number_ = 0;
   Holders* holders_ = nullptr;
