@@ -40,13 +40,13 @@ void Connection::reject(Outcome why) noexcept {
   handler().finish();
   NETSERVE_PROBE2(overload, this, static_cast<int>(why));
   const std::string answer = service().hooks.overload_answer(client_address());
-  // The answer is sent with one call, as far as it fits: rejecting a client must cost next to
-  // nothing.
+  // The answer is sent with one non-blocking call, so it may be truncated: rejecting a client must
+  // cost next to nothing.
   if (received_) {
     try {
       if (!answer.empty()) received_->reply(bytes(answer));
     } catch (const std::system_error&) {
-      // The client gets no answer then.
+      // Then the client gets no answer.
     }
     end(why);
     return;
@@ -63,8 +63,8 @@ void Connection::close(Outcome outcome) noexcept {
   Socket& bare = socket();
   bare.set_watch(nullptr);
   if (received_ || bare.fileno() < 0) return;
-  // The server itself may have ended the stream. And a socket that the handler put there is another
-  // one.
+  // The server itself may have ended the input. That never concerns another socket that the handler
+  // has put there.
   const bool input_ended = silence().input_ended() && !given_away();
   service().closer.close(
       std::move(bare),
@@ -94,9 +94,9 @@ void Connection::end(Outcome outcome) noexcept {
   handler().forget();
   if (service.in_child()) {
     tell_requests(outcome);
-    // The parent closes the connection without losing the answer, and counts.
+    // The parent closes the connection without losing the answer, and counts the outcome.
     tell_parent(outcome);
-    // This child has no other client to serve, so it can wait.
+    // This child has no other client to serve, so it may wait here.
     if (given_away())
       Closer::linger_here(socket(), service.options.linger, service.options.linger_bytes);
     delete this;
@@ -105,8 +105,8 @@ void Connection::end(Outcome outcome) noexcept {
   OwnParkingLot& lot = service.lot;
   service.unlink(*this);
   if (in_lot.registered) lot.leave(*this);
-  if (was_cut()) outcome = Outcome::cut;  // whatever the handler, or the child, reported
-  // A connection that was evicted within an answer failed because of the eviction.
+  if (was_cut()) outcome = Outcome::cut;  // even if handler or child reported another outcome
+  // An eviction may cause any of these: in the middle of an answer, for example, `failed`.
   const bool ended_by_that = outcome == Outcome::served || outcome == Outcome::closed_idle ||
                              outcome == Outcome::failed || outcome == Outcome::timed_out;
   if (ended_by_that && silence().was_evicted()) outcome = Outcome::evicted;
@@ -115,7 +115,7 @@ void Connection::end(Outcome outcome) noexcept {
     stream().discard();  // this object may be freed much later
     note_held(0);
   }
-  // Before the close: a client that sees it may connect again at once.
+  // Do this before the close: a client that sees the close may reconnect at once.
   client_place_.leave();
   if (service.hooks.called().on_close && !received_) {
     const RunningMark mark(service);

@@ -21,7 +21,7 @@ import :forked;
 namespace net {
 namespace {
 
-constexpr std::int64_t drain_interval = 10;  // milliseconds, between two looks for silent clients
+constexpr std::int64_t drain_interval = 10;  // milliseconds, between two checks for silent clients
 
 }  // namespace
 
@@ -67,9 +67,9 @@ void Engine::serve(std::chrono::milliseconds poll_interval) {
   }
 }
 
-// Each turn takes one event from the poll. Limits and wake-ups are events that are no requests, so
-// they do not end the wait. Nor does the deadline while the poll still finds events, since a
-// request may be ready behind them.
+// Each turn takes one event from the poll. Timers and wake-ups are events but not requests, so they
+// do not end the wait. The deadline does not end it either while the poll still finds events (at
+// most 64), since a request may be ready behind them.
 Engine::Served Engine::serve_one(Deadline deadline) {
   constexpr unsigned most_late = 64;
   dispatcher_.set_events_left(1);

@@ -39,22 +39,22 @@ void Exchange::limits_changed() {
     stream().set_rest_limit(limits().request);
   } else {
     stream().set_answer_limit(limits().answer);
-    // The request limit bounds each receive of `handle`, as a deadline.
+    // The request limit bounds the receives of `handle`, as a deadline.
     socket().settimeout(std::nullopt, timeout_of(limits().send));
   }
 }
 
 void Exchange::send_before_release() noexcept {
   try {
-    // A write must write everything, so flush waits. But it does not wait for a peer that has
-    // failed already.
+    // A write must be sent completely, so flush waits. But after an error, nothing waits for the
+    // peer.
     if (ending_ == Outcome::failed) {
       stream().flush_now();
     } else {
       stream().flush();
     }
   } catch (const std::exception&) {
-    // The connection is reset, or the peer takes nothing: closing loses the rest.
+    // The connection was reset, or the peer takes nothing. Closing discards the rest.
   }
 }
 
@@ -87,11 +87,11 @@ void Exchange::fail(std::exception_ptr exception) noexcept {
   handler_.abandon();
   if (outcome != Outcome::cut) service().hooks.connection_failed(error);
   if (outcome != Outcome::cut && !given_away_) {
-    // What the handler wrote before the exception is still an answer.
+    // Answers that were written before the exception are still sent.
     try {
       if (stream().flush_now() && fault) say_last_word(*fault);
     } catch (const std::exception&) {
-      // The connection is reset: no answer is possible.
+      // The connection was reset, so no answer is possible.
     }
   }
   ended_ = outcome;

@@ -16,9 +16,9 @@ import :service;
 namespace net {
 
 // Finds the requests of one client, calls its handler, and has the answers sent. The handler sees
-// this object as its context. Only `wait` waits, and nothing here ends the connection: its caller
-// learns when it is over, and ends it with `outcome`. For the owner of the connection, except where
-// it says otherwise.
+// this object as its context. The exchange itself waits only in `wait`, and never ends the
+// connection: when the exchange is over, its caller ends the connection with `outcome`. Only the
+// owner of the connection may use it, except where noted.
 class Exchange : public RequestContext {
  public:
   // RequestContext
@@ -37,33 +37,35 @@ class Exchange : public RequestContext {
   inline ClientSilence& silence() noexcept { return silence_; }
   // Whether the next step has something to do already.
   inline bool ready() const noexcept { return ready_; }
-  // Makes the next step end the connection with `outcome`, unless something has arrived meanwhile.
+  // Makes the next step end the connection with `outcome`. Unless it is `cut`, the step ignores
+  // this if the awaited event has happened meanwhile.
   inline void expire(Outcome outcome) noexcept { expired_ = outcome; }
   // From any thread.
   inline bool was_cut() const noexcept { return cut_.load(std::memory_order_relaxed); }
 
  protected:
-  // The listener's address must outlive this object. `limits_changed` must be called once the
-  // socket is in its final place.
+  // The listener's address must outlive this object. Call `limits_changed` once the socket is in
+  // its final place.
   Exchange(Service& service, Socket socket, const Address& peer, const Address& listener,
            bool datagram) noexcept;
 
-  // What can be done now: call the handler; nothing yet (`later`); nothing any more (`over`).
+  // What to do next: call the handler; wait, as nothing can be done yet (`later`); or end the
+  // connection (`over`).
   enum class Prepared : std::uint8_t { handler, later, over };
-  // Does the work that needs no handler.
+  // Does everything that needs no handler.
   Prepared prepare() noexcept;
   // Serves what has arrived. Returns `close` if the connection is over.
   Next step() noexcept;
   // Waits for what the next step needs. Returns false if the connection is over.
   bool wait() noexcept;
-  // How the connection ended.
+  // Returns how the connection must end.
   inline Outcome outcome() const noexcept { return ended_; }
   inline HandlerCalls& handler() noexcept { return handler_; }
 
-  // What the client is to do next, and by when.
+  // What the exchange waits for, and until when.
   struct Awaited {
     ClientSilence::Wait what;
-    CoarseTime since;  // since when it has held its slot without progress
+    CoarseTime since;  // since when the client has been silent or slow
     CoarseTime limit;
   };
   inline Awaited awaited(CoarseTime now) noexcept {
@@ -76,18 +78,18 @@ class Exchange : public RequestContext {
     }
     return {ClientSilence::Wait::between, now, coarse_after(now, limits().idle.count())};
   }
-  // Something may have arrived that was not received yet.
+  // Makes the next step look for input, which may have arrived meanwhile.
   [[gnu::always_inline]] inline void look_again() noexcept {
     socket().forget_receives();
     ready_ = true;
   }
-  // Epoll has reported more than bytes: an end or urgent data.
+  // Epoll has reported an end or urgent data, so a short receive may not have taken everything.
   inline void distrust_short_receives() noexcept { reader_.distrust_short_receives(); }
 
-  // The handler closes its socket or moves it elsewhere: sends what the handler wrote.
+  // Sends what the handler wrote, before the handler closes its socket or moves it elsewhere.
   void send_before_release() noexcept;
-  // Notes that the handler, or a child's handler, has done so; it may have put another socket in
-  // its place. Under the registry's lock.
+  // Notes that the handler, here or in a child, has closed or moved its socket. The handler may
+  // have put another socket in its place. Call this under the lock of the registry.
   void give_away() noexcept;
   inline bool given_away() const noexcept { return given_away_; }
   inline bool said_last_word() const noexcept { return said_last_word_; }
@@ -115,11 +117,11 @@ class Exchange : public RequestContext {
 
   // Members of one byte come first, to save memory: thousands of connections may be parked.
   Outcome expired_ = Outcome::none;
-  Outcome ending_ = Outcome::none;  // how the connection ends once what is pending is sent
+  Outcome ending_ = Outcome::none;  // how the connection ends once pending output is sent
   Outcome ended_ = Outcome::none;
   bool ready_ = true;
   bool given_away_ = false;
-  bool said_last_word_ = false;  // to a client whose request was malformed, late or too large
+  bool said_last_word_ = false;  // to a client with a malformed, late or too large request
   std::atomic<bool> cut_{false};
   const Address* listener_;  // the listener's address, which lives as long as the server
   RequestReader reader_;

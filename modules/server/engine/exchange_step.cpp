@@ -31,8 +31,8 @@ bool has_room(const Socket& socket) noexcept {
 }  // namespace
 
 // Most steps serve one small request: it has arrived whole, nothing was pending or had expired, and
-// the answer is sent at once. That path is kept straight, and rare cases are in functions of their
-// own.
+// the answer is sent at once. The code of that path is straight; rare cases are in functions of
+// their own.
 
 Next Exchange::step() noexcept {
   try {
@@ -90,7 +90,7 @@ Exchange::Prepared Exchange::prepare() noexcept {
   if (owed_.goes_on()) {
     // A handler that writes nothing would not notice the cut.
     if (was_cut()) return finish_and_end(Outcome::cut, may_finish);
-    // The event that woke this connection may not have been buffer space.
+    // The connection may have been woken up by another event than free buffer space.
     if (reader_.kind() != RequestReader::Kind::raw || has_room(socket())) return Prepared::handler;
     ready_ = false;
     return Prepared::later;
@@ -113,8 +113,8 @@ Exchange::Prepared Exchange::prepare() noexcept {
   return Prepared::later;
 }
 
-// A limit has passed, or the slot or the memory of this connection is needed. But what it waited
-// for may have arrived in time, while this process was stopped or busy with others.
+// A limit has passed, or the slot or the memory of this connection is needed. But the awaited event
+// may have happened in time, while this process was stopped or busy with others.
 Exchange::Prepared Exchange::end_expired(bool may_finish) {
   const Outcome outcome = std::exchange(expired_, Outcome::none);
   if (outcome == Outcome::timed_out && owed_.exists() &&
@@ -147,21 +147,20 @@ Exchange::Prepared Exchange::end_expired(bool may_finish) {
   return Prepared::over;
 }
 
-// Whether what a parked connection waited for has happened: its client has taken the answer, or a
-// request or the rest of one has arrived.
+// Returns whether the event that a parked connection waits for has happened: its client has taken
+// the answer, or a request or the rest of one has arrived.
 bool Exchange::has_come() {
   if (stream().is_pending()) return stream().flush_now();
   if (owed_.goes_on()) return false;
   if (reader_.request_since() == 0) return reader_.something_arrived();
-  // Then the server itself has ended the stream, so the bytes received so far are no last request.
+  // Then the end of the stream comes from the server, and does not complete a partial request.
   if (silence_.was_ended()) return false;
   return reader_.look(static_cast<bool>(handler_)) == RequestReader::Found::whole;
 }
 
 // While the server drains, busy clients are kept for the quiet grace only. Otherwise a client that
-// sends its next request as soon as it has an answer would be cut within a request at the deadline.
-// Without framing it is not known where a request ends, so there only a silence ends the
-// connection.
+// sends each request right after the last answer would be cut within a request at the deadline.
+// Without framing, the end of a request is unknown, so only silence ends the connection.
 bool Exchange::ends_in_drain() const noexcept {
   const bool between_requests = reader_.kind() == RequestReader::Kind::framed &&
                                 reader_.request_since() == 0 && !owed_.exists();
@@ -169,9 +168,10 @@ bool Exchange::ends_in_drain() const noexcept {
                                                           service().options.quiet_grace.count());
 }
 
-// Serves requests that have arrived whole, several in a row. While another one is there already, an
-// answer waits for the next, so that pipelined requests cost one send, not one each. A slow handler
-// is not called again: other connections wait for this thread, and the client for its answer.
+// Serves requests that have arrived whole, several in a row. If another one has arrived already,
+// the answer is held for the next one, so that pipelined requests share one send. A slow handler is
+// not called again in this row: other connections wait for this thread, and the client for its
+// answer.
 Next Exchange::handle_requests() {
   handler_.begin();
   if (given_away_) return end_given_away();
@@ -193,8 +193,7 @@ Next Exchange::handle_requests() {
   return keep();
 }
 
-// The connection is kept, and waits for the next request once the rest of the answer, if any, is
-// sent.
+// Keeps the connection. The rest of the answer, if any, must be sent before the next request.
 [[gnu::always_inline]] Next Exchange::keep() {
   if (stream().is_pending() && !stream().flush_now()) [[unlikely]] {
     ready_ = stream().takes_more();
@@ -214,9 +213,9 @@ Next Exchange::end_served() {
   return finish_and_end(Outcome::served, true) == Prepared::over ? Next::close : Next::keep;
 }
 
-// The handler goes on when what it has written is sent. A handler that writes to the bare socket is
-// called when that has buffer space. If it has some now, that must be at once, because no event
-// would follow.
+// The handler continues when its output has been sent. A handler that writes to the bare socket
+// continues when the socket has buffer space: at once if there is some now, because no event would
+// follow.
 [[gnu::noinline]] Next Exchange::go_on_later() {
   owed_.go_on();
   stream().set_hold(BufferedStream::Hold::none);
@@ -234,13 +233,13 @@ Next Exchange::end_served() {
   const std::size_t before = reader_.before_handler();
   const Next decision = handler_.handle_more(coarse_now());
   if (given_away_) return end_given_away();
-  // Most handlers go on writing, and read nothing behind their request.
+  // Most handlers only write, and read nothing behind their request.
   const bool has_read = stream().input().size() != input_before || stream().received();
   const bool at_end = has_read && reader_.after_handler(before);
   if (decision == Next::more) return go_on_later();
   if (decision == Next::close || at_end) return end_served();
   reader_.restart_clock(coarse_now());
-  // If bytes arrived in a bare socket meanwhile, their event is over.
+  // If bytes have arrived at a bare socket meanwhile, no further event reports them.
   if (reader_.kind() != RequestReader::Kind::raw) return keep();
   handler_.answered();
   look_again();
@@ -261,12 +260,12 @@ Next Exchange::converse() {
   handler_.handle();
   NETSERVE_PROBE2(request_end, socket().fileno(), this);
   const bool finished = handler_.finish();
-  if (!given_away_) stream().flush();  // what `wfile` was allowed to collect
+  if (!given_away_) stream().flush();  // what `wfile` has collected
   if (finished && datagram() != nullptr && !stream().collected().empty()) {
     datagram()->reply(stream().collected());
   }
-  // If the server ended the input before the client sent anything, the client asked for nothing.
-  // What a handler of the bare socket has received is not known here.
+  // If the server ended the input before the client sent anything, the connection was idle. With a
+  // bare socket, it is unknown here whether the handler received anything.
   const bool ended_by_us = silence_.was_ended() || silence_.ends_itself();
   const bool unheard =
       conversation() && !given_away_ && service().maker->reads_ahead() && !stream().received();

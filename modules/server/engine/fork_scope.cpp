@@ -57,19 +57,19 @@ bool ForkScope::close_oldest_lingering() noexcept {
     Closer* with_oldest = nullptr;
     CoarseTime oldest = Closer::never;
     for (Service* service : all().services) {
-      if (service->forked_away()) continue;  // its poller belongs to the parent too
+      if (service->forked_away()) continue;  // its poller is shared with the parent
       if (const CoarseTime since = service->closer.oldest(); since < oldest) {
         oldest = since;
         with_oldest = &service->closer;
       }
     }
     if (with_oldest == nullptr) return false;
-    if (with_oldest->close_oldest()) return true;  // otherwise that socket has just closed
+    if (with_oldest->close_oldest()) return true;  // otherwise another thread has just closed it
   }
 }
 
 void ForkScope::protect_shared_memory(const Service& own) noexcept {
-  // No lock: this process has only one thread, and the fork left the list whole.
+  // No lock is needed: this process has only one thread, and the fork left the list whole.
   for (const Service* service : all().services) {
     service->from_parent.protect();
     if (service != &own) service->children.protect();

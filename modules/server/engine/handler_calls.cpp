@@ -32,7 +32,7 @@ void HandlerCalls::make() {
 // `first`: this is the first call for the request, not one after `Next::more`.
 Next HandlerCalls::call_noted(bool first) {
   using Clock = std::chrono::steady_clock;
-  // A request that throws is counted as well.
+  // The time is counted even if the handler throws.
   const auto counted = gsl::finally([this, first, begin = Clock::now()] {
     if (first && service_.counters.times_requests()) service_.counters.took(Clock::now() - begin);
   });
@@ -44,7 +44,7 @@ Next HandlerCalls::call_noted(bool first) {
 }
 
 void HandlerCalls::note_requests() noexcept {
-  // If there is no memory, the requests of this connection are not reported.
+  // Without memory for the log, the requests of this connection are not reported.
   if (service_.hooks.called().on_request) log_.reset(new (std::nothrow) RequestLog);
 }
 

@@ -1,6 +1,6 @@
 /// \file
-/// `net.server:hook_calls`, internal: the calls of an application's hooks, and what their
-/// exceptions do.
+/// `net.server:hook_calls`, internal: calls the hooks of an application, and handles their
+/// exceptions.
 module net.server:hook_calls;
 
 import net.standard;
@@ -11,8 +11,8 @@ import :hooks;
 namespace net {
 
 // Calls the hooks. An exception of a hook is counted and passed to `handle_error`. An exception of
-// `handle_error` is only counted. Only `bind` and `activate` pass theirs on, to the constructor.
-// From any thread.
+// `handle_error` or `report` is only counted. Only `bind` and `activate` pass exceptions on to
+// their caller. From any thread.
 class HookCalls {
  public:
   // Without hooks, the defaults of `ServerHooks` are called.
@@ -22,16 +22,16 @@ class HookCalls {
   HookCalls(const HookCalls&) = delete;
   HookCalls& operator=(const HookCalls&) = delete;
 
-  // Null if there are no hooks. Then nothing has to be called at intervals.
+  // Null if the application has no hooks. Then no hook has to be called at intervals.
   ServerHooks* given() const noexcept { return given_; }
   const CalledHooks& called() const noexcept { return called_; }
-  // The name of the policy that the hooks get.
+  // The name of the policy, as reported to the hooks.
   std::string_view policy_name() const noexcept { return policy_; }
 
   void bind(Socket& socket, const Address& address) { hooks().server_bind(socket, address); }
   void activate(Socket& socket, int backlog) { hooks().server_activate(socket, backlog); }
 
-  // Returns what the connection must end as; none if it stays.
+  // Returns the outcome with which the connection must end, or none if the connection stays.
   Outcome verify(Socket& socket, const Address& client) noexcept;
   std::string overload_answer(const Address& client) noexcept;
   std::string last_word(const Address& client, BadRequest why) noexcept;
@@ -41,9 +41,9 @@ class HookCalls {
   void handle_timeout() noexcept;
 
   void connection_failed(const RequestError& error) noexcept;
-  // Reports the exception that is being handled.
+  // Counts and reports the exception that is being handled.
   void policy_failed(const Address& client) noexcept;
-  // Reports that no more connections can be accepted for now.
+  // Reports that the listener can accept no more connections for now.
   void accept_failed(const Address& listener, int error) noexcept;
   // Reports that a listener is dead. Returns its error as an exception.
   std::exception_ptr listener_died(const Address& listener, int error) noexcept;

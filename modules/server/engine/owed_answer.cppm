@@ -10,7 +10,7 @@ import :send_progress;
 namespace net {
 
 // The rest of an answer: bytes that are pending in the stream, or that the handler has yet to write
-// (`Next::more`). For the owner of the connection.
+// (`Next::more`). Only the owner of the connection may use it.
 class OwedAnswer {
  public:
   explicit OwedAnswer(BufferedStream& stream) noexcept : stream_(stream) {}
@@ -18,24 +18,25 @@ class OwedAnswer {
   OwedAnswer& operator=(const OwedAnswer&) = delete;
 
   inline bool exists() const noexcept { return more_ || stream_.is_pending(); }
-  // Whether the handler has yet to write more.
+  // Returns whether the handler has yet to write more.
   inline bool goes_on() const noexcept { return more_; }
   inline void go_on() noexcept { more_ = true; }
-  // The handler is called again. It calls for more again if it needs to.
+  // Call this before calling the handler again. The handler returns `Next::more` again if it has
+  // more to write.
   inline void resume() noexcept {
     more_ = false;
     progress_.over();
   }
-  // Sends what is pending, without waiting. Returns false if the client has not taken everything.
+  // Sends pending output without waiting. Returns false if some of it is left.
   bool send_now();
   // Returns whether the client has taken some of the answer within the last `limit` milliseconds.
   bool moves(CoarseTime now, std::int64_t limit) noexcept;
-  // Returns when to call `moves` next: it is called more than once before the limit.
+  // Returns when to call `moves` next. `moves` is called more than once before the limit.
   CoarseTime next_look(CoarseTime now, std::int64_t limit) noexcept;
-  // Waits for buffer space. Returns false at the limit. Also for a handler that goes on writing to
-  // a bare socket.
+  // Waits for buffer space in the socket. Returns false at the limit. Also for a handler that
+  // writes more to a bare socket.
   bool wait_for_room(CoarseTime limit) noexcept;
-  // Returns since when the client is behind, as of the last look.
+  // Returns since when the client has been behind, as of the last call of `moves`.
   inline CoarseTime behind_since() const noexcept { return progress_.behind_since(); }
 
  private:
