@@ -111,6 +111,38 @@ concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline
   { policy.drain(deadline) } -> std::same_as<DrainReport>;
 };
 
+/// Refuses a policy that lacks a function or has one that nothing would call, with a sentence that
+/// says what is required. Each server class checks its policy so.
+template <class P>
+struct PolicyChecks {
+  static_assert(requires { typename P::Options; }, "a policy has a type `Options`");
+  static_assert(
+      requires(typename P::Options options, PolicyContext& context) {
+        P(std::move(options), context);
+      }, "a policy has a constructor from `(Options, net::PolicyContext&)`");
+  static_assert(
+      requires(P& policy, Request request) { policy.process(std::move(request)); },
+      "a policy has `void process(net::Request)`");
+  static_assert(
+      requires(P& policy, Deadline deadline) {
+        { policy.drain(deadline) } -> std::same_as<DrainReport>;
+      }, "a policy has `net::DrainReport drain(net::Deadline)`");
+  static_assert(
+      !requires { &P::start; } || requires(P& policy) { policy.start(); },
+      "a policy's start must be `void start()`");
+  static_assert(
+      !requires { &P::expire; } || requires(P& policy) { policy.expire(); },
+      "a policy's expire must be `void expire()`");
+  static_assert(
+      !requires { &P::load; } ||
+          requires(P& policy) {
+            { policy.load() } -> std::same_as<PolicyLoad>;
+          },
+      "a policy's load must be `net::PolicyLoad load()`");
+  /// True; a program that reads it compiles only if every check holds.
+  static constexpr bool passed = true;
+};
+
 }  // namespace net
 
 namespace net {

@@ -27,9 +27,7 @@ struct NoAddress {
 // The constructors of all server classes.
 template <class Handler, class Policy, ServerKind kind>
 class ServerOf : public BaseServer {
-  static_assert(ExecutionPolicy<Policy>,
-                "a policy has a type Options, a constructor (Options, net::PolicyContext&), "
-                "process(net::Request) and net::DrainReport drain(net::Deadline)");
+  static_assert(PolicyChecks<Policy>::passed);
   static_assert(HandlerChecks<Handler>::passed);
 
  public:

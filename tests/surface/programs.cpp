@@ -305,11 +305,11 @@ UdpServer<Datagram> text_for_address{std::string_view("localhost:9999"), hooks};
 
 // --- policies -----------------------------------------------------------------------------------
 
-// must not compile: a policy has a type Options
+// must not compile: a policy has a type `Options`
 struct NoPolicy {};
 TcpServer<Echo, NoPolicy> no_policy{address};
 
-// must not compile: a policy has a type Options
+// must not compile: a policy has `net::DrainReport drain(net::Deadline)`
 struct NeverDrains {
   struct Options {};
   NeverDrains(Options, net::PolicyContext&) {}
@@ -317,7 +317,7 @@ struct NeverDrains {
 };
 TcpServer<Echo, NeverDrains> never_drains{address};
 
-// must not compile: a policy has a type Options
+// must not compile: a policy has `net::DrainReport drain(net::Deadline)`
 struct DrainsSilently {
   struct Options {};
   DrainsSilently(Options, net::PolicyContext&) {}
@@ -326,13 +326,50 @@ struct DrainsSilently {
 };
 TcpServer<Echo, DrainsSilently> drains_silently{address};
 
-// must not compile: a policy has a type Options
+// must not compile: a policy has a constructor from `(Options, net::PolicyContext&)`
 struct WithoutOptions {
+  struct Options {};
   explicit WithoutOptions(net::PolicyContext&) {}
   void process(net::Request) {}
   net::DrainReport drain(net::Deadline) { return {}; }
 };
 net::UnixStreamServer<Echo, WithoutOptions> without_options{address};
+
+// What the following have right.
+struct SomePolicy {
+  struct Options {};
+  SomePolicy(Options, net::PolicyContext&) {}
+  void process(net::Request) {}
+  net::DrainReport drain(net::Deadline) { return {}; }
+};
+
+// must not compile: a policy has `void process(net::Request)`
+struct TakesReference : SomePolicy {
+  using SomePolicy::SomePolicy;
+  void process(net::Request&) {}
+};
+TcpServer<Echo, TakesReference> takes_reference{address};
+
+// must not compile: a policy's start must be `void start()`
+struct StartTakes : SomePolicy {
+  using SomePolicy::SomePolicy;
+  void start(int) {}
+};
+TcpServer<Echo, StartTakes> start_takes{address};
+
+// must not compile: a policy's expire must be `void expire()`
+struct ExpireTakes : SomePolicy {
+  using SomePolicy::SomePolicy;
+  void expire(net::Deadline) {}
+};
+UdpServer<Datagram, ExpireTakes> expire_takes{address};
+
+// must not compile: a policy's load must be `net::PolicyLoad load()`
+struct LoadIsNumber : SomePolicy {
+  using SomePolicy::SomePolicy;
+  int load() { return 0; }
+};
+TcpServer<Echo, LoadIsNumber> load_is_number{address};
 
 // --- hooks --------------------------------------------------------------------------------------
 
