@@ -1,7 +1,7 @@
 /// \file
 /// Module `net.server`: servers, and how their requests run.
 ///
-/// The parts, with Python's `socketserver` in mind:
+/// The parts, compared with those of Python's `socketserver`:
 ///
 ///     TcpServer<Handler, Policy>      binds, listens, accepts, and parks what is idle; so do
 ///                                     UdpServer, UnixStreamServer, UnixDatagramServer and
@@ -28,11 +28,12 @@
 ///       server.serve_forever();
 ///     }
 ///
-/// A connection's way: accept → verify_request → policy → handler → (parked ⇄ handler) → close.
-/// Between requests it is parked: it has no thread, no stack, and less than a kilobyte.
+/// A connection's life: accept → verify_request → policy → handler → (parked ⇄ handler) → close.
+/// Between requests a connection is parked: it has no thread and no stack, and uses less than a
+/// kilobyte.
 ///
-/// Stopping: `shutdown` asks, from anywhere; `serve_forever` returns then; `server_close` lets what
-/// is being served come to its end, within a deadline, and tells what became of it.
+/// To stop a server, call `shutdown` from anywhere: `serve_forever` then returns. `server_close`
+/// lets running requests finish within a deadline and reports the outcome.
 export module net.server;
 
 export import net.socket;

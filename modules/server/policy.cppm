@@ -1,8 +1,8 @@
 /// \file
-/// `net.server:policy`: the seam between a server and what runs its requests.
+/// `net.server:policy`: the interface between a server and the class that runs its requests.
 ///
-/// A policy is a class that is made from its options and a context, and is given requests. The
-/// smallest runs each where it comes, on the serving thread:
+/// A policy is a class that is constructed from its options and a context, and then receives
+/// requests. The smallest policy runs each request at once, on the serving thread:
 ///
 ///     struct FirstPolicy {
 ///       struct Options {};
@@ -15,8 +15,8 @@
 ///
 ///     net::TcpServer<Echo, FirstPolicy> server{address};
 ///
-/// docs/policies.md goes from there to pools, and states what a policy must keep;
-/// `<netserve/policy_conformance.hpp>` tests it.
+/// docs/policies.md goes from there to pools, and states the rules that a policy must follow;
+/// `<netserve/policy_conformance.hpp>` tests them.
 export module net.server:policy;
 
 import net.standard;
@@ -27,24 +27,25 @@ import :request;
 
 export namespace net {
 
-/// Is what a policy gets from the library. Lives as long as the policy does.
+/// The services of the library for a policy. The context lives as long as the policy does.
 class PolicyContext {
  public:
   PolicyContext(const PolicyContext&) = delete;
   PolicyContext& operator=(const PolicyContext&) = delete;
 
-  /// Calls `ready` on the serving thread when `descriptor` is readable, again and again until
-  /// `unwatch`. On the serving thread, or in the policy's constructor.
+  /// Calls `ready` on the serving thread whenever `descriptor` is readable, until `unwatch`. Call
+  /// `watch` on the serving thread, or in the policy's constructor.
   void watch(int descriptor, std::function<void()> ready);
-  /// Ends a watch: `ready` is not called any more. Where `watch` may be called.
+  /// Ends a watch: `ready` is not called any more. Call it where `watch` may be called.
   void unwatch(int descriptor) noexcept;
 
-  /// Takes the lot over: from now on the policy calls `ParkingLot::wait`, and `process` gets only
-  /// conversations and what the server itself must end. In the policy's constructor.
+  /// Takes the parking lot over: from now on the policy calls `ParkingLot::wait`, and `process`
+  /// receives only conversations and requests that the server itself must end. Call this in the
+  /// policy's constructor.
   ParkingLot& take_parking_lot();
 
-  /// Declares that each request opens so many descriptors beside its connection's, so that the
-  /// default of `ServerOptions::max_connections` leaves room for them. In the policy's constructor.
+  /// Declares how many descriptors each request opens beside its connection's, so that the default
+  /// of `ServerOptions::max_connections` leaves enough free. Call this in the policy's constructor.
   void each_opens(std::size_t descriptors) noexcept;
 
  protected:
@@ -59,17 +60,17 @@ class PolicyContext {
 
 namespace net {
 
-// The same, for the library.
+// The part for the library only.
 class OwnPolicyContext final : public PolicyContext {
  public:
   std::size_t descriptors_each() const noexcept;
-  // Null if it was not taken.
+  // Null if the policy has not taken it.
   OwnParkingLot* parking_lot() const noexcept;
   int fileno() const noexcept;
   void dispatch();
-  // Whether it was made, or made anew, in this process.
+  // Whether the context was made, or renewed, in this process.
   bool ours() const noexcept;
-  // In a process that was forked since: what is shared with the parent is closed, or made anew.
+  // For a process that was forked since: closes, or makes again, what is shared with the parent.
   void close() noexcept;
   void close_watched() noexcept;
   void renew();
@@ -79,31 +80,31 @@ class OwnPolicyContext final : public PolicyContext {
 
 export namespace net {
 
-/// Runs requests.
+/// The requirements for a class that runs requests.
 ///
-/// `process` is called by the serving thread (of each server that shares the policy) with requests
-/// that have something to do: a conversation just accepted, or a connection whose next request is
-/// here. It should return soon. An exception from it drops the connection and is counted.
+/// The serving thread (of each server that shares the policy) calls `process` with requests that
+/// can go on: a conversation just accepted, or a connection whose next request has arrived. It
+/// should return soon. If it throws, the connection is dropped and the exception is counted.
 ///
-/// `drain` is called once, when the server has no connection left or the time is over: the policy
-/// ends its threads, and tells what it could not.
+/// `drain` is called once, when the server has no connection left or the deadline has expired. The
+/// policy ends its threads, and returns how many of them are stuck.
 ///
-/// A policy may have a member `void start()`: it is called once in each process in which a server
-/// of the policy serves, on the serving thread, before the first request. Threads start there
-/// rather than in the constructor, so that a server may be constructed before a fork (daemon(3))
-/// and serve after it. What `start` throws, `serve_forever` and `handle_request` throw; they may be
-/// tried again.
+/// A policy may have a member `void start()`. It is called once in each process in which a server
+/// of the policy serves, on the serving thread, before the first request. Start threads there
+/// rather than in the constructor: then a server may be constructed before a fork (daemon(3)) and
+/// serve after it. `serve_forever` and `handle_request` throw what `start` throws; they may be
+/// called again.
 ///
-/// A policy with a queue may have a member `void expire()`: it is called on a serving thread when
-/// requests have waited for longer than their limit, and calls `RequestQueue::take_overdue`; else
-/// they end when they are taken.
+/// A policy with a queue may have a member `void expire()`. It is called on a serving thread when
+/// requests have waited for longer than their limit, and should call `RequestQueue::take_overdue`.
+/// Without it, such requests end when they are taken from the queue.
 ///
-/// A member `PolicyLoad load()` tells `BaseServer::load` how busy it is; it is called from any
-/// thread, once the policy has started.
+/// A policy may have a member `PolicyLoad load()`, which tells `BaseServer::load` how busy the
+/// policy is. It is called from any thread, once the policy has started.
 template <class P>
 concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline,
                                    typename P::Options options, PolicyContext& context) {
-  // Not std::constructible_from, which takes the compiler ten times as long.
+  // Not std::constructible_from, which takes ten times as long to compile.
   P(std::move(options), context);
   policy.process(std::move(request));
   { policy.drain(deadline) } -> std::same_as<DrainReport>;
@@ -113,7 +114,7 @@ concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline
 
 namespace net {
 
-// A policy as the server calls it, with its context.
+// A policy with its context, as the server calls it.
 class AnyPolicy {
  public:
   AnyPolicy();
@@ -123,21 +124,22 @@ class AnyPolicy {
 
   virtual void process(Request request) = 0;
   virtual DrainReport drain(Deadline deadline) = 0;
-  // Has the policy's queue end what waits there for too long. One that has not started in this
-  // process has no queue yet.
+  // Ends the requests that have waited in the policy's queue for too long. A policy that has not
+  // started in this process has no queue yet.
   void expire();
 
-  // Its type, for people.
+  // The name of its type, for logs.
   virtual std::string_view name() const noexcept = 0;
 
-  // How busy it is, if it tells and has started in this process. From any thread.
+  // How busy the policy is, if it has a `load` and has started in this process. From any thread.
   PolicyLoad load();
 
-  // Makes the policy ready to run requests in this process. Before `process`; again is harmless.
+  // Makes the policy ready to run requests in this process. Call it before `process`; more calls
+  // are harmless.
   void start_here();
 
   OwnPolicyContext& context() noexcept { return context_; }
-  // Whether it may be destroyed in this process: its threads, if it has any, are of this one.
+  // Whether it may be destroyed in this process: its threads, if it has any, run in this process.
   bool ours() const noexcept;
 
  protected:
@@ -150,22 +152,22 @@ class AnyPolicy {
   bool started_here() const noexcept;
 
   OwnPolicyContext context_;
-  const unsigned made_in_;  // the process
+  const unsigned made_in_;  // the process that made it
   std::atomic<unsigned> started_in_{0};
 };
 
-// Takes a policy into possession. In a process that was forked since the policy was made or
-// started, it is not destroyed: its threads are not there.
-// No template: a std::shared_ptr made for each policy is dear to compile.
+// Takes ownership of a policy. In a process that was forked after the policy was made or started,
+// it is not destroyed: its threads do not exist there.
+// Not a template: a std::shared_ptr for each policy is slow to compile.
 std::shared_ptr<AnyPolicy> owned(AnyPolicy* policy);
 
-// The name of a type as code has it, without its module.
+// The name of a type as it is written in code, without its module.
 template <class T>
 constexpr std::string_view name_of_type() noexcept {
   constexpr std::string_view here = std::source_location::current().function_name();
   constexpr std::string_view before = "T = ";
   std::string_view name = here.substr(here.find(before) + before.size());
-  // GCC names the types behind it in the same brackets.
+  // GCC puts the types that the name depends on into the same brackets.
   return name.substr(0, name.find_first_of("@;]"));
 }
 
@@ -209,7 +211,8 @@ struct ServerParts;
 
 export namespace net {
 
-/// Is one policy object for several servers: copies share it, and it ends with the last of them.
+/// One policy object for several servers. Copies share it; the last copy to be destroyed destroys
+/// it.
 ///
 ///     net::SharedPolicy<net::ThreadPool> pool{{.workers = 4}};
 ///     net::TcpServer<Echo> one{address, pool};
@@ -218,19 +221,20 @@ template <class P>
 class SharedPolicy {
  public:
   using Options = typename P::Options;
-  /// Makes the policy. Throws what its constructor throws.
+  /// Constructs the policy. Throws what its constructor throws.
   explicit SharedPolicy(Options options = {}) {
     auto* const binding = new PolicyBinding<P>(std::move(options));
     any_ = owned(binding);
     policy_ = &binding->policy();
   }
 
-  /// Starts the policy (its member `start`, if it has one) now, rather than when the first of its
-  /// servers begins to serve: for a program that wants to know whether it can before it says that
-  /// it does. Throws what that throws. After a fork, the servers start it again by themselves.
+  /// Starts the policy now (its member `start`, if it has one), rather than when the first of its
+  /// servers begins to serve. Meant for a program that wants to report readiness only if the start
+  /// succeeds. Throws what `start` throws. After a fork, the servers start the policy again by
+  /// themselves.
   void start() { any_->start_here(); }
 
-  /// The policy itself.
+  /// Return the policy itself.
   P& operator*() const noexcept { return *policy_; }
   P* operator->() const noexcept { return policy_; }
 

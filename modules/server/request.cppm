@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:request`: what a policy is given to run.
+/// `net.server:request`: the requests that a policy runs.
 export module net.server:request;
 
 import net.standard;
@@ -12,10 +12,10 @@ struct RequestAccess;
 
 export namespace net {
 
-/// A connection with something to do, in the hand of a policy. Moves; never copied.
+/// A connection that a policy can serve now. It can be moved, not copied.
 ///
-/// A request has one owner at a time, and every call but `cut` is the owner's. Destroying it ends
-/// the connection politely and counts it as dropped.
+/// A request has one owner at a time, and only the owner may call its functions, except `cut`.
+/// Destroying a request ends the connection politely and counts it as dropped.
 class Request {
  public:
   Request() noexcept = default;
@@ -34,30 +34,33 @@ class Request {
   /// Returns whether there is a connection.
   inline explicit operator bool() const noexcept { return connection_ != nullptr; }
 
-  /// Serves the connection to its end, waiting in this thread where it must. Never throws.
+  /// Serves the connection to its end, and blocks this thread where it must wait. Never throws.
   void run();
 
-  /// Serves one request, or what is here of one. After `close` the connection is gone and this is
-  /// empty; after `keep`, `step` again if `ready`, else `park`. Never throws.
+  /// Serves one request, or the part of it that has arrived. After `close` the connection is closed
+  /// and this object is empty. After `keep`, call `step` again if `ready`, otherwise `park`. Never
+  /// throws.
   Next step();
 
-  /// Returns whether there is more to do already, so that a park would come back at once.
+  /// Returns whether there is more to do already, so that a parked connection would be returned at
+  /// once.
   bool ready() const noexcept;
 
-  /// Gives the connection back to the server; it comes again through `process`, or through
-  /// `ParkingLot::wait`, when there is something to do. Precondition: not empty.
+  /// Gives the connection back to the server. It is passed to `process`, or returned by
+  /// `ParkingLot::wait`, when there is something to do again. Precondition: not empty.
   void park();
 
-  /// Does the same unless something came meanwhile: then it stays in this hand, and is false.
+  /// Parks the connection and returns true, unless it has more to do already: then the caller keeps
+  /// it.
   bool try_park();
 
-  /// Ends it unserved, with the answer of `ServerHooks::on_overload`; counted as shed. For a policy
-  /// that has no place for it: `Overload::reject`. On the serving thread.
+  /// Ends the connection unserved, with the message of `ServerHooks::on_overload`; counted as shed.
+  /// For a policy that has no free slot: `Overload::reject`. Call it on the serving thread.
   void reject();
 
   /// Asks the server to free a slot by ending its longest-silent conversation or child. If none is
-  /// silent now, returns false, and the server keeps looking until this request is served.
-  /// `Overload::evict_idle`. On the serving thread.
+  /// silent now, returns false, and the server keeps looking until this request is served. For
+  /// `Overload::evict_idle`. Call it on the serving thread.
   bool evict_idle() noexcept;
 
   /// Returns the connection's descriptor. Precondition: not empty.
@@ -65,16 +68,16 @@ class Request {
   /// Returns the peer's address. Precondition: not empty.
   const Address& peer() const noexcept;
 
-  /// Returns whether it is a conversation: it will hold what runs it until it ends. Precondition:
-  /// not empty.
+  /// Returns whether the request is a conversation, which occupies its thread or child until it
+  /// ends. Precondition: not empty.
   bool conversation() const noexcept;
 
-  /// Returns until when a conversation should have begun; later, the server sheds it. Precondition:
-  /// not empty.
+  /// Returns the time until which a conversation must be started; after that the server sheds it.
+  /// Precondition: not empty.
   Deadline deadline() const noexcept;
 
-  /// Cuts the connection: every call on it fails from now on. From any thread, while the request
-  /// exists. Precondition: not empty.
+  /// Cuts the connection: every call on it fails from now on. Call it from any thread, while the
+  /// request exists. Precondition: not empty.
   void cut() noexcept;
 
  private:
@@ -87,8 +90,8 @@ class Request {
   Connection* connection_ = nullptr;
 };
 
-/// Holds requests in order, without allocating: the links are the connections'. Destroying it drops
-/// what it holds. Thread safety: none.
+/// A queue of requests that never allocates: the links are in the connections. Destroying it drops
+/// the requests in it. Thread safety: none.
 class RequestQueue {
  public:
   RequestQueue() noexcept = default;
@@ -100,16 +103,16 @@ class RequestQueue {
   inline bool empty() const noexcept { return first_ == nullptr; }
   /// Returns how many requests it holds.
   inline std::size_t size() const noexcept { return size_; }
-  /// Adds a request at the end, or before all others. Precondition: the request is not empty.
+  /// Add a request at the end, or before all others. Precondition: the request is not empty.
   void push(Request request) noexcept;
   void push_front(Request request) noexcept;
-  /// Takes all requests of `other`, in their order.
+  /// Moves all requests of `other` to the end of this queue, in their order.
   void append(RequestQueue& other) noexcept;
-  /// Takes the first. Precondition: there is one.
+  /// Removes and returns the first request. Precondition: the queue is not empty.
   Request pop() noexcept;
-  /// Moves those that have waited for too long, or that the server cut, to `overdue`, which ends
-  /// them when it is destroyed: without a lock, as handlers may be told. Returns how many of them
-  /// are conversations. For a policy's `expire`.
+  /// Moves the requests that have waited for too long, or that the server has cut, to `overdue`.
+  /// Destroying `overdue` ends them; do that without a lock, as hooks may be called. Returns how
+  /// many of them are conversations. For a policy's `expire`.
   std::size_t take_overdue(RequestQueue& overdue) noexcept;
 
  private:
@@ -122,7 +125,7 @@ class RequestQueue {
 
 namespace net {
 
-// What only the library does with requests.
+// Access to requests for the library only.
 struct RequestAccess {
   static inline Request of(Connection& connection) noexcept { return Request(&connection); }
   static inline Connection* release(Request& request) noexcept { return request.release(); }
