@@ -1,5 +1,6 @@
 /// \file
-/// `net.server:servers`: the servers, which differ in what they bind and in which handlers fit.
+/// `net.server:servers`: the servers, which differ in the addresses that they bind and in their
+/// handlers.
 export module net.server:servers;
 
 import net.standard;
@@ -14,7 +15,7 @@ import :thread_pool;
 
 namespace net {
 
-// The constructors of all servers, which differ in their kind alone.
+// The constructors of all servers. The classes differ only in their kind.
 template <class Handler, class Policy, ServerKind kind>
 class ServerOf : public BaseServer {
   static_assert(ExecutionPolicy<Policy>,
@@ -23,8 +24,8 @@ class ServerOf : public BaseServer {
   static_assert(HandlerChecks<Handler>::passed);
 
  public:
-  /// Serves at an address, at several, or at a socket that listens already; the other arguments are
-  /// as the class says.
+  /// Serves at one address, at several, or on sockets that listen already. The derived class
+  /// describes the other arguments.
   template <class... Args>
   explicit ServerOf(const Address& address, Args&&... args)
       : ServerOf(Parts(kind, std::span(&address, 1), std::forward<Args>(args)...)) {}
@@ -62,12 +63,12 @@ export namespace net {
 ///     net::TcpServer<Echo, net::ForkPerRequest> forking{address, hooks, options};
 ///     net::TcpServer<Echo> adopting{net::Socket::adopt(descriptor)};
 ///
-/// After the address (or a span of several, or a socket or sockets that listen already), in any
-/// order, each at most once and each optional: `ServerOptions`; the policy's `Options`, or a
-/// `SharedPolicy`; hooks; a factory of handlers, which is called with a `RequestContext&` or with
-/// nothing, concurrently; a vector of sockets that listen already. Throws
-/// `std::errc::invalid_argument` if an address or a socket is not of the server's kind, if there is
-/// none, and for options out of bounds.
+/// The first argument is an address, a span of addresses, or a socket or a vector of sockets that
+/// listen already. After it, in any order, each at most once and each optional: `ServerOptions`;
+/// the policy's `Options`, or a `SharedPolicy`; hooks; a factory of handlers, which is called
+/// concurrently with a `RequestContext&` or without an argument; a vector of sockets that listen
+/// already. Throws `std::errc::invalid_argument` if an address or a socket is not of the server's
+/// kind, if there is neither, or if an option is out of bounds.
 template <class Handler, class Policy = ThreadPool>
 class TcpServer : public ServerOf<Handler, Policy, ServerKind::tcp> {
   static_assert(
@@ -79,19 +80,19 @@ class TcpServer : public ServerOf<Handler, Policy, ServerKind::tcp> {
   using ServerOf<Handler, Policy, ServerKind::tcp>::ServerOf;
 };
 
-/// Serves UDP. Python: `UDPServer`. Each datagram is a request, an empty one as well, and has a
-/// handler object of its own.
+/// Serves UDP. Python: `UDPServer`. Each datagram, even an empty one, is a request with its own
+/// handler object.
 ///
 ///     struct Shout : net::DatagramRequestHandler {
 ///       void handle() { reply(upper(rfile.read_some())); }
 ///     };
 ///     net::UdpServer<Shout> server{net::Address{"127.0.0.1", 9999}};
 ///
-/// Constructed as `TcpServer` is. A reply leaves from the address that was asked, also if the
-/// server is bound to all. Under `ThreadPool` (and each policy that takes the parking lot over) the
-/// threads of the policy take the datagrams from the socket while `serve_forever` runs, and
-/// `verify_request` is called there, concurrently; else the serving thread takes them. What nobody
-/// takes in time the kernel drops: `Stats::datagrams_lost`.
+/// Constructed as `TcpServer` is. A reply is sent from the address that the datagram was sent to,
+/// even if the server is bound to all addresses. Under `ThreadPool` (and each policy that takes
+/// over the parking lot), the threads of the policy receive the datagrams while `serve_forever`
+/// runs, and call `verify_request` concurrently. Otherwise the serving thread receives them. The
+/// kernel drops datagrams that are not received in time: `Stats::datagrams_lost`.
 template <class Handler, class Policy = ThreadPool>
 class UdpServer : public ServerOf<Handler, Policy, ServerKind::udp> {
   static_assert(
@@ -107,10 +108,10 @@ class UdpServer : public ServerOf<Handler, Policy, ServerKind::udp> {
 ///
 ///     net::UnixStreamServer<Echo> server{net::Address::unix_path("/run/echo.sock")};
 ///
-/// Constructed as `TcpServer` is. The file of a server that is dead is replaced; where a live one
-/// is, or anything else, it throws `std::errc::address_in_use`. The file goes when the server
-/// closes, if it is still its own. `ServerOptions::unix_mode` sets its permissions.
-/// `Socket::peer_credentials` identifies the client.
+/// Constructed as `TcpServer` is. The file of a dead server is replaced. If the file belongs to a
+/// live server, or is not a socket, the constructor throws `std::errc::address_in_use`. The server
+/// removes the file when it closes, if the file is still its own. `ServerOptions::unix_mode` sets
+/// its permissions. `Socket::peer_credentials` identifies the client.
 template <class Handler, class Policy = ThreadPool>
 class UnixStreamServer : public ServerOf<Handler, Policy, ServerKind::unix_stream> {
   static_assert(
@@ -122,12 +123,12 @@ class UnixStreamServer : public ServerOf<Handler, Policy, ServerKind::unix_strea
   using ServerOf<Handler, Policy, ServerKind::unix_stream>::ServerOf;
 };
 
-/// Serves a Unix datagram socket. Python: `UnixDatagramServer`. As `UdpServer`, with the file of a
-/// `UnixStreamServer`. A client that has no name can ask, but gets no reply, nor does one whose
-/// name is a path that is relative, leads through a symbolic link, or is another user's file
-/// (`Datagram::reply`). One that does not read its replies loses them. The kernel keeps what is
-/// unread in the server's send buffer: a few such clients leave others without replies too
-/// (`Stats::replies_dropped`), until they read or go.
+/// Serves a Unix datagram socket. Python: `UnixDatagramServer`. Works as `UdpServer`, with a file
+/// as for `UnixStreamServer`. A client without a name can send requests, but gets no reply. Nor
+/// does a client whose name is a path that is relative, leads through a symbolic link, or is
+/// another user's file (`Datagram::reply`). A client that does not read its replies loses them. The
+/// kernel keeps unread replies in the server's send buffer, so a few such clients can leave others
+/// without replies too (`Stats::replies_dropped`), until they read or close.
 template <class Handler, class Policy = ThreadPool>
 class UnixDatagramServer : public ServerOf<Handler, Policy, ServerKind::unix_datagram> {
   static_assert(
@@ -143,10 +144,11 @@ class UnixDatagramServer : public ServerOf<Handler, Policy, ServerKind::unix_dat
 ///
 ///     net::PacketServer<Shout> server{net::Address::packet("eth0", 0x88B5)};
 ///
-/// As `UdpServer`: a frame's payload is a datagram, its sender a hardware address, and a reply goes
-/// back there, within the same protocol. With `ServerOptions::link_header` frames are whole, and a
-/// reply begins with the header that the handler makes. What this host itself sends is not
-/// received. Needs CAP_NET_RAW: without, it throws `std::errc::operation_not_permitted`.
+/// Works as `UdpServer`: the payload of a frame is a datagram, its sender is a hardware address,
+/// and a reply goes to that address, within the same protocol. With `ServerOptions::link_header`,
+/// frames are whole, and a reply begins with the header that the handler makes. Frames that this
+/// host itself sends are not received. Needs CAP_NET_RAW; without it, the constructor throws
+/// `std::errc::operation_not_permitted`.
 template <class Handler, class Policy = ThreadPool>
 class PacketServer : public ServerOf<Handler, Policy, ServerKind::packet> {
   static_assert(DatagramHandler<Handler>,
@@ -157,7 +159,7 @@ class PacketServer : public ServerOf<Handler, Policy, ServerKind::packet> {
   using ServerOf<Handler, Policy, ServerKind::packet>::ServerOf;
 };
 
-/// Python's names of combinations.
+/// The names that Python gives to these combinations.
 template <class Handler>
 using ThreadingTcpServer = TcpServer<Handler, ThreadPerRequest>;
 template <class Handler>

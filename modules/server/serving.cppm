@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:serving`: servers that run beside something else.
+/// `net.server:serving`: servers that run in the background.
 export module net.server:serving;
 
 import net.standard;
@@ -9,14 +9,14 @@ import :options;
 
 export namespace net {
 
-/// Serves in a thread of its own for as long as it lives: in a test, or beside a program's other
-/// work.
+/// Serves in a thread of its own as long as this object lives: in a test, or beside other work of
+/// the program.
 ///
 ///     net::TcpServer<Echo> server{net::Address{"127.0.0.1", 0}};
 ///     net::Serving running{server};
 ///     auto client = net::create_connection(server.server_address());
 ///
-/// Thread safety: none. The thread takes no signals.
+/// Thread safety: none. The thread blocks signals.
 class Serving {
  public:
   /// Starts `serve_forever` of the server, which must outlive this. Throws
@@ -24,14 +24,14 @@ class Serving {
   explicit Serving(BaseServer& server);
   Serving(const Serving&) = delete;
   Serving& operator=(const Serving&) = delete;
-  /// Stops, unless that is done. What `serve_forever` threw is lost then.
+  /// Stops the server, unless `stop` was called. An exception from `serve_forever` is lost then.
   ~Serving();
 
   /// Shuts the server down, waits until `serve_forever` has returned, and closes within `deadline`.
-  /// Throws what `serve_forever` has thrown, after it has closed. A second call returns the first
-  /// report.
+  /// After closing, throws the exception that `serve_forever` threw, if any. A second call returns
+  /// the first report.
   DrainReport stop(Deadline deadline);
-  /// Does so within the drain limit of the server's options.
+  /// Stops the server within the drain limit of its options.
   DrainReport stop();
 
  private:
@@ -43,17 +43,17 @@ class Serving {
   std::unique_ptr<Thread> thread_;
 };
 
-/// Serves until one of these signals comes, then shuts down and closes within the drain limit of
-/// the options. While it drains, the signals do what they did before the call: by default, another
-/// one ends the program.
+/// Serves until one of these signals arrives, then shuts down and closes within the drain limit of
+/// the options. While the server drains, the signals have the same effect as before the call: by
+/// default, another signal ends the program.
 ///
 ///     net::serve_until(server, {SIGTERM, SIGINT});
 ///
-/// To be called by the main thread, before the program starts threads of its own, as one that does
-/// not block the signals may get them; those of the library do. A signal that comes before the call
-/// does what it did before, unless it is blocked: then it ends the serving at once. Returns early
-/// if the server is shut down in another way. Throws what `serve_forever` throws, and
-/// `std::errc::invalid_argument` if one is no signal.
+/// Call this on the main thread, before the program starts threads of its own: a thread that does
+/// not block the signals may receive them. The threads of the library block them. A signal that
+/// arrives before the call has its usual effect, unless it is blocked: then `serve_until` stops
+/// serving at once. Returns early if the server is shut down in another way. Throws the exceptions
+/// of `serve_forever`, and `std::errc::invalid_argument` if a number is not a signal.
 DrainReport serve_until(BaseServer& server, std::span<const int> signals);
 template <std::size_t count>
 DrainReport serve_until(BaseServer& server, const int (&signals)[count]) {

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:server_parts`: what the constructors of servers are given, sorted.
+/// `net.server:server_parts`: the constructor arguments of servers, sorted.
 export module net.server:server_parts;
 
 import net.standard;
@@ -12,56 +12,57 @@ import :policy;
 
 namespace net {
 
-// Names what a server serves: which families of addresses, and which type of socket.
+// The kind of a server: its address family and its socket type.
 enum class ServerKind : std::uint8_t { tcp, udp, unix_stream, unix_datagram, packet };
 
 constexpr bool is_stream(ServerKind kind) noexcept {
   return kind == ServerKind::tcp || kind == ServerKind::unix_stream;
 }
 
-// Hooks whose type says that they verify nothing; if it is also the type of the object.
+// Hook types that do not override `verify_request`; valid only if the object is exactly of this
+// type.
 template <class H>
 concept LeavesVerifyRequest =
     std::same_as<decltype(&H::verify_request), decltype(&ServerHooks::verify_request)>;
 
-// The same for hooks that are not told of ends.
+// The same for `on_close`.
 template <class H>
 concept LeavesOnClose = std::same_as<decltype(&H::on_close), decltype(&ServerHooks::on_close)>;
 
-// The same for hooks that are not told of requests.
+// The same for `on_request`.
 template <class H>
 concept LeavesOnRequest =
     std::same_as<decltype(&H::on_request), decltype(&ServerHooks::on_request)>;
 
-// Whether an object is perhaps not of the class that it is known by.
+// Returns whether the object may be of a class derived from `H`.
 template <class H>
 bool may_be_derived([[maybe_unused]] const H& hooks) {
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 16
-  // It refuses typeid wherever <typeinfo> has not been included by the importer itself.
+  // These versions of GCC refuse typeid wherever the importer itself has not included <typeinfo>.
   return !std::is_final_v<H>;
 #else
   return typeid(hooks) != typeid(H);
 #endif
 }
 
-// What a server is made of, whatever its handler and policy. Its functions are no templates and not
-// inline: what the standard library's pointers take to compile is taken here, once.
+// The parts of a server that do not depend on its handler and policy. The functions are neither
+// templates nor inline, so that the standard library's smart pointers are compiled only once, here.
 struct AnyServerParts {
   AnyServerParts() noexcept;
   AnyServerParts(const AnyServerParts&) = delete;
   AnyServerParts& operator=(const AnyServerParts&) = delete;
   ~AnyServerParts();
 
-  // The first two take their argument into possession.
+  // Both `own` functions take ownership of their argument.
   void own(HandlerMaker* handler_maker) noexcept;
   void own(AnyPolicy* any_policy);
   void share(const std::shared_ptr<AnyPolicy>& any_policy) noexcept;
   void adopt(Socket socket);
   void adopt(std::vector<Socket> sockets);
-  // Throws `invalid_argument` if the options are out of bounds, or do not fit what is served.
+  // Throws `invalid_argument` if the options are out of bounds, or do not fit the kind of server.
   void check_options() const;
 
-  std::span<const Address> addresses;  // the caller's, which outlive this
+  std::span<const Address> addresses;  // owned by the caller, must outlive this
   ServerOptions options;
   std::shared_ptr<HandlerMaker> maker;
   std::shared_ptr<AnyPolicy> policy;
@@ -71,12 +72,12 @@ struct AnyServerParts {
   ServerKind kind = ServerKind::tcp;
 };
 
-// Sorts what a server's constructor was given, by type, so that nobody counts commas.
+// Sorts the arguments of a server's constructor by type, so that they may be in any order.
 template <class H, class P>
 struct ServerParts : AnyServerParts {
   P* given_policy = nullptr;
 
-  // What an argument is.
+  // The kind of an argument.
   template <class A>
   static constexpr bool is_options = std::same_as<A, ServerOptions>;
   template <class A>
@@ -127,7 +128,7 @@ struct ServerParts : AnyServerParts {
   void take(A&& argument) {
     using Plain = std::remove_cvref_t<A>;
     if constexpr (is_options<Plain>) {
-      // Taken already.
+      // `take_options` has taken it.
     } else if constexpr (std::same_as<Plain, typename P::Options>) {
       bind(new PolicyBinding<P>(std::forward<A>(argument)));
     } else if constexpr (std::same_as<Plain, SharedPolicy<P>>) {

@@ -8,10 +8,11 @@ import :pace;
 
 namespace net {
 
-// The workers of a pool, as its lock knows them. It starts no thread and wakes none.
+// The state of a pool's workers, guarded by the pool's lock. It starts no thread and wakes none.
 //
-// Workers that sleep lie on a stack, the last one on top, as its caches are warm. Workers in
-// handlers form a ring, the oldest first, so a look for blocked ones reads the first one alone.
+// Sleeping workers are on a stack, the one that fell asleep last on top, as its caches are warm.
+// Workers in handlers form a ring, the oldest first, so the search for blocked ones looks at the
+// first one only.
 class Crew {
  public:
   struct Link {
@@ -19,8 +20,8 @@ class Crew {
     Link* next = this;
   };
   struct alignas(64) Worker : Link {
-    Gate gate;                // where it sleeps
-    Worker* below = nullptr;  // on the stack
+    Gate gate;                // where the worker sleeps
+    Worker* below = nullptr;  // the next worker on the stack
     FineTime since = 0;       // when its handler was called
     bool blocked = false;     // counts as blocked, and is not in the ring
   };
@@ -29,7 +30,7 @@ class Crew {
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
 
-  // A worker begins, awake; and ends.
+  // `begin` adds an awake worker; `end` removes one.
   inline void begin() noexcept { ++awake_; }
   inline void end() noexcept { --awake_; }
 
@@ -37,7 +38,7 @@ class Crew {
   inline std::size_t active() const noexcept { return awake_ - blocked_; }
   inline bool anybody_asleep() const noexcept { return asleep_ != nullptr; }
 
-  // Puts the worker on the stack. It waits at its gate next, without the lock.
+  // Puts the worker on the stack. The worker must then wait at its gate, without the lock.
   inline void lie_down(Worker& worker) noexcept {
     worker.gate.close();
     worker.below = std::exchange(asleep_, &worker);
@@ -50,7 +51,7 @@ class Crew {
     return *std::exchange(asleep_, asleep_->below);
   }
 
-  // The worker is about to call a handler; `will_block` if it counts as blocked from the start.
+  // Call before a handler is called; `will_block` if the worker counts as blocked from the start.
   inline void enter_handler(Worker& worker, FineTime now, bool will_block) noexcept {
     worker.since = now;
     worker.blocked = will_block;
@@ -63,7 +64,7 @@ class Crew {
     worker.next = &in_handlers_;
     in_handlers_.previous = worker.previous->next = &worker;
   }
-  // Returns whether it counted as blocked.
+  // Call after the handler has returned. Returns whether the worker counted as blocked.
   inline bool leave_handler(Worker& worker) noexcept {
     --in_handler_;
     if (worker.blocked) {
@@ -88,7 +89,7 @@ class Crew {
       ++noticed_;
     }
   }
-  // Returns how often that has happened so far.
+  // Returns how many times a worker was noticed so far.
   inline std::uint64_t noticed() const noexcept { return noticed_; }
 
  private:
@@ -97,12 +98,12 @@ class Crew {
     link.next->previous = link.previous;
   }
 
-  std::size_t awake_ = 0;    // not on the stack
-  std::size_t blocked_ = 0;  // of those
+  std::size_t awake_ = 0;    // workers that are not on the stack
+  std::size_t blocked_ = 0;  // awake workers that are blocked
   std::size_t in_handler_ = 0;
   std::uint64_t noticed_ = 0;
   Worker* asleep_ = nullptr;  // the top of the stack
-  Link in_handlers_;          // the ring's head: the oldest is next
+  Link in_handlers_;          // the head of the ring: `next` is the oldest
 };
 
 }  // namespace net

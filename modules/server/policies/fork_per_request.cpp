@@ -32,7 +32,7 @@ namespace {
 
 constexpr auto time_to_die = std::chrono::milliseconds(40);
 
-// Whether the client of a conversation has said nothing, and will not.
+// Returns whether the client of a conversation has sent nothing, and will send nothing.
 bool left_unheard(int descriptor) noexcept {
   std::byte one{};
   const auto count = ::recv(descriptor, &one, 1, MSG_PEEK | MSG_DONTWAIT);
@@ -41,7 +41,8 @@ bool left_unheard(int descriptor) noexcept {
 
 }  // namespace
 
-// The members under the lock: servers that share the policy have a serving thread each.
+// The members are used under the lock: each server that shares the policy has its own serving
+// thread.
 struct ForkPerRequest::State {
   State(const Options& given, PolicyContext& policy_context)
       : options(given), context(policy_context) {}
@@ -55,7 +56,7 @@ struct ForkPerRequest::State {
     try {
       context.watch(ended, [this, ended] { collect(ended); });
     } catch (...) {
-      children.erase(started);  // nobody would hear of its end
+      children.erase(started);  // otherwise nothing would report its end
       count = children.size();
       throw;
     }
@@ -69,8 +70,9 @@ struct ForkPerRequest::State {
     start_waiting(lock);
   }
 
-  // A conversation whose client ended its input before it said anything comes last: most of these
-  // clients have gone, but some only wait for what the server says.
+  // Starts requests that wait while there are free slots. A conversation whose client ended its
+  // input before it sent anything comes last: most of these clients have gone, but some only wait
+  // for the server's first words.
   void start_waiting(std::unique_lock<std::mutex>& lock) {
     while (any_waiting() && children.size() < options.max_children) {
       RequestQueue& queue = waiting.empty() ? unheard : waiting;
@@ -84,9 +86,10 @@ struct ForkPerRequest::State {
       try {
         start(request);
       } catch (const std::exception&) {
-        // The end of another child is the next chance. Without one, the request is dropped.
+        // If the fork fails, the end of another child is the next chance. Without one, drops the
+        // request.
         if (children.empty() || !request) {
-          lock.unlock();  // the hook may ask for anything
+          lock.unlock();  // the hook may call anything
           service.hooks.policy_failed(peer);
           lock.lock();
           continue;
@@ -107,8 +110,8 @@ struct ForkPerRequest::State {
   const Options options;
   PolicyContext& context;
   mutable std::mutex mutex;
-  std::map<int, Child> children;  // by the descriptor that tells of their end
-  // Read without the lock, which a child finds locked: it was forked under it.
+  std::map<int, Child> children;  // keys: the descriptors that become readable at their end
+  // Read without the lock: in a child the lock is held for ever, as the fork happened under it.
   std::atomic<std::size_t> count{0};
   RequestQueue waiting;
   RequestQueue unheard;
@@ -116,7 +119,8 @@ struct ForkPerRequest::State {
 
 ForkPerRequest::ForkPerRequest(Options options, PolicyContext& context) {
   check(options);
-  // Without these no child could be waited for, or killed: better to fail now than at each request.
+  // Without these calls no child could be waited for, or killed. Failing now is better than at each
+  // request.
   const Descriptor probe(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
   const bool refused =
       probe.get() < 0 || ::syscall(SYS_pidfd_send_signal, probe.get(), 0, nullptr, 0) != 0;
@@ -132,7 +136,7 @@ ForkPerRequest::~ForkPerRequest() = default;
 
 void ForkPerRequest::start() {
   if (!std::exchange(started_, true)) return;
-  // After a fork: the children are those of the parent.
+  // After a fork, the children are those of the parent.
   auto fresh = std::make_unique<State>(state_->options, state_->context);
   static_cast<OwnPolicyContext&>(state_->context).close_watched();
   keep_for_ever(state_.release());
@@ -147,7 +151,7 @@ void ForkPerRequest::process(Request request) {
       return;
     } catch (const std::system_error& error) {
       if (!request) throw;
-      // Sockets that only wait for their peers' politeness leave first.
+      // Sockets that only linger for their peers are closed first.
       const bool wants_descriptors = error.code() == std::errc::too_many_files_open;
       if (wants_descriptors && ForkScope::close_oldest_lingering()) continue;
       if (state_->children.empty()) throw;
@@ -170,8 +174,8 @@ void ForkPerRequest::expire() {
   state_->unheard.take_overdue(overdue);
 }
 
-// The server has ended all connections, and killed the children that it could not end otherwise. On
-// a busy machine the last of those are waited for by the destructor.
+// The server has ended all connections, and killed the children that it could not end otherwise. If
+// the machine is busy, the destructor waits for the last of these children.
 DrainReport ForkPerRequest::drain(Deadline deadline) {
   const Deadline in_time = std::min(deadline, Deadline(time_to_die));
   for (std::size_t left = children(); left > 0; --left) {

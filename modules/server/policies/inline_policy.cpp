@@ -11,7 +11,8 @@ namespace net {
 
 namespace {
 
-// Coming back from a park costs system calls, so who has more is served some of it at once.
+// Parking and returning costs system calls, so a connection with more requests is served some at
+// once.
 constexpr int requests_in_a_row = 4;
 
 }  // namespace

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:inline_policy`: no concurrency.
+/// `net.server:inline_policy`: runs requests without concurrency.
 module;
 
 export module net.server:inline_policy;
@@ -11,15 +11,15 @@ import :request;
 
 export namespace net {
 
-/// Runs each request in the serving thread, one at a time. A connection between two requests is
-/// parked, so many clients can be connected; a conversation keeps all others waiting until it ends.
-/// Python: a server without mix-in.
+/// Runs each request on the serving thread, one at a time. A connection is parked between two
+/// requests, so many clients can be connected; but a conversation makes all others wait until it
+/// ends. Python: a server without mix-in.
 class Inline {
  public:
-  /// There are none.
+  /// The policy has no options.
   struct Options {};
 
-  /// As each policy is made; needs nothing.
+  /// The constructor that each policy has; it ignores its arguments.
   Inline(Options, PolicyContext&) noexcept {}
 
   /// See `ExecutionPolicy`.

@@ -12,8 +12,8 @@ import :request;
 
 namespace net {
 
-// Shares the requests of a pool among its workers, whose threads are the pool's: each of them calls
-// `work`, and one more `keep_watch`. scheduler.cpp explains how.
+// Shares the requests of a pool among its workers. The pool owns the threads: each worker calls
+// `work`, and one more thread calls `keep_watch`. scheduler.cpp explains the algorithm.
 class Scheduler {
  public:
   // `cores`: how many threads can run at the same time.
@@ -22,7 +22,7 @@ class Scheduler {
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
-  // Both return after `stop`; `work` when nothing is left in the queue.
+  // Both return after `stop`; `work` first empties the queue.
   void work(Crew::Worker& me);
   void keep_watch();
 
@@ -34,7 +34,7 @@ class Scheduler {
 
  private:
   using Lock = std::unique_lock<std::mutex>;
-  // How long the worker that is in lot.wait stays there: until something comes, or not at all.
+  // How the worker in lot.wait waits: not at all (glancing), or until something arrives.
   enum class Polling : std::uint8_t { nobody, glancing, waiting };
 
   bool should_poll(FineTime now) const noexcept;
@@ -53,7 +53,7 @@ class Scheduler {
   ParkingLot& lot_;
   const Overload overload_;
   const std::size_t workers_;
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;  // guards the following members
   Polling polling_ = Polling::nobody;
   bool stopping_ = false;
   RequestQueue ready_;
@@ -61,7 +61,7 @@ class Scheduler {
   Crew crew_;
   std::size_t taken_since_poll_ = 0;
   FineTime last_poll_ = 0;
-  std::uint64_t taken_ = 0;        // requests, from the queue
+  std::uint64_t taken_ = 0;        // requests taken from the queue
   std::size_t conversations_ = 0;  // running, or in the queue
   struct {
     Gate gate;

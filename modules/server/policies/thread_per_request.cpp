@@ -21,29 +21,30 @@ import :forked;
 import :option_checks;
 import :signals;
 
-// How requests get their threads.
+// How requests get their threads:
 //
-// A request enters the queue, and one thread is called for it: the one that has become idle last,
-// whose caches and stack are warm; else a new one. A thread takes the first request from the queue.
-// If it leaves others behind, it calls the next thread before it serves its own, so a request that
-// takes long holds up nobody. Only one called thread is on its way at any time: it calls the next
-// as soon as it is here. So a burst of short requests is served by the few threads that are awake,
-// with few wake-ups, and a burst of long ones gets a thread for each, one wake-up after another.
+// A request enters the queue, and one thread is woken for it: the thread that became idle last,
+// whose caches and stack are warm, or a new one. A thread takes the first request from the queue.
+// If others remain, it wakes the next thread before it serves its own request, so a request that
+// takes long does not delay the others. Only one thread is on its way at any time: it wakes the
+// next one when it arrives. So a burst of short requests is served by the few threads that are
+// awake, with few wake-ups, and a burst of long requests gets a thread for each, one wake-up after
+// another.
 //
-// A thread that finds the queue empty becomes idle, and ends if nobody calls it for `keep`.
+// A thread that finds the queue empty becomes idle, and ends if it is not woken for `keep`.
 
 namespace net {
 namespace {
 
-// A client that has sent several requests ahead is served some of them without coming back to the
-// queue, but no more steps than this while other requests wait.
+// A client that has pipelined several requests is served some of them before it returns to the
+// queue, but at most this many steps while other requests wait.
 constexpr int steps_in_a_row = 4;
 
 }  // namespace
 
 struct ThreadPerRequest::State {
-  // A thread, and how it is called. It stays in one of the three lists, so a call that comes late
-  // never meets memory that was freed.
+  // A thread, and the condition that wakes it. A worker stays in one of the three lists, so a late
+  // wake-up never touches freed memory.
   struct Worker {
     std::thread thread;
     std::condition_variable call;
@@ -67,7 +68,7 @@ struct ThreadPerRequest::State {
       hooks->worker_stopped();
       lock.lock();
       if (waiting.empty()) break;
-      // Who came meanwhile may have found no other thread.
+      // A request that arrived meanwhile may have found no other thread.
       on_its_way = true;
       lock.unlock();
     }
@@ -89,7 +90,7 @@ struct ThreadPerRequest::State {
       try {
         next = call_one();
       } catch (const std::exception&) {
-        // There is no further thread: those that there are take what waits.
+        // No further thread could be started: the existing ones serve the queue.
       }
     }
     lock.unlock();
@@ -121,8 +122,9 @@ struct ThreadPerRequest::State {
     return self->called;
   }
 
-  // Has one more thread come to the queue; returns whom to notify, once the lock is given back.
-  // Precondition: nobody is on its way. Throws if it takes a new thread and there is none.
+  // Sends one more thread to the queue. Returns the worker to notify, once the lock is released, or
+  // null. Precondition: no thread is on its way. Throws if a new thread is needed and cannot be
+  // started.
   Worker* call_one() {
     if (!idle.empty()) {
       Worker& called = idle.front();
@@ -144,7 +146,7 @@ struct ThreadPerRequest::State {
     on_its_way = true;
   }
 
-  // How many requests may wait so that each finds a thread.
+  // Returns how many requests may wait so that each gets a thread.
   std::size_t free_threads() const {
     return options.max_threads - busy.size() + (on_its_way ? 1 : 0);
   }
@@ -155,11 +157,11 @@ struct ThreadPerRequest::State {
   std::mutex mutex;
   std::condition_variable changed;  // a thread ended
   RequestQueue waiting;
-  // The workers: serving, or called; waiting to be called, the last one first; without a thread.
+  // Workers that serve or have been woken; that are idle, the last one first; that have no thread.
   std::list<Worker> busy;
   std::list<Worker> idle;
   std::list<Worker> ended;
-  bool on_its_way = false;  // a thread that was called, or made, has not looked at the queue yet
+  bool on_its_way = false;  // a thread was woken or started, and has not looked at the queue yet
   bool stopping = false;
 };
 
@@ -172,7 +174,7 @@ ThreadPerRequest::~ThreadPerRequest() { drain(Deadline::never()); }
 
 void ThreadPerRequest::start() {
   if (!std::exchange(started_, true)) return;
-  // After a fork: the state is that of the parent, whose threads are not here.
+  // After a fork, the state is that of the parent, whose threads do not exist here.
   auto fresh = std::make_unique<State>(state_->options);
   keep_for_ever(state_.release());
   state_ = std::move(fresh);
@@ -187,7 +189,7 @@ void ThreadPerRequest::process(Request request) {
     try {
       called = state.call_one();
     } catch (const std::exception&) {
-      // A thread that is running takes it when it is done with its own, if there is one.
+      // A running thread, if there is one, takes the request when it has finished its own.
       if (state.all_ended()) throw;
       full = true;
     }
