@@ -4,13 +4,15 @@
 # netserve::monitor) stands for the one that fits whoever links it. Used by our own build, and by that of
 # a project that found the package.
 
+include(${CMAKE_CURRENT_LIST_DIR}/joined_units.cmake)
+
 # What compiling with our modules needs, the same for every dialect.
 function(netserve_usage target)
   target_compile_features(${target} PUBLIC cxx_std_20)
   # Clang refuses modules that differ in -pthread. With it always on, it does not matter whether some
   # other target of the consumer, or Threads::Threads as first found there, brings it too.
   target_compile_options(${target} PUBLIC -pthread)
-  target_link_libraries(${target} PUBLIC Microsoft.GSL::GSL Threads::Threads)
+  target_link_libraries(${target} PUBLIC Threads::Threads)
 endfunction()
 
 # netserve_dialects(NAME <of netserve::NAME> LIBRARY <target> MODULES <directory> UNITS <interface units in it>...
@@ -22,9 +24,15 @@ function(netserve_dialects)
   if(NOT arg_NAME STREQUAL netserve)
     set(prefix netserve-${arg_NAME})
   endif()
-  list(TRANSFORM arg_UNITS PREPEND ${arg_MODULES}/)
 
   get_target_property(imported ${arg_LIBRARY} IMPORTED)
+  if(imported)
+    netserve_join(MODULES ${arg_MODULES} UNITS ${arg_UNITS} OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${prefix} RESULT units)
+    set(directories ${arg_MODULES} ${CMAKE_CURRENT_BINARY_DIR}/${prefix})
+  else()
+    list(TRANSFORM arg_UNITS PREPEND ${arg_MODULES}/ OUTPUT_VARIABLE units)
+    set(directories ${arg_MODULES})
+  endif()
   if(NOT imported)
     # The library has been compiled with its modules, for one dialect already.
     set(standard ${CMAKE_CXX_STANDARD_DEFAULT})
@@ -53,9 +61,10 @@ function(netserve_dialects)
         continue()
       endif()
       string(COMPARE EQUAL ${language} gnu++ extensions)
-      add_library(${target} STATIC EXCLUDE_FROM_ALL)
+      # Its objects are not linked: all that they define is in the library.
+      add_library(${target} OBJECT EXCLUDE_FROM_ALL)
       target_sources(${target}
-        PUBLIC FILE_SET CXX_MODULES BASE_DIRS ${arg_MODULES} FILES ${arg_UNITS})
+        PUBLIC FILE_SET CXX_MODULES BASE_DIRS ${directories} FILES ${units})
       netserve_usage(${target})
       set_target_properties(${target} PROPERTIES
         CXX_STANDARD ${standard} CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS ${extensions})

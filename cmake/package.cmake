@@ -40,6 +40,7 @@ install(FILES
   ${libraries_of_build_type}
   ${PROJECT_SOURCE_DIR}/cmake/compiler_check.cmake
   ${PROJECT_SOURCE_DIR}/cmake/dialects.cmake
+  ${PROJECT_SOURCE_DIR}/cmake/joined_units.cmake
   DESTINATION ${package_dir} COMPONENT development)
 
 # The optimized one: that of a Debug build would take its place.

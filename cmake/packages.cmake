@@ -53,7 +53,6 @@ set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
 
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libnetserve-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS libmsgsl-dev)
 # What compiles modules; a consumer may have it from elsewhere.
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_RECOMMENDS "cmake (>= 3.28), ninja-build (>= 1.11), clang-19, clang-tools-19")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "Servers of TCP, UDP and Unix sockets with threads, a pool of threads or child

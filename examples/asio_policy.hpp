@@ -21,8 +21,8 @@ class AsioPolicy {
   AsioPolicy& operator=(const AsioPolicy&) = delete;
   ~AsioPolicy() { drain(net::Deadline::never()); }
 
-  // The request stays with the policy. What is posted only says that one more is to be taken, so
-  // nothing that the executor still holds at the end matters.
+  // The request stays with the policy. The posted function only takes one from the queue, so
+  // functions that the executor still holds after `drain` do nothing.
   void process(net::Request request) {
     const std::lock_guard lock(state_->mutex);
     asio::post(pool_, [state = state_] { state->run_next(); });
@@ -68,5 +68,5 @@ class AsioPolicy {
   };
 
   asio::thread_pool& pool_;
-  const std::shared_ptr<State> state_ = std::make_shared<State>();  // also of what is posted
+  const std::shared_ptr<State> state_ = std::make_shared<State>();  // shared with posted functions
 };

@@ -1,6 +1,5 @@
 /// \file
-/// `net.server:base_server`: the part of a server that does not depend on its handlers and its
-/// policy.
+/// `net.server:base_server`: what every server does, whatever its handlers and its policy.
 export module net.server:base_server;
 
 import net.standard;
@@ -15,7 +14,7 @@ class Engine;
 
 export namespace net {
 
-/// The base class of all servers. Python: `BaseServer`, without its known defects.
+/// The functions of every server. Python: `BaseServer`, without its known defects.
 ///
 ///     Methods for the caller:     serve_forever, handle_request, shutdown, restart, server_close,
 ///                                 server_bind, server_activate, server_address, fileno, stats
@@ -26,114 +25,110 @@ export namespace net {
 ///     constructor ─→ (server_bind ─→ server_activate) ─→ serve_forever ⇄ shutdown, restart
 ///                                                            └─→ server_close
 ///
-/// A server belongs to the process that constructed it. After a fork, the child may serve it as
-/// well: the calls that serve, bind or poll then create the child's own copy of everything that it
-/// would otherwise share with its parent. A copy that never serves only closes its descriptors when
-/// it is destroyed.
+/// A server belongs to the process that made it. After a fork, the child may serve it as well:
+/// calls that serve, bind or poll first replace everything that the child would share with its
+/// parent. A copy that does not serve only closes its descriptors when it is destroyed.
 ///
-/// Thread safety: call `shutdown` from anywhere, signal handlers included; `stats`,
-/// `server_address` and `server_close` from any thread; the other functions from one thread at a
-/// time.
+/// Thread safety: `shutdown` may be called from anywhere, including signal handlers; `stats`,
+/// `server_address` and `server_close` from any thread; the other functions by one thread at a
+/// time, unless their comment says otherwise.
 class BaseServer {
  public:
   BaseServer(const BaseServer&) = delete;
   BaseServer& operator=(const BaseServer&) = delete;
 
-  /// Closes the server within the drain limit of the options, then waits for handlers that are
+  /// Closes the server within the drain limit of its options, and waits for handlers that are
   /// stuck.
   virtual ~BaseServer();
 
-  /// Binds the listeners. The constructor calls this unless `bind_and_activate` is off.
-  /// Throws as `Socket::bind` does, and leaves no socket open then.
+  /// Binds the listeners. The constructor calls it unless `bind_and_activate` is false. Throws what
+  /// `Socket::bind` throws, and leaves nothing open then.
   void server_bind();
 
-  /// Makes the listeners listen, and registers them with the serving loop.
+  /// Makes the listeners listen, and registers them with epoll.
   void server_activate();
 
-  /// Serves until `shutdown` is called, or returns at once if it was called before. Calls
-  /// `ServerHooks::service_actions` at least once in each `poll_interval`; the interval delays
-  /// nothing else.
-  ///
-  /// Starts the policy if it has not been started in this process, and throws what `start` throws,
-  /// such as `resource_unavailable_try_again` if the system has no threads left; you may then call
-  /// it again. Throws `std::errc::operation_in_progress` if the server is serving already,
-  /// `std::errc::bad_file_descriptor` if it is closed or not activated,
-  /// `std::errc::invalid_argument` for a negative interval, and the error of the last listener once
-  /// all listeners have failed.
+  /// Serves until `shutdown`. Calls `ServerHooks::service_actions` at least once in each
+  /// `poll_interval`, which delays nothing else. Returns at once if `shutdown` was called before.
+  /// Starts the policy if it has not started in this process, and throws what that throws, such as
+  /// `resource_unavailable_try_again` if there are no threads. You may call it again then. Throws
+  /// `std::errc::operation_in_progress` if it runs already, `std::errc::bad_file_descriptor` if the
+  /// server is closed or not activated, `std::errc::invalid_argument` for a negative interval, and
+  /// the error of the last listener when no listener works any more.
   void serve_forever(std::chrono::milliseconds poll_interval = std::chrono::milliseconds(500));
 
-  /// Serves one event, an accept or a parked request, within `ServerOptions::timeout`. Calls
-  /// `handle_timeout` if there was no event. Limits that expire meanwhile take effect, but do not
-  /// count as events.
+  /// Serves one event, which is a new connection or the next request of a parked one, within
+  /// `ServerOptions::timeout`. Calls `ServerHooks::handle_timeout` if there was none. Deadlines
+  /// that expire meanwhile take effect, but are not events.
   ///
-  /// While a `shutdown` is pending, serves an event that is ready, but does not wait for one and
-  /// does not call `handle_timeout`. A `server_close` in another thread also ends the wait; later
-  /// calls throw `std::errc::bad_file_descriptor`. Throws as `serve_forever` does.
+  /// While a `shutdown` is pending, it serves an event that is ready, but does not wait and does
+  /// not call `handle_timeout`. A `server_close` in another thread also ends the wait; later calls
+  /// throw `std::errc::bad_file_descriptor`. Throws what `serve_forever` throws.
   void handle_request();
 
-  /// Asks `serve_forever`, or a `handle_request` that is waiting, to return. Does not block: it
-  /// sets a flag and writes to an eventfd. Call it from any thread, a handler or a signal handler;
-  /// before, during or after `serve_forever`. The request is remembered until `restart`.
+  /// Makes `serve_forever`, or a `handle_request` that waits, return. It never waits itself: it
+  /// sets a flag and writes to an eventfd. May be called from any thread, handler or signal
+  /// handler, before, during or after `serve_forever`. It stays in effect until `restart`.
   void shutdown() noexcept;
 
   /// Makes a server that was shut down ready to serve again.
   void restart() noexcept;
 
-  /// Closes the server: stops serving, accepts the connections that the kernel has already
-  /// completed, closes the listeners, lets running requests finish, and cuts the rest at
-  /// `deadline`. Returns within 100 ms of the deadline, even if handlers are stuck in foreign code.
-  /// A second call returns the report of the first, and waits for it if the first is still closing.
-  /// Throws `std::errc::resource_deadlock_would_occur` in a handler or a hook.
+  /// Closes the server: stops serving, accepts the connections that the kernel has completed
+  /// already, closes the listeners, serves the requests that have arrived, and cuts the connections
+  /// that are left at `deadline`. Returns within 100 ms after the deadline, even if handlers are
+  /// stuck in other code. A second call waits for the first and returns the same report. Throws
+  /// `std::errc::resource_deadlock_would_occur` in a handler or a hook.
   DrainReport server_close(Deadline deadline);
-  /// Closes the server within the drain limit of the options.
+  /// Does the same, within the drain limit of the options.
   DrainReport server_close();
 
-  /// Returns the address that the first (or the given) listener is bound to, with the actual port
-  /// if port 0 was asked for. Python: `server_address`.
+  /// Returns the address of the first (or the given) listener. If port 0 was asked for, it has the
+  /// port that the system picked. Python: `server_address`.
   Address server_address(std::size_t listener = 0) const;
   /// Returns how many listeners there are.
   std::size_t listeners() const noexcept;
 
-  /// Returns duplicates of the sockets of all listeners that have not failed, for another program
-  /// that serves them too, or takes over: `net.handover`. The file of a Unix socket then stays as
-  /// long as any program serves it. Call it from any thread, but not while the server is being
+  /// Returns duplicates of the sockets of all listeners that still work, for another program that
+  /// serves them as well, or takes them over (`net.handover`). The file of a Unix socket then stays
+  /// while any program serves it. May be called from any thread while the server is not being
   /// closed. Throws the errors of fcntl(2).
   std::vector<Socket> duplicate_listeners() const;
 
   /// Returns a descriptor that is readable when `handle_request` would not wait, so that one poll
-  /// loop can serve several servers; -1 once the server is closed. The descriptor also becomes
-  /// readable when a limit has expired, so the loop needs no timeout of its own, and when the
-  /// server is closed. Python: `fileno`.
+  /// loop can have several servers; -1 once the server is closed. It also becomes readable when a
+  /// deadline of the server expires, so the loop needs no time-out of its own, and when the server
+  /// is closed. Python: `fileno`.
   int fileno() const noexcept;
 
-  /// Returns counters of what the server has done so far in this process.
+  /// Returns what the server has done so far in this process.
   Stats stats() const;
 
-  /// Starts measuring how long requests take. From any thread.
+  /// Makes the server measure how long requests take, from now on. May be called from any thread.
   void time_requests() noexcept;
-  /// Returns what has been measured since `time_requests`. From any thread.
+  /// Returns the times measured since `time_requests`. May be called from any thread.
   RequestTimes request_times() const noexcept;
 
-  /// Returns how much of the server's limits is in use. From any thread.
+  /// Returns how much of the server's limits is in use. May be called from any thread.
   Load load() const;
 
-  /// Sets whether `ready` may return true, for example for the health check of a load balancer.
-  /// Changes nothing else: the server goes on accepting new clients. From any thread.
+  /// Sets whether the server wants new clients, for a load balancer's check that asks `ready`. It
+  /// changes nothing else: the server still serves new clients. May be called from any thread.
   void set_ready(bool ready) noexcept { wants_clients_.store(ready); }
-  /// Returns whether the server wants new clients and serves them: it is active, and neither
-  /// stopping nor closed. From any thread.
+  /// Returns whether the server wants new clients and can serve them: it is active, and neither
+  /// stopping nor closed. May be called from any thread.
   bool ready() const noexcept;
 
-  /// Kills the children that serve requests of this server, at once. In a forked process it kills
-  /// none. Meant for a second signal, when waiting is over; safe in a signal handler.
+  /// Kills the children that serve requests of this server, at once. Does nothing in a forked
+  /// process. Meant for a second SIGTERM or SIGINT; safe in a signal handler.
   void kill_children() noexcept;
 
  protected:
-  /// Used by the server classes of this library.
+  /// For the server classes of this library.
   explicit BaseServer(AnyServerParts& parts);
 
  private:
-  // The engine of this process. In a process that was forked since, it is one of its own.
+  // The engine for this process. A process that was forked since gets its own.
   Engine& here(const char* call) const;
 
   mutable std::atomic<Engine*> engine_;

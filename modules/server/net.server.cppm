@@ -1,7 +1,7 @@
 /// \file
-/// Module `net.server`: servers, and how their requests run.
+/// Module `net.server`: servers, and the policies that run their requests.
 ///
-/// The parts, compared with those of Python's `socketserver`:
+/// The parts, with Python's `socketserver` in mind:
 ///
 ///     TcpServer<Handler, Policy>      binds, listens, accepts, and parks what is idle; so do
 ///                                     UdpServer, UnixStreamServer, UnixDatagramServer and
@@ -28,12 +28,11 @@
 ///       server.serve_forever();
 ///     }
 ///
-/// A connection's life: accept → verify_request → policy → handler → (parked ⇄ handler) → close.
-/// Between requests a connection is parked: it has no thread and no stack, and uses less than a
-/// kilobyte.
+/// The way of a connection: accept → verify_request → policy → handler → (parked ⇄ handler) →
+/// close. Between requests it is parked: it needs no thread, no stack, and less than a kilobyte.
 ///
-/// To stop a server, call `shutdown` from anywhere: `serve_forever` then returns. `server_close`
-/// lets running requests finish within a deadline and reports the outcome.
+/// Stopping: any thread calls `shutdown`, and `serve_forever` returns. Then `server_close` finishes
+/// the requests in progress within a deadline, and reports how the connections ended.
 export module net.server;
 
 export import net.socket;
@@ -41,6 +40,7 @@ export import net.handler;
 export import :options;
 export import :hooks;
 export import :handler_binding;
+export import :hook_checks;
 export import :request;
 export import :parking_lot;
 export import :child;

@@ -8,18 +8,18 @@ import :request;
 
 namespace net {
 
-// A socket that is polled in a lot beside the connections, and from which datagrams (as requests)
-// or new connections are taken.
+// Something else that a lot polls, beside connections: a socket that yields datagrams, or new
+// connections.
 class Receiver {
  public:
   Receiver() noexcept = default;
   Receiver(const Receiver&) = delete;
   Receiver& operator=(const Receiver&) = delete;
   virtual int fileno() const noexcept = 0;
-  // Takes what has arrived. Returns how many requests it put into `ready`, at most `ready.size()`.
+  // Receives what has arrived. Returns the number of requests that it put into `ready`.
   virtual std::size_t receive(std::span<Request> ready) noexcept = 0;
 
-  std::uint64_t key = 0;  // given by the lot
+  std::uint64_t key = 0;  // the lot's
 
  protected:
   ~Receiver() = default;
@@ -29,27 +29,27 @@ class Receiver {
 
 export namespace net {
 
-/// Holds the connections that wait for their next request. Such a connection uses no thread and no
-/// stack, and one registration in epoll that is made once and never re-armed (edge-triggered,
+/// Holds the connections that wait for their next request. A waiting connection needs no thread and
+/// no stack, only one registration in epoll, which is made once and never re-armed (edge-triggered,
 /// epoll(7)). The lot also yields datagrams. When no hook or overload rule applies, the waiting
-/// thread also accepts new connections.
+/// thread accepts new connections too.
 ///
-/// A policy that wants to poll the lot itself takes it from its `PolicyContext` and calls `wait`.
-/// Otherwise the serving thread polls, and calls `process`.
+/// A policy that polls by itself takes the lot from its `PolicyContext` and calls `wait`. Otherwise
+/// the serving thread waits, and calls `process`.
 class ParkingLot {
  public:
   ParkingLot(const ParkingLot&) = delete;
   ParkingLot& operator=(const ParkingLot&) = delete;
 
-  /// Waits until connections can go on, and moves them to `ready`: as many as fit, at most 64.
-  /// Returns how many; 0 after `wake`, at the deadline, or if what arrived needs no work yet.
-  /// Thread safety: one thread at a time waits; each wait happens before the next.
+  /// Waits until connections are ready, and moves them into `ready`, at most 64. Returns how many;
+  /// 0 after `wake`, at the deadline, or if nothing is to be served yet. Thread safety: one thread
+  /// may wait at a time, and each wait must happen before the next.
   std::size_t wait(std::span<Request> ready, Deadline deadline);
 
-  /// Ends the current wait, or the next one. From any thread.
+  /// Ends the current wait, or the next one. May be called from any thread.
   void wake() noexcept;
 
-  /// Returns a descriptor that is readable when `wait` would return at once.
+  /// Returns the descriptor that is readable when `wait` would not wait.
   int fileno() const noexcept;
 
  protected:
@@ -64,22 +64,22 @@ class ParkingLot {
 
 namespace net {
 
-// The part for the library only.
+// The private side of a lot, for the library.
 class OwnParkingLot final : public ParkingLot {
  public:
-  // For a process that was forked after the lot was made: `close` closes its copies of the
-  // descriptors, `renew` makes an empty lot of its own.
+  // For a forked process, which shares the lot with its parent: `close` stops using it, `renew`
+  // makes an empty lot of its own.
   void close() noexcept;
   void renew();
-  // Registers a connection that is parked already; removes the registration.
+  // Registers a connection that is parked already, and removes the registration.
   void enter(Connection& connection);
   void leave(Connection& connection) noexcept;
   void want_output(Connection& connection, bool wanted) noexcept;
-  // Frees the connection as soon as no wait can refer to it.
+  // Frees the connection once no wait can still refer to it.
   void retire(Connection* connection) noexcept;
-  // Makes the next wait return the request.
+  // The next wait returns this request.
   void push(Request request) noexcept;
-  // When `remove` returns, no wait uses the receiver, now or later.
+  // After `remove` has returned, no wait calls the receiver.
   void add(Receiver& receiver);
   void remove(Receiver& receiver) noexcept;
   bool arm(Receiver& receiver, bool armed) noexcept;

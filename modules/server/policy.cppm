@@ -1,8 +1,8 @@
 /// \file
 /// `net.server:policy`: the interface between a server and the class that runs its requests.
 ///
-/// A policy is a class that is constructed from its options and a context, and then receives
-/// requests. The smallest policy runs each request at once, on the serving thread:
+/// A policy is a class that is constructed from its options and a context. The server passes
+/// requests to it. The smallest policy runs each request on the serving thread:
 ///
 ///     struct FirstPolicy {
 ///       struct Options {};
@@ -15,8 +15,8 @@
 ///
 ///     net::TcpServer<Echo, FirstPolicy> server{address};
 ///
-/// docs/policies.md goes from there to pools, and states the rules that a policy must follow;
-/// `<netserve/policy_conformance.hpp>` tests them.
+/// docs/policies.md goes on to pools, and states the rules for a policy.
+/// `<netserve/policy_conformance.hpp>` tests a policy against them.
 export module net.server:policy;
 
 import net.standard;
@@ -27,25 +27,26 @@ import :request;
 
 export namespace net {
 
-/// The services of the library for a policy. The context lives as long as the policy does.
+/// What the library offers to a policy. It lives as long as the policy.
 class PolicyContext {
  public:
   PolicyContext(const PolicyContext&) = delete;
   PolicyContext& operator=(const PolicyContext&) = delete;
 
-  /// Calls `ready` on the serving thread whenever `descriptor` is readable, until `unwatch`. Call
-  /// `watch` on the serving thread, or in the policy's constructor.
+  /// Calls `ready` on the serving thread whenever `descriptor` is readable, until `unwatch`. To be
+  /// called on the serving thread, or in the policy's constructor.
   void watch(int descriptor, std::function<void()> ready);
-  /// Ends a watch: `ready` is not called any more. Call it where `watch` may be called.
+  /// Ends a watch: `ready` is not called any more. May be called where `watch` may.
   void unwatch(int descriptor) noexcept;
 
-  /// Takes the parking lot over: from now on the policy calls `ParkingLot::wait`, and `process`
-  /// receives only conversations and requests that the server itself must end. Call this in the
+  /// Takes over the parking lot: from now on the policy calls `ParkingLot::wait`, and the server
+  /// passes to `process` only conversations and requests that must be ended. To be called in the
   /// policy's constructor.
   ParkingLot& take_parking_lot();
 
-  /// Declares how many descriptors each request opens beside its connection's, so that the default
-  /// of `ServerOptions::max_connections` leaves enough free. Call this in the policy's constructor.
+  /// Declares how many descriptors a request needs besides that of its connection, so that the
+  /// default of `ServerOptions::max_connections` leaves enough. To be called in the policy's
+  /// constructor.
   void each_opens(std::size_t descriptors) noexcept;
 
  protected:
@@ -60,7 +61,7 @@ class PolicyContext {
 
 namespace net {
 
-// The part for the library only.
+// The private side of a context, for the library.
 class OwnPolicyContext final : public PolicyContext {
  public:
   std::size_t descriptors_each() const noexcept;
@@ -68,9 +69,9 @@ class OwnPolicyContext final : public PolicyContext {
   OwnParkingLot* parking_lot() const noexcept;
   int fileno() const noexcept;
   void dispatch();
-  // Whether the context was made, or renewed, in this process.
+  // Whether it was made, or renewed, in this process.
   bool ours() const noexcept;
-  // For a process that was forked since: closes, or makes again, what is shared with the parent.
+  // For a forked process: `close` closes what it shares with its parent, `renew` replaces it.
   void close() noexcept;
   void close_watched() noexcept;
   void renew();
@@ -80,31 +81,31 @@ class OwnPolicyContext final : public PolicyContext {
 
 export namespace net {
 
-/// The requirements for a class that runs requests.
+/// A class that runs requests.
 ///
-/// The serving thread (of each server that shares the policy) calls `process` with requests that
-/// can go on: a conversation just accepted, or a connection whose next request has arrived. It
-/// should return soon. If it throws, the connection is dropped and the exception is counted.
+/// The serving thread (of each server that shares the policy) calls `process` with a request that
+/// is ready: a conversation that was just accepted, or a connection whose next request has arrived.
+/// `process` should return soon. If it throws, the connection is dropped and counted.
 ///
-/// `drain` is called once, when the server has no connection left or the deadline has expired. The
-/// policy ends its threads, and returns how many of them are stuck.
+/// `drain` is called once, when the server has no connection left or the time of its drain is over.
+/// The policy ends its threads, and reports how many it could not end.
 ///
 /// A policy may have a member `void start()`. It is called once in each process in which a server
-/// of the policy serves, on the serving thread, before the first request. Start threads there
-/// rather than in the constructor: then a server may be constructed before a fork (daemon(3)) and
-/// serve after it. `serve_forever` and `handle_request` throw what `start` throws; they may be
-/// called again.
+/// of the policy serves, on the serving thread, before the first request. Start threads there and
+/// not in the constructor, so that a program can construct a server, fork (daemon(3)), and serve in
+/// the child. `serve_forever` and `handle_request` throw what `start` throws, and may be called
+/// again.
 ///
-/// A policy with a queue may have a member `void expire()`. It is called on a serving thread when
-/// requests have waited for longer than their limit, and should call `RequestQueue::take_overdue`.
-/// Without it, such requests end when they are taken from the queue.
+/// A policy with a queue may have a member `void expire()`. A serving thread calls it when requests
+/// have waited for longer than their limit; it calls `RequestQueue::take_overdue`. Without it, such
+/// a request ends when the policy takes it from the queue.
 ///
-/// A policy may have a member `PolicyLoad load()`, which tells `BaseServer::load` how busy the
-/// policy is. It is called from any thread, once the policy has started.
+/// A policy may have a member `PolicyLoad load()`, which `BaseServer::load` calls from any thread
+/// once the policy has started.
 template <class P>
 concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline,
                                    typename P::Options options, PolicyContext& context) {
-  // Not std::constructible_from, which takes ten times as long to compile.
+  // Not std::constructible_from, which takes the compiler ten times as long.
   P(std::move(options), context);
   policy.process(std::move(request));
   { policy.drain(deadline) } -> std::same_as<DrainReport>;
@@ -114,7 +115,7 @@ concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline
 
 namespace net {
 
-// A policy with its context, as the server calls it.
+// The interface by which a server calls any policy, and the policy's context.
 class AnyPolicy {
  public:
   AnyPolicy();
@@ -124,22 +125,22 @@ class AnyPolicy {
 
   virtual void process(Request request) = 0;
   virtual DrainReport drain(Deadline deadline) = 0;
-  // Ends the requests that have waited in the policy's queue for too long. A policy that has not
+  // Makes the policy end requests that have waited in its queue for too long. A policy that has not
   // started in this process has no queue yet.
   void expire();
 
-  // The name of its type, for logs.
+  // The name of the policy's type, for logs.
   virtual std::string_view name() const noexcept = 0;
 
-  // How busy the policy is, if it has a `load` and has started in this process. From any thread.
+  // How busy the policy is, if it has a member `load` and has started in this process. From any
+  // thread.
   PolicyLoad load();
 
-  // Makes the policy ready to run requests in this process. Call it before `process`; more calls
-  // are harmless.
+  // Starts the policy in this process, unless it has started. To be called before `process`.
   void start_here();
 
   OwnPolicyContext& context() noexcept { return context_; }
-  // Whether it may be destroyed in this process: its threads, if it has any, run in this process.
+  // Whether this process may destroy the policy: its threads, if any, belong to this process.
   bool ours() const noexcept;
 
  protected:
@@ -152,13 +153,13 @@ class AnyPolicy {
   bool started_here() const noexcept;
 
   OwnPolicyContext context_;
-  const unsigned made_in_;  // the process that made it
+  const unsigned made_in_;  // the process
   std::atomic<unsigned> started_in_{0};
 };
 
-// Takes ownership of a policy. In a process that was forked after the policy was made or started,
-// it is not destroyed: its threads do not exist there.
-// Not a template: a std::shared_ptr for each policy is slow to compile.
+// Takes ownership of a policy. A process that was forked after the policy was made or started does
+// not destroy it, since the policy's threads are not there.
+// Not a template: a std::shared_ptr for each policy would take long to compile.
 std::shared_ptr<AnyPolicy> owned(AnyPolicy* policy);
 
 // The name of a type as it is written in code, without its module.
@@ -167,7 +168,7 @@ constexpr std::string_view name_of_type() noexcept {
   constexpr std::string_view here = std::source_location::current().function_name();
   constexpr std::string_view before = "T = ";
   std::string_view name = here.substr(here.find(before) + before.size());
-  // GCC puts the types that the name depends on into the same brackets.
+  // GCC names the types behind it in the same brackets.
   return name.substr(0, name.find_first_of("@;]"));
 }
 
@@ -211,8 +212,7 @@ struct ServerParts;
 
 export namespace net {
 
-/// One policy object for several servers. Copies share it; the last copy to be destroyed destroys
-/// it.
+/// One policy object for several servers. Copies share it, and the last of them ends it.
 ///
 ///     net::SharedPolicy<net::ThreadPool> pool{{.workers = 4}};
 ///     net::TcpServer<Echo> one{address, pool};
@@ -221,20 +221,20 @@ template <class P>
 class SharedPolicy {
  public:
   using Options = typename P::Options;
-  /// Constructs the policy. Throws what its constructor throws.
+  /// Makes the policy. Throws what its constructor throws.
   explicit SharedPolicy(Options options = {}) {
     auto* const binding = new PolicyBinding<P>(std::move(options));
     any_ = owned(binding);
     policy_ = &binding->policy();
   }
 
-  /// Starts the policy now (its member `start`, if it has one), rather than when the first of its
-  /// servers begins to serve. Meant for a program that wants to report readiness only if the start
-  /// succeeds. Throws what `start` throws. After a fork, the servers start the policy again by
-  /// themselves.
+  /// Calls the policy's member `start`, if it has one, now rather than when the first of its
+  /// servers begins to serve. A program does this to learn whether its threads start before it
+  /// reports that it is ready. Throws what `start` throws. After a fork, the servers start the
+  /// policy again by themselves.
   void start() { any_->start_here(); }
 
-  /// Return the policy itself.
+  /// Returns the policy.
   P& operator*() const noexcept { return *policy_; }
   P* operator->() const noexcept { return policy_; }
 

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:request`: the requests that a policy runs.
+/// `net.server:request`: what a policy is given to run.
 export module net.server:request;
 
 import net.standard;
@@ -12,10 +12,10 @@ struct RequestAccess;
 
 export namespace net {
 
-/// A connection that a policy can serve now. It can be moved, not copied.
+/// A connection that is ready to be served, and that a policy owns. Move-only.
 ///
-/// A request has one owner at a time, and only the owner may call its functions, except `cut`.
-/// Destroying a request ends the connection politely and counts it as dropped.
+/// A request has one owner at a time. Only the owner may call its functions, except `cut`. The
+/// destructor closes the connection politely and counts it as dropped.
 class Request {
  public:
   Request() noexcept = default;
@@ -34,33 +34,34 @@ class Request {
   /// Returns whether there is a connection.
   inline explicit operator bool() const noexcept { return connection_ != nullptr; }
 
-  /// Serves the connection to its end, and blocks this thread where it must wait. Never throws.
+  /// Serves the connection to its end, and waits for the client in this thread. Never throws.
   void run();
 
-  /// Serves one request, or the part of it that has arrived. After `close` the connection is closed
-  /// and this object is empty. After `keep`, call `step` again if `ready`, otherwise `park`. Never
+  /// Serves one request, or takes what has arrived of one. After `close`, the connection has ended
+  /// and this object is empty. After `keep`, call `step` again if `ready`, else `park`. Never
   /// throws.
   Next step();
 
-  /// Returns whether there is more to do already, so that a parked connection would be returned at
+  /// Returns whether there is more to serve already, so that a parked connection would return at
   /// once.
   bool ready() const noexcept;
 
-  /// Gives the connection back to the server. It is passed to `process`, or returned by
-  /// `ParkingLot::wait`, when there is something to do again. Precondition: not empty.
+  /// Returns the connection to the server. When it is ready again, the policy gets it from
+  /// `process` or from `ParkingLot::wait`. Precondition: not empty.
   void park();
 
-  /// Parks the connection and returns true, unless it has more to do already: then the caller keeps
-  /// it.
+  /// Does the same, unless something has arrived meanwhile. Then it returns false, and you still
+  /// own the request.
   bool try_park();
 
-  /// Ends the connection unserved, with the message of `ServerHooks::on_overload`; counted as shed.
-  /// For a policy that has no free slot: `Overload::reject`. Call it on the serving thread.
+  /// Ends the request without serving it, with the answer of `ServerHooks::on_overload`, and counts
+  /// it as shed. For a policy without a free worker, under `Overload::reject`. To be called on the
+  /// serving thread.
   void reject();
 
   /// Asks the server to free a slot by ending its longest-silent conversation or child. If none is
-  /// silent now, returns false, and the server keeps looking until this request is served. For
-  /// `Overload::evict_idle`. Call it on the serving thread.
+  /// silent now, returns false, and the server keeps looking until this request is served.
+  /// For `Overload::evict_idle`. To be called on the serving thread.
   bool evict_idle() noexcept;
 
   /// Returns the connection's descriptor. Precondition: not empty.
@@ -68,16 +69,16 @@ class Request {
   /// Returns the peer's address. Precondition: not empty.
   const Address& peer() const noexcept;
 
-  /// Returns whether the request is a conversation, which occupies its thread or child until it
-  /// ends. Precondition: not empty.
+  /// Returns whether this is a conversation, which occupies the thread that runs it until it ends.
+  /// Precondition: not empty.
   bool conversation() const noexcept;
 
-  /// Returns the time until which a conversation must be started; after that the server sheds it.
-  /// Precondition: not empty.
+  /// Returns the time by which a conversation must have begun. The server sheds it if it begins
+  /// later. Precondition: not empty.
   Deadline deadline() const noexcept;
 
-  /// Cuts the connection: every call on it fails from now on. Call it from any thread, while the
-  /// request exists. Precondition: not empty.
+  /// Cuts the connection: every call on it fails from now on. May be called from any thread while
+  /// the request exists. Precondition: not empty.
   void cut() noexcept;
 
  private:
@@ -90,8 +91,8 @@ class Request {
   Connection* connection_ = nullptr;
 };
 
-/// A queue of requests that never allocates: the links are in the connections. Destroying it drops
-/// the requests in it. Thread safety: none.
+/// A queue of requests that does not allocate, because the links are in the connections. The
+/// destructor drops the requests that are left. Thread safety: none.
 class RequestQueue {
  public:
   RequestQueue() noexcept = default;
@@ -103,16 +104,16 @@ class RequestQueue {
   inline bool empty() const noexcept { return first_ == nullptr; }
   /// Returns how many requests it holds.
   inline std::size_t size() const noexcept { return size_; }
-  /// Add a request at the end, or before all others. Precondition: the request is not empty.
+  /// Adds a request at the end, or before all others. Precondition: the request is not empty.
   void push(Request request) noexcept;
   void push_front(Request request) noexcept;
-  /// Moves all requests of `other` to the end of this queue, in their order.
+  /// Takes all requests of `other`, in their order.
   void append(RequestQueue& other) noexcept;
-  /// Removes and returns the first request. Precondition: the queue is not empty.
+  /// Removes and returns the first request. Precondition: not empty.
   Request pop() noexcept;
-  /// Moves the requests that have waited for too long, or that the server has cut, to `overdue`.
-  /// Destroying `overdue` ends them; do that without a lock, as hooks may be called. Returns how
-  /// many of them are conversations. For a policy's `expire`.
+  /// Moves requests that have waited for too long, or that the server has cut, to `overdue`, whose
+  /// destructor ends them. Destroy `overdue` without holding a lock, since hooks and handlers may
+  /// run. Returns how many of them are conversations. For a policy's `expire`.
   std::size_t take_overdue(RequestQueue& overdue) noexcept;
 
  private:
@@ -125,7 +126,7 @@ class RequestQueue {
 
 namespace net {
 
-// Access to requests for the library only.
+// The functions of a request that only the library calls.
 struct RequestAccess {
   static inline Request of(Connection& connection) noexcept { return Request(&connection); }
   static inline Connection* release(Request& request) noexcept { return request.release(); }

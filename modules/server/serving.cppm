@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:serving`: servers that run in the background.
+/// `net.server:serving`: a server in a thread of its own, and a server that signals stop.
 export module net.server:serving;
 
 import net.standard;
@@ -9,29 +9,29 @@ import :options;
 
 export namespace net {
 
-/// Serves in a thread of its own as long as this object lives: in a test, or beside other work of
-/// the program.
+/// Runs a server in a thread of its own while this object lives: in a test, or beside other work of
+/// a program.
 ///
 ///     net::TcpServer<Echo> server{net::Address{"127.0.0.1", 0}};
 ///     net::Serving running{server};
 ///     auto client = net::create_connection(server.server_address());
 ///
-/// Thread safety: none. The thread blocks signals.
+/// Thread safety: none. The thread takes no signals.
 class Serving {
  public:
-  /// Starts `serve_forever` of the server, which must outlive this. Throws
-  /// `std::errc::resource_unavailable_try_again` if there is no thread for it.
+  /// Starts a thread that calls `serve_forever`. The server must outlive this object. Throws
+  /// `std::errc::resource_unavailable_try_again` if the thread cannot be started.
   explicit Serving(BaseServer& server);
   Serving(const Serving&) = delete;
   Serving& operator=(const Serving&) = delete;
-  /// Stops the server, unless `stop` was called. An exception from `serve_forever` is lost then.
+  /// Stops the server unless `stop` has. An exception of `serve_forever` is lost then.
   ~Serving();
 
-  /// Shuts the server down, waits until `serve_forever` has returned, and closes within `deadline`.
-  /// After closing, throws the exception that `serve_forever` threw, if any. A second call returns
+  /// Shuts the server down, waits until `serve_forever` has returned, and closes the server within
+  /// `deadline`. Then throws what `serve_forever` has thrown, if anything. A second call returns
   /// the first report.
   DrainReport stop(Deadline deadline);
-  /// Stops the server within the drain limit of its options.
+  /// Does the same, within the drain limit of the server's options.
   DrainReport stop();
 
  private:
@@ -43,17 +43,17 @@ class Serving {
   std::unique_ptr<Thread> thread_;
 };
 
-/// Serves until one of these signals arrives, then shuts down and closes within the drain limit of
-/// the options. While the server drains, the signals have the same effect as before the call: by
-/// default, another signal ends the program.
+/// Serves until one of `signals` arrives, then shuts the server down and closes it within the drain
+/// limit of the options. While the server drains, the signals have the action that they had before
+/// the call: by default, another signal ends the program.
 ///
 ///     net::serve_until(server, {SIGTERM, SIGINT});
 ///
-/// Call this on the main thread, before the program starts threads of its own: a thread that does
-/// not block the signals may receive them. The threads of the library block them. A signal that
-/// arrives before the call has its usual effect, unless it is blocked: then `serve_until` stops
-/// serving at once. Returns early if the server is shut down in another way. Throws the exceptions
-/// of `serve_forever`, and `std::errc::invalid_argument` if a number is not a signal.
+/// Call it on the main thread, before the program starts threads of its own: a thread that does not
+/// block these signals may receive them. The threads of the library block them. If a signal was
+/// blocked and pending before the call, the server stops at once. Returns early if the server is
+/// shut down in another way. Throws what `serve_forever` throws, and `std::errc::invalid_argument`
+/// for a number that is not a signal.
 DrainReport serve_until(BaseServer& server, std::span<const int> signals);
 template <std::size_t count>
 DrainReport serve_until(BaseServer& server, const int (&signals)[count]) {

@@ -109,8 +109,8 @@ inline void a_stuck_handler_does_not_hold_up_a_drain(Trial& trial, Form form) {
                "the destructor did not wait for a handler that was stuck");
 }
 
-/// Stuck requests, the requests that wait behind them, and those that are left when drain returns:
-/// no handler may begin later.
+/// Checks that no handler begins after drain has returned: some requests are stuck, and others wait
+/// behind them, when the server drains.
 inline void nothing_begins_after_drain(Trial& trial) {
   Gate entered;
   Gate released;

@@ -175,8 +175,8 @@ inline void a_request_in_pieces_is_served(Trial& trial) {
   }
 }
 
-/// The handler returns `more` after each piece but the last, then `close`. The whole answer does
-/// not fit into any buffer.
+/// The handler returns `more` for each piece but the last, and then `close`. The answer is larger
+/// than any buffer.
 inline void answers_in_pieces_arrive_whole_and_close_ends(Trial& trial) {
   constexpr std::size_t size = 100'000;
   Script script(*trial.record);

@@ -1,26 +1,26 @@
 /// \file
-/// `net.server:server_parts`: the constructor arguments of servers, sorted.
+/// `net.server:server_parts`: sorts the arguments of a server's constructor.
 export module net.server:server_parts;
 
 import net.standard;
 import net.socket;
 import net.handler;
 import :handler_binding;
+import :hook_checks;
 import :hooks;
 import :options;
 import :policy;
 
 namespace net {
 
-// The kind of a server: its address family and its socket type.
+// What a server serves: its address families and its type of socket.
 enum class ServerKind : std::uint8_t { tcp, udp, unix_stream, unix_datagram, packet };
 
 constexpr bool is_stream(ServerKind kind) noexcept {
   return kind == ServerKind::tcp || kind == ServerKind::unix_stream;
 }
 
-// Hook types that do not override `verify_request`; valid only if the object is exactly of this
-// type.
+// Hooks whose class does not override `verify_request`, if that is also the class of the object.
 template <class H>
 concept LeavesVerifyRequest =
     std::same_as<decltype(&H::verify_request), decltype(&ServerHooks::verify_request)>;
@@ -34,11 +34,11 @@ template <class H>
 concept LeavesOnRequest =
     std::same_as<decltype(&H::on_request), decltype(&ServerHooks::on_request)>;
 
-// Returns whether the object may be of a class derived from `H`.
+// Whether an object may be of a class derived from its static type.
 template <class H>
 bool may_be_derived([[maybe_unused]] const H& hooks) {
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 16
-  // These versions of GCC refuse typeid wherever the importer itself has not included <typeinfo>.
+  // This GCC refuses typeid unless the importer itself has included <typeinfo>.
   return !std::is_final_v<H>;
 #else
   return typeid(hooks) != typeid(H);
@@ -46,23 +46,24 @@ bool may_be_derived([[maybe_unused]] const H& hooks) {
 }
 
 // The parts of a server that do not depend on its handler and policy. The functions are neither
-// templates nor inline, so that the standard library's smart pointers are compiled only once, here.
+// templates nor inline, so that the standard library's pointers are compiled only once.
 struct AnyServerParts {
   AnyServerParts() noexcept;
   AnyServerParts(const AnyServerParts&) = delete;
   AnyServerParts& operator=(const AnyServerParts&) = delete;
   ~AnyServerParts();
 
-  // Both `own` functions take ownership of their argument.
+  // The first two take ownership of their argument.
   void own(HandlerMaker* handler_maker) noexcept;
   void own(AnyPolicy* any_policy);
   void share(const std::shared_ptr<AnyPolicy>& any_policy) noexcept;
   void adopt(Socket socket);
   void adopt(std::vector<Socket> sockets);
-  // Throws `invalid_argument` if the options are out of bounds, or do not fit the kind of server.
+  // Throws `invalid_argument` if the options are out of bounds, or have no effect on this kind of
+  // server.
   void check_options() const;
 
-  std::span<const Address> addresses;  // owned by the caller, must outlive this
+  std::span<const Address> addresses;  // owned by the caller; must outlive this
   ServerOptions options;
   std::shared_ptr<HandlerMaker> maker;
   std::shared_ptr<AnyPolicy> policy;
@@ -72,12 +73,12 @@ struct AnyServerParts {
   ServerKind kind = ServerKind::tcp;
 };
 
-// Sorts the arguments of a server's constructor by type, so that they may be in any order.
+// Sorts the arguments of a server's constructor by their type, so that they may come in any order.
 template <class H, class P>
 struct ServerParts : AnyServerParts {
   P* given_policy = nullptr;
 
-  // The kind of an argument.
+  // What an argument is.
   template <class A>
   static constexpr bool is_options = std::same_as<A, ServerOptions>;
   template <class A>
@@ -91,6 +92,11 @@ struct ServerParts : AnyServerParts {
   template <class A>
   static constexpr bool is_factory =
       !is_options<A> && !is_policy<A> && !is_hooks<A> && !is_sockets<A> && HandlerFactory<A, H>;
+  // As a factory is, whatever it returns.
+  template <class A>
+  static constexpr bool is_callable = requires(A& factory, RequestContext& context) {
+    factory(context);
+  } || requires(A& factory) { factory(); };
 
   template <class... Args>
   ServerParts(ServerKind server_kind, std::span<const Address> server_addresses, Args&&... args) {
@@ -109,7 +115,7 @@ struct ServerParts : AnyServerParts {
                   "the server a factory that returns one");
     kind = server_kind;
     addresses = server_addresses;
-    // The policy comes last, as it may start threads.
+    // The policy comes last, as its constructor may start threads.
     (take_options(args), ...);
     check_options();
     (take(std::forward<Args>(args)), ...);
@@ -128,13 +134,14 @@ struct ServerParts : AnyServerParts {
   void take(A&& argument) {
     using Plain = std::remove_cvref_t<A>;
     if constexpr (is_options<Plain>) {
-      // `take_options` has taken it.
+      // Taken already.
     } else if constexpr (std::same_as<Plain, typename P::Options>) {
       bind(new PolicyBinding<P>(std::forward<A>(argument)));
     } else if constexpr (std::same_as<Plain, SharedPolicy<P>>) {
       share(argument.any_);
       given_policy = &*argument;
     } else if constexpr (is_hooks<Plain>) {
+      static_assert(HookChecks<Plain>::passed);
       static_assert(std::is_lvalue_reference_v<A>, "the hooks must outlive the server");
       static_assert(!std::is_const_v<std::remove_reference_t<A>>, "the hooks must not be const");
       hooks = &argument;
@@ -146,6 +153,8 @@ struct ServerParts : AnyServerParts {
       adopt(std::forward<A>(argument));
     } else if constexpr (is_factory<Plain>) {
       own(new HandlerMaking<H, Plain>(std::forward<A>(argument)));
+    } else if constexpr (is_callable<Plain>) {
+      static_assert(is_factory<Plain>, "the factory must return the server's handler, by value");
     } else {
       static_assert(
           is_factory<Plain>,

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:exchange`, internal: what passes between one client and its handler.
+/// `net.server:exchange`, internal: the requests of one client, and the calls of its handler.
 module net.server:exchange;
 
 import net.standard;
@@ -15,10 +15,10 @@ import :service;
 
 namespace net {
 
-// Finds the requests of one client, calls its handler, which sees this as its context, and has the
-// answers sent. It waits for nothing but in `wait`, and ends nothing: its caller is told when
-// it is over, and ends the connection as `outcome` says. For the owner of the connection, except
-// where it says otherwise.
+// Finds the requests of one client, calls its handler, and has the answers sent. The handler sees
+// this object as its context. Only `wait` waits, and nothing here ends the connection: its caller
+// learns when it is over, and ends it with `outcome`. For the owner of the connection, except where
+// it says otherwise.
 class Exchange : public RequestContext {
  public:
   // RequestContext
@@ -28,42 +28,42 @@ class Exchange : public RequestContext {
   Stats stats() const final;
   std::size_t request_size() const noexcept final;
 
-  // The server's own view, which sends nothing first.
+  // The server's own access to the socket, which sends nothing first.
   inline Socket& socket() noexcept { return stream().socket(); }
   inline Service& service() const noexcept { return handler_.service(); }
   inline bool conversation() const noexcept {
     return reader_.kind() == RequestReader::Kind::conversation;
   }
   inline ClientSilence& silence() noexcept { return silence_; }
-  // Whether there is something to do already.
+  // Whether the next step has something to do already.
   inline bool ready() const noexcept { return ready_; }
-  // How the next step ends it, unless something arrived meanwhile.
+  // Makes the next step end the connection with `outcome`, unless something has arrived meanwhile.
   inline void expire(Outcome outcome) noexcept { expired_ = outcome; }
   // From any thread.
   inline bool was_cut() const noexcept { return cut_.load(std::memory_order_relaxed); }
 
  protected:
-  // The listener's address must outlive it. Its limits are to be set (`limits_changed`) when the
-  // socket is the one that it keeps.
+  // The listener's address must outlive this object. `limits_changed` must be called once the
+  // socket is in its final place.
   Exchange(Service& service, Socket socket, const Address& peer, const Address& listener,
            bool datagram) noexcept;
 
-  // What can be done now: call the handler, nothing, or nothing any more.
+  // What can be done now: call the handler; nothing yet (`later`); nothing any more (`over`).
   enum class Prepared : std::uint8_t { handler, later, over };
-  // Does what needs no handler.
+  // Does the work that needs no handler.
   Prepared prepare() noexcept;
-  // Serves what is here; `close` if it is over.
+  // Serves what has arrived. Returns `close` if the connection is over.
   Next step() noexcept;
-  // Waits for what the next step needs; false if it is over.
+  // Waits for what the next step needs. Returns false if the connection is over.
   bool wait() noexcept;
-  // How it ended.
+  // How the connection ended.
   inline Outcome outcome() const noexcept { return ended_; }
   inline HandlerCalls& handler() noexcept { return handler_; }
 
-  // What its client is waited for with.
+  // What the client is to do next, and by when.
   struct Awaited {
     ClientSilence::Wait what;
-    CoarseTime since;  // it has kept its place for nothing
+    CoarseTime since;  // since when it has held its slot without progress
     CoarseTime limit;
   };
   inline Awaited awaited(CoarseTime now) noexcept {
@@ -76,18 +76,18 @@ class Exchange : public RequestContext {
     }
     return {ClientSilence::Wait::between, now, coarse_after(now, limits().idle.count())};
   }
-  // What came is not known to be received.
+  // Something may have arrived that was not received yet.
   [[gnu::always_inline]] inline void look_again() noexcept {
     socket().forget_receives();
     ready_ = true;
   }
-  // Epoll has told of more than bytes.
+  // Epoll has reported more than bytes: an end or urgent data.
   inline void distrust_short_receives() noexcept { reader_.distrust_short_receives(); }
 
-  // The handler closes its socket or moves it: what it wrote is sent first.
+  // The handler closes its socket or moves it elsewhere: sends what the handler wrote.
   void send_before_release() noexcept;
-  // That the handler, or a child's, has done so, and may have put another socket in its place.
-  // Under the lock of the server's list.
+  // Notes that the handler, or a child's handler, has done so; it may have put another socket in
+  // its place. Under the registry's lock.
   void give_away() noexcept;
   inline bool given_away() const noexcept { return given_away_; }
   inline bool said_last_word() const noexcept { return said_last_word_; }
@@ -113,15 +113,15 @@ class Exchange : public RequestContext {
   void fail(std::exception_ptr exception) noexcept;
   void say_last_word(BadRequest why);
 
-  // Those of one byte come first: thousands of connections may be parked.
+  // Members of one byte come first, to save memory: thousands of connections may be parked.
   Outcome expired_ = Outcome::none;
-  Outcome ending_ = Outcome::none;  // how it ends once what is pending is sent
+  Outcome ending_ = Outcome::none;  // how the connection ends once what is pending is sent
   Outcome ended_ = Outcome::none;
   bool ready_ = true;
   bool given_away_ = false;
-  bool said_last_word_ = false;  // to a client whose request was no good
+  bool said_last_word_ = false;  // to a client whose request was malformed, late or too large
   std::atomic<bool> cut_{false};
-  const Address* listener_;  // its listener's, which lives as long as the server
+  const Address* listener_;  // the listener's address, which lives as long as the server
   RequestReader reader_;
   ClientSilence silence_;
   OwedAnswer owed_;

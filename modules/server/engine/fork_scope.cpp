@@ -16,7 +16,7 @@ struct AllServers {
 };
 
 AllServers& all() {
-  // Never destroyed: servers with static storage are removed from it at exit.
+  // Never destroyed, because servers with static storage are removed from it at exit.
   static AllServers& servers = *new AllServers;
   return servers;
 }
@@ -57,19 +57,19 @@ bool ForkScope::close_oldest_lingering() noexcept {
     Closer* with_oldest = nullptr;
     CoarseTime oldest = Closer::never;
     for (Service* service : all().services) {
-      if (service->forked_away()) continue;  // its poller is shared with the parent
+      if (service->forked_away()) continue;  // its poller belongs to the parent too
       if (const CoarseTime since = service->closer.oldest(); since < oldest) {
         oldest = since;
         with_oldest = &service->closer;
       }
     }
     if (with_oldest == nullptr) return false;
-    if (with_oldest->close_oldest()) return true;  // else it has just ended
+    if (with_oldest->close_oldest()) return true;  // otherwise that socket has just closed
   }
 }
 
 void ForkScope::protect_shared_memory(const Service& own) noexcept {
-  // This process has one thread, and the fork has left the list whole.
+  // No lock: this process has only one thread, and the fork left the list whole.
   for (const Service* service : all().services) {
     service->from_parent.protect();
     if (service != &own) service->children.protect();

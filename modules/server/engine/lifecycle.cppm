@@ -1,6 +1,6 @@
 /// \file
-/// `net.server:lifecycle`, internal: who serves a server, and how far it is on its way from bound
-/// to closed.
+/// `net.server:lifecycle`, internal: which thread serves a server, and its stages from bound to
+/// closed.
 module net.server:lifecycle;
 
 import net.standard;
@@ -9,26 +9,27 @@ import :options;
 
 namespace net {
 
-// One thread serves at a time, and one closes. From any thread.
+// At most one thread serves at a time, and at most one closes. From any thread.
 class Lifecycle {
  public:
-  // The sockets listen.
+  // The sockets listen from here on.
   void activate() noexcept;
 
-  // Takes the serving thread's place. Throws `operation_in_progress` if another one has it, and
-  // `bad_file_descriptor` unless the server is active; it is not any more once a thread has begun
-  // to close it, so that a thread that serves in a loop does not delay it.
+  // Makes this thread the serving thread. Throws `operation_in_progress` if another thread serves,
+  // and `bad_file_descriptor` unless the server is active. The server is not active any more once a
+  // thread has begun to close it, so that a thread that serves in a loop does not delay the close.
   void begin_serving(const char* call);
   void end_serving() noexcept;
 
-  // Begins to close, when no other thread does; returns the report if that one has closed it.
+  // Begins to close; first waits while another thread closes. If the server is closed then, returns
+  // the report.
   std::optional<DrainReport> begin_closing();
-  // Waits until nobody serves; false at the deadline.
+  // Waits until no thread serves. Returns false at the deadline.
   bool wait_until_free(Deadline deadline);
-  // With a report, the server is closed. Without, the next one may try.
+  // With a report, the server is closed. Without one, another thread may try.
   void end_closing(const std::optional<DrainReport>& report) noexcept;
 
-  // In a process that was forked since: it can be served there no more.
+  // In a process that was forked since: the server cannot be served there any more.
   void close_here() noexcept { stage_.store(Stage::closed); }
   bool active() const noexcept { return stage_.load() == Stage::active; }
   bool closed() const noexcept { return stage_.load() == Stage::closed; }

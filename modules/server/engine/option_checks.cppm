@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:option_checks`, internal: refuses options that no server or policy can keep, before
+/// `net.server:option_checks`, internal: refuses impossible options of servers and policies, before
 /// anything is opened.
 module net.server:option_checks;
 
@@ -13,8 +13,8 @@ import :thread_pool;
 
 namespace net {
 
-// Each function throws `std::errc::invalid_argument` with a text that names the option, its value
-// and its bounds. The constructors call them.
+// Each function throws `std::errc::invalid_argument` with a message that names the option, its
+// value and its bounds. The constructors call them.
 
 void check(const ServerOptions& options, ServerKind kind, std::span<const Address> addresses);
 void check(const ThreadPool::Options& options);

@@ -11,29 +11,27 @@ import :request;
 
 export namespace net {
 
-/// Forks a child for each connection, when its first request has arrived (a conversation: at once).
-/// The child runs all requests of the connection, under the rules of `Child`. Python:
-/// `ForkingMixIn`.
+/// Forks a child for each connection when its first request has arrived (for a conversation: at
+/// once). The child runs all requests of the connection. See `Child` for the rules that hold in the
+/// child. Python: `ForkingMixIn`.
 ///
-/// At `max_children`, or if the system has no process left, `overload` decides: connections wait in
-/// order for a child to end (the serving thread itself never waits), are rejected, or the child
-/// that has waited for its client for longest is asked to end. A conversation that waits, and whose
-/// client ended its input before it sent anything, comes after the others: most of these clients
-/// have gone.
+/// At `max_children`, or if the system cannot create a process, `overload` decides: connections
+/// wait in order for a child to end, are rejected, or the child that has waited for its client for
+/// longest is asked to end. The serving thread never waits. A waiting conversation whose client
+/// ended its input before it sent anything comes after the others: most of these clients have gone.
 ///
 /// A child serves its connection until the connection ends, so clients that stay connected can
-/// occupy all children. With `Overload::evict_idle`, silent clients free their children.
+/// occupy all children. With `Overload::evict_idle`, silent clients are evicted.
 ///
-/// A fork copies the tables of memory and of descriptors, and the child closes all other
-/// connections, which takes about 0.2 us for each open connection. Measured: 0.3 ms with none, 0.9
-/// ms with 4,000, 3.5 ms with 15,000. If you expect thousands of idle clients, another policy
-/// serves them better.
+/// A fork copies the page tables and the descriptor table, and the child closes all other
+/// connections, at about 0.2 us for each open one. Measured: 0.3 ms with none, 0.9 ms with 4,000,
+/// 3.5 ms with 15,000. Thousands of idle clients are better served by another policy.
 class ForkPerRequest {
  public:
-  /// Settings of the policy, fixed at construction.
+  /// Settings of the policy, fixed when it is made.
   struct Options {
     std::size_t max_children = 256;       ///< from 1 to 1024
-    Overload overload = Overload::wait;   ///< what happens to connections beyond them
+    Overload overload = Overload::wait;   ///< what happens to connections beyond `max_children`
     WorkerHooks* worker_hooks = nullptr;  ///< called in each child; must outlive the policy
   };
 
@@ -43,15 +41,14 @@ class ForkPerRequest {
   ForkPerRequest(Options options, PolicyContext& context);
   ForkPerRequest(const ForkPerRequest&) = delete;
   ForkPerRequest& operator=(const ForkPerRequest&) = delete;
-  /// Kills the children that are left, and waits until their processes have ended; for hundreds of
-  /// children this may take a second. A server that was closed has killed its own children, and
-  /// counts them as cut.
+  /// Kills the remaining children, and waits until their processes have ended; hundreds of them may
+  /// take a second. A closed server has already killed its own children, and counts them as cut.
   ~ForkPerRequest();
 
   /// See `ExecutionPolicy`.
   void start();
-  /// Throws `resource_unavailable_try_again` or `not_enough_memory` if the system has no process
-  /// left and no child is running whose end could free one.
+  /// Throws `resource_unavailable_try_again` or `not_enough_memory` if the system cannot create a
+  /// process, and no child is running whose end could free one.
   void process(Request request);
   /// See `ExecutionPolicy`.
   void expire();

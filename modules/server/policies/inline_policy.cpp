@@ -11,8 +11,7 @@ namespace net {
 
 namespace {
 
-// Parking and returning costs system calls, so a connection with more requests is served some at
-// once.
+// Returning from a park costs system calls, so several requests of one client are served at once.
 constexpr int requests_in_a_row = 4;
 
 }  // namespace

@@ -1,7 +1,5 @@
 /// \file
-/// `net.server:inline_policy`: runs requests without concurrency.
-module;
-
+/// `net.server:inline_policy`: no concurrency.
 export module net.server:inline_policy;
 
 import net.socket;
@@ -11,15 +9,15 @@ import :request;
 
 export namespace net {
 
-/// Runs each request on the serving thread, one at a time. A connection is parked between two
-/// requests, so many clients can be connected; but a conversation makes all others wait until it
-/// ends. Python: a server without mix-in.
+/// Runs each request in the serving thread, one at a time. A connection between two requests is
+/// parked, so many clients can be connected. A conversation keeps all other clients waiting until
+/// it ends. Python: a server without mix-in.
 class Inline {
  public:
-  /// The policy has no options.
+  /// The settings of this policy: none.
   struct Options {};
 
-  /// The constructor that each policy has; it ignores its arguments.
+  /// Takes the same arguments as every policy, and ignores them.
   Inline(Options, PolicyContext&) noexcept {}
 
   /// See `ExecutionPolicy`.

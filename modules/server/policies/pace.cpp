@@ -16,8 +16,8 @@ constexpr FineTime microsecond = 1'000;
 constexpr FineTime millisecond = 1'000 * microsecond;
 constexpr FineTime memory = 1'000 * millisecond;
 
-// The work that justifies waking a worker. While handlers block, a wake-up is cheap compared with a
-// request that waits behind a sleeping handler.
+// The work for which a worker is woken. While handlers block, a wake-up is cheap compared with a
+// request that waits behind a blocked handler.
 constexpr FineTime price = 50 * microsecond;
 constexpr FineTime price_while_blocking = 12 * microsecond;
 
@@ -25,8 +25,9 @@ constexpr FineTime least_patience = 70 * microsecond;
 constexpr FineTime most_patience = 10 * millisecond;
 constexpr FineTime usual_patience = millisecond;
 
-// While handlers are many, samples are rare enough to cost nothing. While handlers are few, each
-// one is sampled: a handler that sleeps for a second must be noticed.
+// For the first 20 ms every long handler is sampled, then at most one each 100 us. This costs next
+// to nothing while handlers are many. While they are few it samples each of them, so that handlers
+// that sleep for a second are not missed.
 constexpr FineTime samples_each_for = 20 * millisecond;
 constexpr FineTime then_samples_each = 100 * microsecond;
 
@@ -66,9 +67,8 @@ void Pace::long_handler_ran(const Ran& ran) noexcept {
   }
 }
 
-// Estimates how many handlers are blocked but still count as running: the rate at which handlers
-// block, times the least patience, after which each of them is noticed. The rate is smoothed over 4
-// ms.
+// Estimates how many handlers are blocked and still count as running: the rate at which handlers
+// block, times the least patience, after which each is noticed. The rate is smoothed over 4 ms.
 void Pace::tick(FineTime now, std::uint64_t noticed) noexcept {
   constexpr double smoothing = 4.0 * static_cast<double>(millisecond);
   constexpr double tuned = 1.3;  // measured: handlers are noticed a little later than that

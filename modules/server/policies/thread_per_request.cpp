@@ -21,30 +21,30 @@ import :forked;
 import :option_checks;
 import :signals;
 
-// How requests get their threads:
+// How requests get their threads.
 //
 // A request enters the queue, and one thread is woken for it: the thread that became idle last,
-// whose caches and stack are warm, or a new one. A thread takes the first request from the queue.
-// If others remain, it wakes the next thread before it serves its own request, so a request that
-// takes long does not delay the others. Only one thread is on its way at any time: it wakes the
-// next one when it arrives. So a burst of short requests is served by the few threads that are
-// awake, with few wake-ups, and a burst of long requests gets a thread for each, one wake-up after
-// another.
+// whose caches and stack are warm, or else a new one. A thread takes the first request from the
+// queue. If it leaves others there, it wakes the next thread before it serves its own request, so a
+// long request delays no other. At most one woken thread is on its way at any time: it wakes the
+// next one as soon as it has reached the queue. So a burst of short requests is served by the few
+// threads that are awake, with few wake-ups. A burst of long requests gets a thread for each, one
+// wake-up after another.
 //
-// A thread that finds the queue empty becomes idle, and ends if it is not woken for `keep`.
+// A thread that finds the queue empty becomes idle, and ends if it is not woken within `keep`.
 
 namespace net {
 namespace {
 
-// A client that has pipelined several requests is served some of them before it returns to the
-// queue, but at most this many steps while other requests wait.
+// A client that has sent several requests ahead is served without returning to the queue, but for
+// no more than this number of steps while other requests wait.
 constexpr int steps_in_a_row = 4;
 
 }  // namespace
 
 struct ThreadPerRequest::State {
-  // A thread, and the condition that wakes it. A worker stays in one of the three lists, so a late
-  // wake-up never touches freed memory.
+  // A thread, and the condition variable that wakes it. It stays in one of the three lists, so a
+  // late wake-up never touches freed memory.
   struct Worker {
     std::thread thread;
     std::condition_variable call;
@@ -68,7 +68,7 @@ struct ThreadPerRequest::State {
       hooks->worker_stopped();
       lock.lock();
       if (waiting.empty()) break;
-      // A request that arrived meanwhile may have found no other thread.
+      // Requests that arrived meanwhile may have found no other thread.
       on_its_way = true;
       lock.unlock();
     }
@@ -90,7 +90,7 @@ struct ThreadPerRequest::State {
       try {
         next = call_one();
       } catch (const std::exception&) {
-        // No further thread could be started: the existing ones serve the queue.
+        // No further thread can be started. The running ones take the requests that wait.
       }
     }
     lock.unlock();
@@ -122,9 +122,9 @@ struct ThreadPerRequest::State {
     return self->called;
   }
 
-  // Sends one more thread to the queue. Returns the worker to notify, once the lock is released, or
-  // null. Precondition: no thread is on its way. Throws if a new thread is needed and cannot be
-  // started.
+  // Sends one more thread to the queue, an idle or a new one. Returns the idle one, which the
+  // caller must notify after it has released the lock, or null. Precondition: no thread is on its
+  // way. Throws if a new thread is needed and cannot be started.
   Worker* call_one() {
     if (!idle.empty()) {
       Worker& called = idle.front();
@@ -146,7 +146,7 @@ struct ThreadPerRequest::State {
     on_its_way = true;
   }
 
-  // Returns how many requests may wait so that each gets a thread.
+  // Returns how many requests may wait and still find a thread each.
   std::size_t free_threads() const {
     return options.max_threads - busy.size() + (on_its_way ? 1 : 0);
   }
@@ -157,11 +157,10 @@ struct ThreadPerRequest::State {
   std::mutex mutex;
   std::condition_variable changed;  // a thread ended
   RequestQueue waiting;
-  // Workers that serve or have been woken; that are idle, the last one first; that have no thread.
-  std::list<Worker> busy;
-  std::list<Worker> idle;
-  std::list<Worker> ended;
-  bool on_its_way = false;  // a thread was woken or started, and has not looked at the queue yet
+  std::list<Worker> busy;   // serving a request, or woken
+  std::list<Worker> idle;   // waiting to be woken; the one that became idle last is first
+  std::list<Worker> ended;  // without a thread
+  bool on_its_way = false;  // a thread that was woken or started has not looked at the queue yet
   bool stopping = false;
 };
 
@@ -189,7 +188,7 @@ void ThreadPerRequest::process(Request request) {
     try {
       called = state.call_one();
     } catch (const std::exception&) {
-      // A running thread, if there is one, takes the request when it has finished its own.
+      // A running thread, if there is one, takes the request when it is done with its own.
       if (state.all_ended()) throw;
       full = true;
     }
