@@ -21,7 +21,7 @@ struct PolicySetup {
   /// Whether several servers may share one policy object: `net::SharedPolicy`.
   bool shareable = true;
   /// Whether the policy owns the threads that run requests, so that they end with `drain`. False
-  /// for a policy over an executor of the program.
+  /// for a policy that runs on the program's own executor.
   bool own_threads = true;
 };
 
