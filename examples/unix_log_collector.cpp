@@ -1,6 +1,6 @@
 // Collects log messages of programs on this host, one per datagram, and numbers them. There are no
-// replies, so a client needs no name: logger --socket FILE --prio-prefix, or socat -
-// UNIX-SENDTO:FILE.
+// replies, so a client needs no name. Try logger --socket FILE --prio-prefix, or
+// socat - UNIX-SENDTO:FILE.
 
 #include <cstdio>
 #include <string>
