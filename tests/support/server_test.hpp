@@ -79,7 +79,7 @@ class Running {
 // Checks that all accepted connections have ended.
 void check_sum(const net::BaseServer& server);
 
-// A connection to a server that fails instead of waiting for ever. The destructor ends the
+// A connection to a server that fails instead of waiting forever. The destructor ends the
 // connection, even if children of the test have copies of the descriptor.
 class Client {
  public:
@@ -114,7 +114,7 @@ class Client {
   net::Socket socket;
 };
 
-// A datagram client that fails instead of waiting for ever.
+// A datagram client that fails instead of waiting forever.
 class DatagramClient {
  public:
   // Its socket has the server's family, and a name of its own.

@@ -180,7 +180,7 @@ class Watchdog {
   std::thread thread_;
 };
 
-/// Opens a gate after a while, so that a stuck handler does not block the test for ever.
+/// Opens a gate after a while, so that a stuck handler does not block the test forever.
 class Later {
  public:
   Later(Gate& gate, milliseconds after) : gate_(gate) {
