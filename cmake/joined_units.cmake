@@ -1,10 +1,10 @@
 # A consumer compiles each interface unit twice: once to find its imports, and once for its dialect, in a process
-# that loads the units before it. For forty units that is most of the time of a small program's build. So the
-# partitions of a module are joined into one unit. It has the same symbols: what a partition declares belongs to
-# its module. Partitions with a global module fragment are not provided for; there are none among the interfaces.
+# that loads the units before it. For forty units, this takes most of the time to build a small program. So the
+# partitions of a module are joined into one unit. The symbols stay the same, as the declarations of a partition
+# belong to its module. Partitions with a global module fragment are not supported; no interface unit has one.
 
 # netserve_join(MODULES <directory> UNITS <interface units in it>... OUTPUT <directory> RESULT <variable>): writes
-# one interface unit for each module, and returns their paths. Errors in them name the installed files.
+# one interface unit for each module, and returns the paths. Compiler errors refer to the installed files.
 function(netserve_join)
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "MODULES;OUTPUT;RESULT" "UNITS")
   set(names)

@@ -50,11 +50,12 @@ class BaseServer {
 
   /// Serves until `shutdown`. Calls `ServerHooks::service_actions` at least once in each
   /// `poll_interval`, which delays nothing else. Returns at once if `shutdown` was called before.
-  /// Starts the policy if it has not started in this process, and throws what that throws, such as
-  /// `resource_unavailable_try_again` if there are no threads. You may call it again then. Throws
-  /// `std::errc::operation_in_progress` if it runs already, `std::errc::bad_file_descriptor` if the
-  /// server is closed or not activated, `std::errc::invalid_argument` for a negative interval, and
-  /// the error of the last listener when no listener works any more.
+  /// Starts the policy if it has not started in this process, and throws what its `start` throws,
+  /// such as `resource_unavailable_try_again` if there are no threads. You may call it again then.
+  /// Throws `std::errc::operation_in_progress` if the server is being served already,
+  /// `std::errc::bad_file_descriptor` if it is closed or not activated,
+  /// `std::errc::invalid_argument` for a negative interval, and the error of the last listener when
+  /// no listener works any more.
   void serve_forever(std::chrono::milliseconds poll_interval = std::chrono::milliseconds(500));
 
   /// Serves one event, which is a new connection or the next request of a parked one, within
@@ -66,9 +67,9 @@ class BaseServer {
   /// throw `std::errc::bad_file_descriptor`. Throws what `serve_forever` throws.
   void handle_request();
 
-  /// Makes `serve_forever`, or a `handle_request` that waits, return. It never waits itself: it
-  /// sets a flag and writes to an eventfd. May be called from any thread, handler or signal
-  /// handler, before, during or after `serve_forever`. It stays in effect until `restart`.
+  /// Makes `serve_forever`, or a `handle_request` that waits, return. Never blocks: it sets a flag
+  /// and writes to an eventfd. May be called from any thread, handler or signal handler, before,
+  /// during or after `serve_forever`. The request stays in effect until `restart`.
   void shutdown() noexcept;
 
   /// Makes a server that was shut down ready to serve again.

@@ -15,18 +15,17 @@ export namespace net {
 /// The child closes the listeners and all other connections, including those that another thread is
 /// opening or closing at that moment. It inherits descriptors that belong to the program, such as a
 /// socket that a handler has moved elsewhere. It runs the request, and ends by `_exit`: no
-/// destructor and no
-/// atexit function of the parent runs twice. When the child ends, it flushes what it has printed to
-/// stdout and stderr by stdio, but not what its parent had buffered. Flush other files, and
-/// std::cout after `sync_with_stdio(false)`, yourself.
+/// destructor and no atexit function of the parent runs twice. When the child ends, it flushes what
+/// it has printed to stdout and stderr by stdio, but not what its parent had buffered. Flush other
+/// files, and std::cout after `sync_with_stdio(false)`, yourself.
 ///
-/// The child has the signal mask of the forking thread, in which SIGTERM is never blocked. SIGINT
-/// does nothing, because a terminal sends it to all processes and draining is the parent's
-/// decision. After SIGTERM, the child answers the current request and ends; a second SIGTERM ends
-/// it at once. The kernel sends SIGTERM too when the parent ends for any reason
-/// (PR_SET_PDEATHSIG(2const)). Programs that the handler starts get the default action of both
-/// signals. Only async-signal-safe
-/// functions are safe in the child if the host has other threads: fork(2).
+/// The child has the signal mask of the forking thread, but never blocks SIGTERM. SIGINT does
+/// nothing, because a terminal sends it to all processes and draining is the parent's decision.
+/// After SIGTERM, the child answers the current request and ends; a second SIGTERM ends it at once.
+/// The child also ends at once when the parent ends for any reason: the kernel then sends SIGTERM
+/// too (PR_SET_PDEATHSIG(2const)). Programs that the handler starts get the default action of both
+/// signals. Only async-signal-safe functions are safe in the child if the host has other threads:
+/// fork(2).
 ///
 /// If a handler closes its socket or moves it to another owner, the parent closes its copy as well.
 /// So the client sees the end of the connection although the child goes on.

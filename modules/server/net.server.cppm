@@ -31,8 +31,8 @@
 /// The way of a connection: accept → verify_request → policy → handler → (parked ⇄ handler) →
 /// close. Between requests it is parked: it needs no thread, no stack, and less than a kilobyte.
 ///
-/// Stopping: any thread calls `shutdown`, and `serve_forever` returns. Then `server_close` finishes
-/// the requests in progress within a deadline, and reports how the connections ended.
+/// Stopping: call `shutdown` from anywhere, and `serve_forever` returns. Then `server_close`
+/// finishes the requests in progress within a deadline, and reports how the connections ended.
 export module net.server;
 
 export import net.socket;

@@ -69,10 +69,10 @@ struct ClientLimits {
 
 /// Settings fixed at construction. Every default is safe for untrusted clients.
 ///
-/// The constructor throws `std::errc::invalid_argument` for a value out of bounds, and for an
-/// option that has no effect on this kind of server. The text names the option and its bounds, and
-/// nothing has been opened then. Times and sizes without a stated upper bound may be as large as
-/// their type allows. A time of a century or more never expires.
+/// The constructor throws `std::errc::invalid_argument` for a value out of bounds, and for some
+/// options that have no effect on this kind of server and could mislead. The text names the option
+/// and its bounds, and nothing has been opened then. Times and sizes without a stated upper bound
+/// may be as large as their type allows. A time of a century or more never expires.
 struct ServerOptions {
   /// The backlog of listen(2): how many connections the kernel completes before the server accepts
   /// them. 0 or less is the system's maximum. This does not limit concurrency. Python:

@@ -200,7 +200,7 @@ constexpr std::string_view name_of_type() noexcept {
   constexpr std::string_view here = std::source_location::current().function_name();
   constexpr std::string_view before = "T = ";
   std::string_view name = here.substr(here.find(before) + before.size());
-  // GCC names the types behind it in the same brackets.
+  // GCC puts the types that the name depends on into the same brackets.
   return name.substr(0, name.find_first_of("@;]"));
 }
 

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:request`: what a policy is given to run.
+/// `net.server:request`: the requests that a policy runs.
 export module net.server:request;
 
 import net.standard;

@@ -126,8 +126,9 @@ class UdpServer : public ServerOf<Handler, Policy, ServerKind::udp> {
 ///
 /// The constructors are those of `TcpServer`. The socket file of a dead server is replaced. If
 /// there is a live server, or any other file, the constructor throws `std::errc::address_in_use`.
-/// The server removes its file when it closes. `ServerOptions::unix_mode` sets its permissions.
-/// `Socket::peer_credentials` identifies the client.
+/// The server removes the file when it closes, if the file is still its own.
+/// `ServerOptions::unix_mode` sets its permissions. `Socket::peer_credentials` identifies the
+/// client.
 template <class Handler, class Policy = ThreadPool>
 class UnixStreamServer : public ServerOf<Handler, Policy, ServerKind::unix_stream> {
   static_assert(
@@ -140,11 +141,11 @@ class UnixStreamServer : public ServerOf<Handler, Policy, ServerKind::unix_strea
 };
 
 /// Serves a Unix datagram socket. Python: `UnixDatagramServer`. It works as `UdpServer` does, and
-/// its file as that of `UnixStreamServer`. A client without a name gets no reply, nor does one
-/// whose name is a relative path, a path through a symbolic link, or a file of another user
-/// (`Datagram::reply`). A client that does not read its replies loses them. The kernel keeps unread
-/// replies in the server's send buffer, so a few such clients can leave others without replies
-/// (`Stats::replies_dropped`) until they read or close.
+/// its file as that of `UnixStreamServer`. A client without a name can send requests but gets no
+/// reply. Nor does one whose name is a relative path, a path through a symbolic link, or a file of
+/// another user (`Datagram::reply`). A client that does not read its replies loses them. The kernel
+/// keeps unread replies in the server's send buffer, so a few such clients can leave others without
+/// replies (`Stats::replies_dropped`) until they read or close.
 template <class Handler, class Policy = ThreadPool>
 class UnixDatagramServer : public ServerOf<Handler, Policy, ServerKind::unix_datagram> {
   static_assert(

@@ -50,10 +50,10 @@ class Serving {
 ///     net::serve_until(server, {SIGTERM, SIGINT});
 ///
 /// Call it on the main thread, before the program starts threads of its own: a thread that does not
-/// block these signals may receive them. The threads of the library block them. If a signal was
-/// blocked and pending before the call, the server stops at once. Returns early if the server is
-/// shut down in another way. Throws what `serve_forever` throws, and `std::errc::invalid_argument`
-/// for a number that is not a signal.
+/// block these signals may receive them. The threads of the library block them. A signal that
+/// arrives before the call has its usual action, unless it is blocked: then the server stops at
+/// once. Returns early if the server is shut down in another way. Throws what `serve_forever`
+/// throws, and `std::errc::invalid_argument` for a number that is not a signal.
 DrainReport serve_until(BaseServer& server, std::span<const int> signals);
 template <std::size_t count>
 DrainReport serve_until(BaseServer& server, const int (&signals)[count]) {

@@ -28,7 +28,7 @@ class HandlerMaker {
   virtual ~HandlerMaker();
 
   /// Makes a handler for a connection, which owns it. Called concurrently.
-  // A std::unique_ptr would be a tenth of compiling a small server.
+  // A std::unique_ptr would cost a tenth of the time to compile a small server.
   virtual BoundHandler* make(RequestContext& context) = 0;
 
   using RequestSize = std::size_t (*)(std::span<const std::byte> received);

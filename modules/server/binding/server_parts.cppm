@@ -59,8 +59,7 @@ struct AnyServerParts {
   void share(const std::shared_ptr<AnyPolicy>& any_policy) noexcept;
   void adopt(Socket socket);
   void adopt(std::vector<Socket> sockets);
-  // Throws `invalid_argument` if the options are out of bounds, or have no effect on this kind of
-  // server.
+  // Throws `invalid_argument` if the options are out of bounds, or do not fit this kind of server.
   void check_options() const;
 
   std::span<const Address> addresses;  // owned by the caller; must outlive this
@@ -78,7 +77,7 @@ template <class H, class P>
 struct ServerParts : AnyServerParts {
   P* given_policy = nullptr;
 
-  // What an argument is.
+  // The kind of an argument.
   template <class A>
   static constexpr bool is_options = std::same_as<A, ServerOptions>;
   template <class A>
@@ -92,7 +91,7 @@ struct ServerParts : AnyServerParts {
   template <class A>
   static constexpr bool is_factory =
       !is_options<A> && !is_policy<A> && !is_hooks<A> && !is_sockets<A> && HandlerFactory<A, H>;
-  // As a factory is, whatever it returns.
+  // Can be called as a factory, but may return something else.
   template <class A>
   static constexpr bool is_callable = requires(A& factory, RequestContext& context) {
     factory(context);

@@ -25,8 +25,8 @@ constexpr FineTime least_patience = 70 * microsecond;
 constexpr FineTime most_patience = 10 * millisecond;
 constexpr FineTime usual_patience = millisecond;
 
-// For the first 20 ms every long handler is sampled, then at most one each 100 us. This costs next
-// to nothing while handlers are many. While they are few it samples each of them, so that handlers
+// For the first 20 ms every handler is sampled, then at most one each 100 us. This costs next to
+// nothing while handlers are many. While they are few it samples each of them, so that handlers
 // that sleep for a second are not missed.
 constexpr FineTime samples_each_for = 20 * millisecond;
 constexpr FineTime then_samples_each = 100 * microsecond;
