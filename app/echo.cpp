@@ -32,7 +32,7 @@ import net.server;
 
 namespace {
 
-// --handler and --framing, in their four combinations.
+// The handlers of the four combinations of --handler and --framing.
 
 struct Echo : net::StreamRequestHandler {
   net::Next handle() {
@@ -67,7 +67,7 @@ struct EchoDatagram : net::DatagramRequestHandler {
   void handle() { reply(packet()); }
 };
 
-// A connection is a descriptor, and the hard limit is what the system allows us anyway.
+// Each connection needs a descriptor, and the system allows us the hard limit anyway.
 void raise_descriptor_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -75,11 +75,11 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// Throws if a client would find no descriptor: `needed` for its connection and what serves it.
+// Throws if fewer than `needed` descriptors are free: those for one connection and for serving it.
 void require_descriptors(std::size_t needed) {
   std::vector<net::Descriptor> free;
   while (free.size() < needed) {
-    free.emplace_back(::eventfd(0, EFD_CLOEXEC));  // no file: an image may have no /dev/null
+    free.emplace_back(::eventfd(0, EFD_CLOEXEC));  // an image may have no /dev/null
     if (free.back().get() >= 0) continue;
     rlimit limit{};
     ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -122,14 +122,14 @@ int serve(const EchoOptions& options, typename Policy::Options policy_options) {
                                      [&made] {
                                        if (made.alive()) net::notify("WATCHDOG=1");
                                      }});
-  // A child of --policy fork needs some more.
+  // With --policy fork, a child needs some more.
   require_descriptors(std::is_same_v<Policy, net::ForkPerRequest> ? 3 : 1);
   std::string description = options.policy;
   if constexpr (requires { policy->workers(); }) {
     description += ", " + std::to_string(policy->workers()) + " workers";
   }
-  // In threads of their own: a handler that is stuck there, under Inline, must not keep us from
-  // closing in time.
+  // The servers run in their own threads: with Inline, a stuck handler must not prevent this thread
+  // from closing in time.
   std::vector<std::exception_ptr> errors(servers.size());
   std::vector<std::thread> serving;
   const auto serve_one = [&](std::size_t i) {
@@ -143,7 +143,7 @@ int serve(const EchoOptions& options, typename Policy::Options policy_options) {
   try {
     for (std::size_t i = 0; i < servers.size(); ++i) serving.emplace_back(serve_one, i);
   } catch (...) {
-    // No thread for one: nor do the others serve.
+    // If a thread cannot be started, no server serves.
     for (net::BaseServer* server : servers) server->shutdown();
     for (std::thread& thread : serving) thread.join();
     throw;
@@ -152,16 +152,16 @@ int serve(const EchoOptions& options, typename Policy::Options policy_options) {
   if (monitor) write_text(STDOUT_FILENO, "monitor on " + monitor->where() + "\n");
   restart.tell_ready("serving, " + description);
   const bool asked = signals.wait_for_stop();
-  // The service goes on, if the next program has it.
+  // If the successor has taken over, the service is not stopping.
   if (!handed_over) net::notify("STOPPING=1\nSTATUS=draining");
   const net::DrainReport report = close_all(servers, options.drain);
   if (options.stats) spdlog::info("stats: {}", net::to_string(sum_of_stats(servers)));
   spdlog::info("{}", net::to_string(report));
-  // The servers' destructors would wait for a handler that is stuck.
+  // The destructors of the servers would wait for a stuck handler.
   if (report.stuck > 0) ::_exit(3);
   for (std::thread& thread : serving) thread.join();
   for (const std::exception_ptr& error : errors) {
-    // A signal may close the server before it began to serve.
+    // A signal may close a server before it starts to serve.
     if (error && !asked) std::rethrow_exception(error);
   }
   return EXIT_SUCCESS;
@@ -188,7 +188,7 @@ std::string fault_of_networks(const std::string& list) {
     return net::Networks(list).empty() ? "no network is given" : "";
   } catch (const std::system_error& error) {
     const std::string what = error.what();
-    return what.substr(0, what.rfind(": "));  // without the text of its code
+    return what.substr(0, what.rfind(": "));  // without the message of the error code
   }
 }
 

@@ -60,7 +60,7 @@ void EndpointHooks::server_activate(net::Socket& listener, int request_queue_siz
 
 void EndpointHooks::service_actions() { last_turn_.store(std::chrono::steady_clock::now()); }
 
-// The addresses of one name get one port, also if the system picks it.
+// All addresses of one name get the same port, even if the system picks it.
 net::Address EndpointHooks::common_port(const net::Address& address,
                                         const Endpoint& endpoint) const {
   for (const Expected& other : expected_) {
@@ -71,6 +71,6 @@ net::Address EndpointHooks::common_port(const net::Address& address,
 
 bool UdpEndpointHooks::verify_request(const net::Socket&, const net::Address& client) {
   const std::uint16_t port = client.port();
-  // Nothing can be sent to port 0.
+  // No datagram can be sent to port 0.
   return port == 0 || (port >= IPPORT_RESERVED && !has_port(port));
 }

@@ -1,4 +1,4 @@
-// Binds what the command line names. It imports, so it is the last include.
+// Binds the endpoints of the command line. This header imports modules, so include it last.
 #pragma once
 
 #include <atomic>
@@ -17,17 +17,16 @@
 
 import net.server;
 
-// The endpoints of one server: resolves them, binds each address, and says which endpoint could not
-// be bound.
+// The endpoints of one server: resolves them, binds each address, and names the endpoint in errors.
 class EndpointHooks : public net::ServerHooks {
  public:
-  // The endpoints outlive this. Throws std::runtime_error, with a sentence for the user.
+  // `endpoint` must outlive this object. Throws std::runtime_error, with a sentence for the user.
   void add(const Endpoint& endpoint);
-  // `owned`: its file goes with us.
+  // `owned`: this program removes the socket file.
   void adopt(net::Socket socket, bool owned);
-  // Whether the files of all that was adopted go with us.
+  // Returns whether this program removes the socket files of all adopted sockets.
   bool owns_adopted() const noexcept { return owns_adopted_; }
-  // The name of a listener for the next program.
+  // Returns the name of a listener that is handed over to the successor.
   const char* heirloom_name(std::size_t listener) const;
 
   bool empty() const noexcept { return expected_.empty() && adopted_.empty(); }
@@ -38,7 +37,7 @@ class EndpointHooks : public net::ServerHooks {
   void server_activate(net::Socket& listener, int request_queue_size) override;
   void service_actions() override;
 
-  // Whether the serving loop has turned since that time. From any thread.
+  // Returns whether the serving loop has made a turn since `time`. Thread safety: any thread.
   bool turned_since(std::chrono::steady_clock::time_point time) const noexcept {
     return last_turn_.load() >= time;
   }
@@ -47,7 +46,7 @@ class EndpointHooks : public net::ServerHooks {
   bool has_port(std::uint16_t port) const { return ports_.contains(port); }
 
  private:
-  // An address, the endpoint that it came from, and where it is bound.
+  // An address, the endpoint that it was resolved from, and the address that it was bound to.
   struct Expected {
     net::Address address;
     const Endpoint* endpoint;
@@ -59,22 +58,22 @@ class EndpointHooks : public net::ServerHooks {
   std::vector<Expected> expected_;
   std::vector<net::Socket> adopted_;
   bool owns_adopted_ = true;
-  std::set<std::uint16_t> ports_;  // of all that is bound
+  std::set<std::uint16_t> ports_;  // of all bound sockets
   std::size_t bound_ = 0;
   std::size_t activated_ = 0;
   std::atomic<std::chrono::steady_clock::time_point> last_turn_{};
 };
 
-// The same for an echo of UDP. It refuses datagrams from ports whose owners would answer the
-// answer, since one datagram with a forged sender would keep both ends busy for ever: from the
-// ports that the server itself listens on, which other echo servers use too, and from those below
-// 1024, where services answer whatever they receive (echo, daytime, qotd, chargen, time, DNS).
+// The endpoints of a UDP echo server. It refuses datagrams from ports whose owners would reply to
+// the reply, since one datagram with a forged sender would then keep both ends busy forever. These
+// are the ports that the server itself listens on, which other echo servers use too, and the ports
+// below 1024, where services reply to any datagram (echo, daytime, qotd, chargen, time, DNS).
 class UdpEndpointHooks final : public EndpointHooks {
  public:
   bool verify_request(const net::Socket& request, const net::Address& client) override;
 };
 
-// Calls a function, and says in its std::system_error which endpoint it was for.
+// Calls a function, and turns its std::system_error into an error that names the endpoint.
 template <class F>
 void naming(const Endpoint& endpoint, F function) {
   try {

@@ -19,11 +19,10 @@ import net.socket;
 
 namespace {
 
-// How long text of the command line waits for a reader that makes no progress. Log lines wait for
-// none.
+// How long `write_text` waits for a reader that makes no progress. Log lines do not wait.
 constexpr int patience = 200;  // milliseconds
 
-// Stdout or stderr, written to without waiting for whoever reads it: what it does not take is lost.
+// Writes to stdout or stderr. Text that the reader does not take in the given time is lost.
 class Output {
  public:
   explicit Output(int number) : number_(number) {
@@ -31,7 +30,7 @@ class Output {
     if (::fstat(number, &status) != 0) return;
     socket_ = S_ISSOCK(status.st_mode);
     if (!S_ISFIFO(status.st_mode) && ::isatty(number) == 0) return;
-    // An open file of our own: O_NONBLOCK is everybody's who shares one.
+    // Opens the file again: O_NONBLOCK affects every process that shares an open file.
     const std::string path = "/proc/self/fd/" + std::to_string(number);
     own_ = net::Descriptor(net::above_standard_streams(
         ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)));

@@ -1,13 +1,13 @@
-// The demo's log.
+// The log of the demo.
 #pragma once
 
 #include <string_view>
 
-// Writes text to stdout or stderr by its descriptor. If nobody reads there any more, or if what is
-// there takes nothing for 200 ms, the text is lost; no SIGPIPE ends the program.
+// Writes text to stdout or stderr, given by its descriptor. The text is lost if the reader has
+// closed it, or takes nothing for 200 ms. No SIGPIPE ends the program.
 void write_text(int descriptor, std::string_view text);
 
-// Sends log lines to stderr, without ever waiting for who reads them: a pipe or a terminal that
-// nobody empties must not hold a server up, and least of all its end. What would have to wait is
+// Sends log lines to stderr without ever waiting for their reader: a pipe or a terminal that is not
+// read must not stop a server, least of all during its shutdown. A line that would have to wait is
 // lost.
 void log_to_stderr();

@@ -22,7 +22,7 @@ namespace {
 
 constexpr int usage_error = 2;
 
-// The numbers' bounds keep every sum of times and sizes far from overflow.
+// The bounds of these numbers keep every sum of times and sizes far from overflow.
 constexpr int most_workers = 4096;
 constexpr int most_connections = 1 << 24;
 constexpr double longest = 24.0 * 3600;  // seconds
@@ -33,7 +33,7 @@ int usage(const CLI::App& app, const std::string& what) {
   return usage_error;
 }
 
-// An option that takes a time in seconds. CLI::Range would let "nan" pass.
+// Adds an option whose value is a time in seconds. CLI::Range would accept "nan".
 CLI::Option* add_seconds(CLI::App& app, const std::string& name, std::chrono::milliseconds& time,
                          const std::string& description, double least = shortest) {
   CLI::callback_t parse = [&time, least, name](const CLI::results_t& words) {
@@ -177,8 +177,8 @@ int parse_and_run(int argc, char** argv) {
   return run_echo(options);
 }
 
-// A descriptor from 0 to 2 that is closed would be given to the next socket, and lines meant for
-// people would be sent to it.
+// If a descriptor from 0 to 2 is closed, the next socket would get its number, and messages for the
+// user would be sent to that socket.
 void open_standard_descriptors() {
   int descriptor = 0;
   do {

@@ -1,4 +1,4 @@
-// The monitor of the demo. It imports, so it is among the last includes.
+// The monitor of the demo. This header imports modules, so include it after all others.
 #pragma once
 
 #include <string>
@@ -14,15 +14,15 @@ struct WatchedServer {
   std::string name;
 };
 
-// Tells at an endpoint what servers do, which outlive it.
+// Serves a monitor at an endpoint. The servers must outlive it.
 class EchoMonitor {
  public:
-  // Throws std::runtime_error, with a sentence for the user.
-  // With a listener of the program before, it serves at that.
+  // Throws std::runtime_error, with a sentence for the user. If `listener` is open (from a
+  // predecessor), serves at that.
   EchoMonitor(const Endpoint& endpoint, net::Socket listener,
               const std::vector<WatchedServer>& servers);
 
-  // As a browser or a client takes it.
+  // Returns the address in the form that a browser or another client uses.
   std::string where() const;
   net::Socket duplicate_listener() const { return monitor_.duplicate_listener(); }
 

@@ -25,7 +25,7 @@ bool asked_to_end() {
   return ::sigismember(&pending, SIGTERM) == 1 || ::sigismember(&pending, SIGINT) == 1;
 }
 
-// sd_notify(3): a manager that reloads by SIGHUP compares it with its own clock.
+// sd_notify(3): a manager that reloads by SIGHUP compares this time with its own clock.
 std::string reloading() {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
@@ -33,7 +33,7 @@ std::string reloading() {
   return "RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds);
 }
 
-// Throws what keeps it from starting.
+// Throws an error if the successor does not become ready.
 void start_and_wait(const std::vector<std::string>& command,
                     const std::vector<net::Heirloom>& heirlooms,
                     const std::function<void()>& while_waiting) {
@@ -46,7 +46,7 @@ void start_and_wait(const std::vector<std::string>& command,
     if (deadline.passed()) throw std::runtime_error("it is not ready after 20 s");
   }
   spdlog::info("restarted as process {}", successor.process());
-  // Whoever asked this one to end meant both.
+  // A request to stop this program is meant for both.
   if (asked_to_end()) ::kill(successor.process(), SIGTERM);
 }
 
@@ -55,7 +55,7 @@ void start_and_wait(const std::vector<std::string>& command,
 void Restart::tell_ready(const std::string& status) const {
   net::notify_ready();
   net::notify("STATUS=" + status);
-  // The manager holds them from here on, if there is one.
+  // From now on the service manager, if any, keeps the sockets as well.
   if (std::getenv("NOTIFY_SOCKET") != nullptr) net::store_sockets(heirlooms_());
 }
 

@@ -1,4 +1,4 @@
-// How the demo starts the next program in its place. It imports, so it is among the last includes.
+// Starts a successor of the demo. This header imports modules, so include it after all others.
 #pragma once
 
 #include <functional>
@@ -8,7 +8,7 @@
 
 import net.handover;
 
-// Starts the program anew, as it was started, onto the same listeners.
+// Restarts the program with its original command line, on the same listeners.
 class Restart {
  public:
   using Heirlooms = std::function<std::vector<net::Heirloom>()>;
@@ -16,11 +16,12 @@ class Restart {
   Restart(std::vector<std::string> command, Heirlooms heirlooms)
       : command_(std::move(command)), heirlooms_(std::move(heirlooms)) {}
 
-  // Tells whoever waits for it that this program serves, and the manager in words.
+  // Announces that this program is serving: to its predecessor, if any, and to the service manager,
+  // with a status text.
   void tell_ready(const std::string& status) const;
-  // Starts the next program and waits until it serves; false, with a line that says why, if it does
-  // not: then this one goes on. A signal to end that comes meanwhile ends the wait.
-  // `while_waiting` is called ten times a second.
+  // Starts the successor and waits until it serves. If it does not, logs the reason and returns
+  // false: then this program continues. SIGTERM or SIGINT ends the wait. Calls `while_waiting` ten
+  // times a second.
   bool run(const std::function<void()>& while_waiting) const;
 
  private:

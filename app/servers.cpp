@@ -27,7 +27,8 @@ net::ServerOptions server_options(const EchoOptions& options) {
   return result;
 }
 
-// Whose it is. Throws if it is nobody's, or not ready to be served.
+// Returns the kind of server for a socket. Throws if there is none, or if the socket is not ready
+// to be served.
 Endpoint::Kind kind_of(const net::Socket& socket, const Endpoint& endpoint) {
   const auto refuse = [&](const std::string& why) {
     throw std::runtime_error("cannot listen on " + endpoint.text + ": " + why);
@@ -75,7 +76,7 @@ net::ServerOptions stream_options(const EchoOptions& options) {
 
 net::ServerOptions datagram_options(const EchoOptions& options) {
   net::ServerOptions result = server_options(options);
-  result.max_packet_size = std::size_t{256} * 1024;  // more than a datagram can be
+  result.max_packet_size = std::size_t{256} * 1024;  // larger than any datagram
   return result;
 }
 
@@ -138,7 +139,7 @@ std::vector<WatchedServer> Servers::watched() const {
 
 std::string Servers::Bound::where(std::size_t listener) const {
   std::string address = server->server_address(listener).to_string();
-  // A Unix address says "unix:" itself.
+  // The text of a Unix address already begins with "unix:".
   if (address.starts_with("unix:")) address.erase(0, address.find(':') + 1);
   return Endpoint::scheme(kind) + address;
 }

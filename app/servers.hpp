@@ -1,4 +1,4 @@
-// The servers of the demo. It imports, so it is among the last includes.
+// The servers of the demo. This header imports modules, so include it after all others.
 #pragma once
 
 #include <array>
@@ -16,13 +16,13 @@
 import net.handover;
 import net.server;
 
-// What --overload says.
+// Returns the value of --overload.
 net::Overload overload_of(const EchoOptions& options);
-// The settings of the command line, for servers of streams and of datagrams.
+// Return the settings of the command line, for stream and for datagram servers.
 net::ServerOptions stream_options(const EchoOptions& options);
 net::ServerOptions datagram_options(const EchoOptions& options);
 
-// One server for each kind of endpoint, all on one policy.
+// One server for each kind of endpoint; all share one policy.
 class Servers {
  public:
   // Throws std::runtime_error, with a sentence for the user.
@@ -42,13 +42,13 @@ class Servers {
 
   std::vector<net::BaseServer*> all() const;
   void say_where(const std::string& description) const;
-  // What the next program gets.
+  // Returns the sockets for the successor.
   std::vector<net::Heirloom> heirlooms() const;
-  // Whether all serving loops have turned lately: one that does not, serves nobody.
+  // Returns whether all serving loops have made a turn recently. A loop that has not is stuck.
   bool alive() const;
-  // That of the program before.
+  // Returns the monitor listener of the predecessor.
   net::Socket take_monitor_listener() { return std::move(monitor_listener_); }
-  // Each by its first endpoint.
+  // Returns the servers, each named by its first endpoint.
   std::vector<WatchedServer> watched() const;
 
  private:
@@ -63,7 +63,7 @@ class Servers {
   Bound& of(Endpoint::Kind kind);
   void adopt(const Endpoint& endpoint);
 
-  // By the hooks' own type, by which a server knows whether they verify requests.
+  // Takes the actual type of the hooks, from which a server knows whether they verify requests.
   template <class Server, class Hooks, class Policy>
   void bind(Endpoint::Kind kind, Hooks& hooks, const net::ServerOptions& options,
             net::SharedPolicy<Policy>& policy) {
@@ -75,7 +75,7 @@ class Servers {
                                                hooks.take_adopted(), with_files, policy, hooks);
   }
 
-  net::Socket monitor_listener_;  // of the program before
+  net::Socket monitor_listener_;  // from the predecessor
   EndpointHooks tcp_;
   UdpEndpointHooks udp_;
   EndpointHooks unix_stream_;
@@ -86,6 +86,6 @@ class Servers {
                                {Endpoint::Kind::unix_datagram, &unix_datagram_, nullptr}}};
 };
 
-// Closes all at once: each drains by the thread that closes it. Without a thread for one, it is
-// closed after the others.
+// Closes all servers concurrently, each in its own thread. If no thread can be started for a
+// server, closes it after the others.
 net::DrainReport close_all(const std::vector<net::BaseServer*>& servers, net::Deadline deadline);

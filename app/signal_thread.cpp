@@ -29,7 +29,7 @@ timespec time_until(Clock::time_point point) {
           .tv_nsec = static_cast<long>(std::chrono::nanoseconds(left - seconds).count())};
 }
 
-// Whether this process has a terminal that controls it.
+// Returns whether this process has a controlling terminal.
 bool terminal_is_there() {
   const int terminal = ::open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
   if (terminal >= 0) ::close(terminal);
@@ -89,9 +89,9 @@ void SignalThread::tell_watchdog_in_time() {
 
 void SignalThread::asked_to_stop(int signal) {
   if (asked_.exchange(true)) {
-    // The kernel and the shell each send one when a terminal is closed.
+    // When a terminal is closed, the kernel and the shell each send a SIGHUP.
     if (signal == SIGHUP) return;
-    // It drains for the next program, and was not asked to end before.
+    // This program drains for its successor, and was not asked to stop before.
     if (std::exchange(handed_over_, false)) return;
     for (net::BaseServer* server : servers_) server->kill_children();
     ::_exit(128 + signal);
@@ -100,7 +100,7 @@ void SignalThread::asked_to_stop(int signal) {
   shut_down_at_ = Clock::now() + options_.lame_duck;
 }
 
-// The next program wants the clients from here on, so this one needs not wait.
+// The successor serves new clients from now on, so this program need not wait.
 void SignalThread::asked_to_restart() {
   if (asked_ || !options_.restart([this] { tell_watchdog_in_time(); })) return;
   asked_ = handed_over_ = true;
@@ -118,7 +118,7 @@ void SignalThread::print_stats() noexcept {
   try {
     spdlog::info("stats: {}", net::to_string(sum_of_stats(servers_)));
   } catch (const std::exception&) {
-    // Without memory there is no line this time.
+    // Out of memory: the line is skipped.
   }
 }
 

@@ -1,4 +1,4 @@
-// What signals do to the demo. It imports, so it is the last include.
+// The signal handling of the demo. This header imports modules, so include it last.
 #pragma once
 
 #include <atomic>
@@ -14,33 +14,36 @@
 
 import net.server;
 
-// Waits for signals in a thread of its own, so that what they ask for may take locks: SIGTERM and
-// SIGINT shut the servers down, and after one of them another ends the program at once, children
-// included; SIGHUP starts the next program and, when that serves, shuts the servers down, but if it
-// comes from a terminal that is gone it is as SIGTERM; SIGUSR1 prints what the server counted, as
-// the passing of each interval does. As a lame duck, servers go on for a while before they are shut
-// down, and say that they want no new clients.
+// Waits for signals in its own thread, so that the reactions to them may take locks.
+// SIGTERM and SIGINT shut the servers down. A second one ends the program at once, with its
+// children.
+// SIGHUP starts the successor and, when it serves, shuts the servers down. If the terminal was
+// closed, SIGHUP acts like SIGTERM.
+// SIGUSR1 prints the counters, as does each `stats` interval.
+// As a lame duck, the servers continue to serve for a while before they are shut down, and report
+// that they want no new clients.
 class SignalThread {
  public:
   struct Options {
-    std::optional<std::chrono::milliseconds> stats;  // printed that often
+    std::optional<std::chrono::milliseconds> stats;  // interval for printing the counters
     std::chrono::milliseconds lame_duck{0};
-    // Whether the next program serves; calls meanwhile what it is given.
+    // Restarts the program, and returns whether the successor serves. Calls its argument while it
+    // waits.
     std::function<bool(const std::function<void()>&)> restart;
-    std::optional<std::chrono::milliseconds> watchdog;  // told that often
+    std::optional<std::chrono::milliseconds> watchdog;  // interval for notifying the watchdog
     std::function<void()> tell_watchdog;
   };
 
-  // Keeps the signals for such a thread: to be called before there is any other.
+  // Blocks the signals, so that only this thread gets them. Call this before starting any thread.
   static void block();
 
-  // The servers outlive this.
+  // The servers must outlive this object.
   SignalThread(std::vector<net::BaseServer*> servers, Options options);
   SignalThread(const SignalThread&) = delete;
   SignalThread& operator=(const SignalThread&) = delete;
   ~SignalThread();
 
-  // Waits until it is time to stop; true if a signal said so, false if `stop` did.
+  // Waits until it is time to stop. Returns true if a signal ended the wait, false if `stop` did.
   bool wait_for_stop() {
     stop_.acquire();
     return asked_;
@@ -60,13 +63,13 @@ class SignalThread {
   const std::vector<net::BaseServer*> servers_;
   const Options options_;
   const bool has_terminal_;
-  std::optional<Clock::time_point> shut_down_at_;  // it is a lame duck until then
+  std::optional<Clock::time_point> shut_down_at_;  // the servers are lame ducks until then
   Clock::time_point next_watchdog_ = Clock::now();
   std::counting_semaphore<> stop_{0};
   std::atomic<bool> asked_{false};
-  bool handed_over_ = false;  // to the next program, and not asked to end since
+  bool handed_over_ = false;  // to the successor, with no request to stop since
   std::jthread thread_;
 };
 
-// What all of them have counted.
+// Returns the sum of the counters of all servers.
 net::Stats sum_of_stats(const std::vector<net::BaseServer*>& servers);

@@ -1,9 +1,10 @@
-# What a compiler must be able to do for our modules, said before anything is compiled: the messages that come
-# later, from the middle of a build or from the linker, do not tell what is wrong. Used by our own build, and by
-# that of a project that found the package.
+# Checks, before anything is compiled, that the compiler can build our modules. Later errors, from the middle of a
+# build or from the linker, would not show the cause. Used by our own build, and by the build of a project that
+# found the package.
 
 # netserve_check_compiler(<library> <problem> [<the standard library that ours was built with>]): sets <library>
-# to the standard library in use, libstdc++ or libc++, and <problem> to a sentence if we cannot be used, else to "".
+# to the standard library in use, libstdc++ or libc++, and <problem> to a sentence if netserve cannot be used,
+# else to "".
 function(netserve_check_compiler library problem)
   set(${library} "" PARENT_SCOPE)
   set(compiler "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION} (${CMAKE_CXX_COMPILER})")
@@ -21,8 +22,8 @@ function(netserve_check_compiler library problem)
     return()
   endif()
 
-  # One compilation that always fails, as an error is what no flag silences. What targets are given one by one
-  # cannot be seen from here.
+  # One compilation that always fails, as no flag suppresses errors. It does not see options that are set for
+  # single targets.
   get_property(options DIRECTORY PROPERTY COMPILE_OPTIONS)
   list(TRANSFORM options REPLACE [[^SHELL: *|^\$<\$<COMPILE_LANGUAGE:CXX>:(.*)>$]] [[\1]])
   list(FILTER options INCLUDE REGEX "^-(stdlib=|f(no-)?(exceptions|rtti)$)")

@@ -1,16 +1,17 @@
-# Clang imports a module only if it was compiled for the importer's own dialect (gnu++20 is not c++20, and
-# neither is c++23), and CMake compiles the modules of a target for one dialect alone. So there is one
-# target for each dialect, compiled only if somebody imports it, and netserve::netserve (or
-# netserve::monitor) stands for the one that fits whoever links it. Used by our own build, and by that of
-# a project that found the package.
+# Clang imports a module only if it was compiled for the importer's own dialect (gnu++20 is not c++20, and neither
+# is c++23), and CMake compiles the modules of a target for one dialect only. So there is one target for each
+# dialect, which is compiled only if it is used. netserve::netserve (or netserve::monitor) stands for the target
+# that fits the target that links it. Used by our own build, and by the build of a project that found the package.
 
-# What compiling with our modules needs, the same for every dialect.
+include(${CMAKE_CURRENT_LIST_DIR}/joined_units.cmake)
+
+# The requirements for compiling with our modules, the same for every dialect.
 function(netserve_usage target)
   target_compile_features(${target} PUBLIC cxx_std_20)
-  # Clang refuses modules that differ in -pthread. With it always on, it does not matter whether some
-  # other target of the consumer, or Threads::Threads as first found there, brings it too.
+  # Clang refuses modules that differ in -pthread. We always set it, so it does not matter whether another target
+  # of the consumer, or an earlier result of its find_package(Threads), sets it too.
   target_compile_options(${target} PUBLIC -pthread)
-  target_link_libraries(${target} PUBLIC Microsoft.GSL::GSL Threads::Threads)
+  target_link_libraries(${target} PUBLIC Threads::Threads)
 endfunction()
 
 # netserve_dialects(NAME <of netserve::NAME> LIBRARY <target> MODULES <directory> UNITS <interface units in it>...
@@ -22,11 +23,17 @@ function(netserve_dialects)
   if(NOT arg_NAME STREQUAL netserve)
     set(prefix netserve-${arg_NAME})
   endif()
-  list(TRANSFORM arg_UNITS PREPEND ${arg_MODULES}/)
 
   get_target_property(imported ${arg_LIBRARY} IMPORTED)
+  if(imported)
+    netserve_join(MODULES ${arg_MODULES} UNITS ${arg_UNITS} OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${prefix} RESULT units)
+    set(directories ${arg_MODULES} ${CMAKE_CURRENT_BINARY_DIR}/${prefix})
+  else()
+    list(TRANSFORM arg_UNITS PREPEND ${arg_MODULES}/ OUTPUT_VARIABLE units)
+    set(directories ${arg_MODULES})
+  endif()
   if(NOT imported)
-    # The library has been compiled with its modules, for one dialect already.
+    # The library and its modules have already been compiled for one dialect.
     set(standard ${CMAKE_CXX_STANDARD_DEFAULT})
     set(extensions ${CMAKE_CXX_EXTENSIONS_DEFAULT})
     if(DEFINED CMAKE_CXX_STANDARD)
@@ -53,13 +60,14 @@ function(netserve_dialects)
         continue()
       endif()
       string(COMPARE EQUAL ${language} gnu++ extensions)
-      add_library(${target} STATIC EXCLUDE_FROM_ALL)
+      # Its objects are not linked: the library contains everything that they define.
+      add_library(${target} OBJECT EXCLUDE_FROM_ALL)
       target_sources(${target}
-        PUBLIC FILE_SET CXX_MODULES BASE_DIRS ${arg_MODULES} FILES ${arg_UNITS})
+        PUBLIC FILE_SET CXX_MODULES BASE_DIRS ${directories} FILES ${units})
       netserve_usage(${target})
       set_target_properties(${target} PROPERTIES
         CXX_STANDARD ${standard} CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS ${extensions})
-      # By its path, as the target brings the modules of its own dialect.
+      # Linked by its path, as this target has the modules of its own dialect.
       target_link_libraries(${target} PUBLIC $<TARGET_LINKER_FILE:${arg_LIBRARY}>)
       if(arg_IMPORTS)
         target_link_libraries(${target} PUBLIC ${arg_IMPORTS}-${language}${standard})
@@ -67,7 +75,7 @@ function(netserve_dialects)
       if(NOT imported)
         add_dependencies(${target} ${arg_LIBRARY})
       endif()
-      # The consumer's tools and warnings are for the consumer's code.
+      # The consumer's tools and warnings are meant for the consumer's own code.
       target_compile_options(${target} PRIVATE -w)
       set_target_properties(${target} PROPERTIES
         COMPILE_WARNING_AS_ERROR OFF EXPORT_COMPILE_COMMANDS OFF

@@ -1,7 +1,7 @@
-# Installed are the library, the sources of the interface units, the tests that a policy must pass (headers), the
-# package config and the demo; no compiled modules, which fit only the exact compiler and flags that made them.
-# Debug and another build type go into one prefix side by side: their libraries have different names, and each has
-# a file that tells the package of them.
+# Installs the library, the sources of the interface units, the tests for policies (headers), the package config
+# and the demo. Compiled modules are not installed: they fit only the exact compiler and flags that made them.
+# Debug and another build type can share one prefix: their libraries have different names, and each build type has
+# a file that describes its libraries to the package.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -9,7 +9,7 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/netserve)
 set(modules_dir ${CMAKE_INSTALL_DATADIR}/netserve/modules)
 set(include_dir ${CMAKE_INSTALL_INCLUDEDIR})
 
-# Components: "library", which a program needs that is linked with the shared one; "development"; "demo".
+# Components: "library", needed by programs that are linked with the shared library; "development"; "demo".
 install(TARGETS netserve-library
   LIBRARY COMPONENT library NAMELINK_COMPONENT development
   ARCHIVE COMPONENT development
@@ -25,7 +25,7 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/netserve DESTINATION ${include_d
 
 set(build_type $<IF:$<STREQUAL:$<CONFIG>,>,noconfig,$<CONFIG>>)
 set(libraries_of_build_type ${PROJECT_BINARY_DIR}/netserve-libraries-$<LOWER_CASE:${build_type}>.cmake)
-# With the prefix by this name, as vcpkg moves the libraries of a Debug build elsewhere.
+# The prefix must have this name, as vcpkg moves the libraries of a Debug build.
 file(GENERATE OUTPUT ${libraries_of_build_type} CONTENT
 "set(netserve_build_type $<UPPER_CASE:${build_type}>)
 set(netserve_library_file \"\${_IMPORT_PREFIX}/${CMAKE_INSTALL_LIBDIR}/$<TARGET_LINKER_FILE_NAME:netserve-library>\")
@@ -40,9 +40,10 @@ install(FILES
   ${libraries_of_build_type}
   ${PROJECT_SOURCE_DIR}/cmake/compiler_check.cmake
   ${PROJECT_SOURCE_DIR}/cmake/dialects.cmake
+  ${PROJECT_SOURCE_DIR}/cmake/joined_units.cmake
   DESTINATION ${package_dir} COMPONENT development)
 
-# The optimized one: that of a Debug build would take its place.
+# Only the optimized demo is installed: a demo of a Debug build would overwrite it.
 if(NETSERVE_BUILD_DEMO AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
   if(BUILD_SHARED_LIBS)
     set_target_properties(netserve-demo PROPERTIES INSTALL_RPATH $ORIGIN/../${CMAKE_INSTALL_LIBDIR})

@@ -1,6 +1,6 @@
-# Debian packages by CPack: libnetserve-dev and netserve, the demo. docs/packages.md tells what is in them.
+# Debian packages by CPack: libnetserve-dev, and netserve with the demo. docs/packages.md lists their contents.
 if(BUILD_SHARED_LIBS OR NOT NETSERVE_BUILD_DEMO OR NOT NETSERVE_BUILD_MONITOR)
-  return() # the packages are those of the static libraries and of the demo
+  return() # the packages contain the static libraries and the demo
 endif()
 
 install(FILES packaging/netserve.bash
@@ -8,10 +8,10 @@ install(FILES packaging/netserve.bash
 
 if(NOT CMAKE_INSTALL_PREFIX STREQUAL "/usr")
   install(FILES packaging/netserve.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT demo)
-  return() # systemd and dpkg know no other prefix
+  return() # systemd and dpkg use no other prefix
 endif()
 
-# Debian wants its texts compressed; without a time, as the same text gives the same bytes.
+# Debian requires compressed texts. They contain no time stamp, so the same text gives the same bytes.
 function(netserve_compressed source name)
   execute_process(COMMAND gzip --best --no-name --stdout ${PROJECT_SOURCE_DIR}/${source}
     OUTPUT_FILE ${PROJECT_BINARY_DIR}/packages/${name} COMMAND_ERROR_IS_FATAL ANY)
@@ -24,7 +24,7 @@ install(FILES ${PROJECT_BINARY_DIR}/packages/netserve.1.gz DESTINATION ${CMAKE_I
 install(FILES ${PROJECT_BINARY_DIR}/packages/CHANGELOG.md.gz DESTINATION share/doc/netserve COMPONENT demo)
 install(FILES ${PROJECT_BINARY_DIR}/packages/CHANGELOG.md.gz DESTINATION share/doc/libnetserve-dev COMPONENT development)
 
-# The units of deploy/, with the program where the package has it.
+# The units of deploy/, with the path of the program in the package.
 foreach(unit netserve.service netserve@.service netserve.socket)
   file(READ deploy/${unit} text)
   string(REPLACE /usr/local/bin/ /usr/bin/ text "${text}")
@@ -53,8 +53,7 @@ set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
 
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libnetserve-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS libmsgsl-dev)
-# What compiles modules; a consumer may have it from elsewhere.
+# The tools that compile modules. Only recommended: a consumer may have them from elsewhere.
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_RECOMMENDS "cmake (>= 3.28), ninja-build (>= 1.11), clang-19, clang-tools-19")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "Servers of TCP, UDP and Unix sockets with threads, a pool of threads or child
 processes for their requests, after Python's socketserver, as named modules.

@@ -2,7 +2,7 @@ function(netserve_warnings target)
   if(NOT NETSERVE_WARNINGS)
     return()
   endif()
-  # Of the compiler that we develop with: each knows some that others do not have.
+  # Errors only for the compiler that we develop with: each compiler has warnings that others do not have.
   if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CMAKE_CXX_COMPILER_VERSION MATCHES "^19[.]")
     set_target_properties(${target} PROPERTIES COMPILE_WARNING_AS_ERROR ON)
   endif()
@@ -12,13 +12,13 @@ function(netserve_warnings target)
     -Wimplicit-fallthrough -Wnon-virtual-dtor -Wold-style-cast -Woverloaded-virtual
     -Wundef -Wunused -Wvla)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-    # GCC knows the first as well, but reports paths that cannot be taken.
+    # GCC has the first warning too, but reports paths that cannot be taken.
     target_compile_options(${target} PRIVATE
       -Wnull-dereference -Wextra-semi -Wshadow -Wshadow-all -Wno-shadow-field-in-constructor
       -Wthread-safety -Wunreachable-code-aggressive -Wmissing-variable-declarations)
   else()
-    # It reports variables that have the name of a member function too, and always_inline without inline, which
-    # is for functions that other files call as well.
+    # GCC's -Wshadow also reports variables with the name of a member function. -Wattributes reports always_inline
+    # without inline, which we use for functions that other files call as well.
     target_compile_options(${target} PRIVATE -Wshadow=local -Wno-attributes)
   endif()
 endfunction()

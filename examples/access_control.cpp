@@ -1,4 +1,4 @@
-// Serves 127.0.0.1 and nobody else, and says whom it refused.
+// Serves only clients from 127.0.0.1, and prints the addresses of refused clients.
 
 #include <cstdio>
 #include <string>

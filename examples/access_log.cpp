@@ -1,9 +1,9 @@
-// Upper-case lines, and a line in an access log for each of them. Arguments: a port, and the file
-// of the log; without one it is the standard output.
+// Answers lines in upper case, and writes a line to an access log for each. Arguments: a port, and
+// the log file; by default the log goes to the standard output.
 //
-// A hook runs where the request was served, so it must not wait for a disk. spdlog's asynchronous
-// logger takes a line in a queue of its own and writes it in a thread of its own. When the disk
-// does not keep up, the oldest lines are lost rather than a client's time.
+// A hook runs on the thread that served the request, so it must not wait for a disk. spdlog's
+// asynchronous logger puts each line into a queue and writes it in a thread of its own. When the
+// disk is too slow, the logger drops the oldest lines instead of delaying clients.
 
 #include <spdlog/async.h>
 #include <spdlog/sinks/basic_file_sink.h>
@@ -49,7 +49,7 @@ class AccessLog : public net::ServerHooks {
 
  private:
   using Time = net::RequestRecord::Time;
-  // -1: one of the two has not happened.
+  // Returns -1 if one of the two events has not happened.
   static long microseconds(Time from, Time to) {
     if (from == Time{} || to == Time{}) return -1;
     return std::chrono::duration_cast<std::chrono::microseconds>(to - from).count();
@@ -74,6 +74,6 @@ int main(int argc, char** argv) {
     AccessLog hooks(log);
     net::TcpServer<UpperCase> server{net::Address{"127.0.0.1", port(argc, argv)}, hooks};
     serve(server);
-  }  // closed: what was asked for has been answered, and logged
-  spdlog::shutdown();  // writes what is left
+  }  // the server is closed: running requests have been answered, and logged
+  spdlog::shutdown();  // writes the lines that are left
 }

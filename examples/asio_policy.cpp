@@ -1,4 +1,4 @@
-// Requests on the threads of Asio's pool, which does the program's other work as well.
+// Runs requests on the threads of an Asio pool, which the program also uses for other work.
 
 #include "asio_policy.hpp"
 

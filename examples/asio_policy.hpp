@@ -1,4 +1,4 @@
-// A policy over an executor that the program has already: Asio's thread_pool.
+// A policy over an executor that the program already has: Asio's thread_pool.
 #pragma once
 
 #include <asio/post.hpp>
@@ -14,15 +14,15 @@ import net.server;
 class AsioPolicy {
  public:
   struct Options {
-    asio::thread_pool* pool = nullptr;  // the program's, which outlives the policy
+    asio::thread_pool* pool = nullptr;  // owned by the program, must outlive the policy
   };
   AsioPolicy(Options options, net::PolicyContext&) : pool_(*options.pool) {}
   AsioPolicy(const AsioPolicy&) = delete;
   AsioPolicy& operator=(const AsioPolicy&) = delete;
   ~AsioPolicy() { drain(net::Deadline::never()); }
 
-  // The request stays with the policy. What is posted only says that one more is to be taken, so
-  // nothing that the executor still holds at the end matters.
+  // The request stays with the policy. The posted function only takes one from the queue, so
+  // functions that the executor still holds after `drain` do nothing.
   void process(net::Request request) {
     const std::lock_guard lock(state_->mutex);
     asio::post(pool_, [state = state_] { state->run_next(); });
@@ -30,13 +30,13 @@ class AsioPolicy {
   }
 
   void expire() {
-    net::RequestQueue overdue;  // ends them when it goes: after the lock
+    net::RequestQueue overdue;  // its destructor ends them, without the lock
     const std::lock_guard lock(state_->mutex);
     state_->waiting.take_overdue(overdue);
   }
 
   net::DrainReport drain(net::Deadline deadline) {
-    net::RequestQueue dropped;  // what nobody has begun ends unserved: after the lock
+    net::RequestQueue dropped;  // requests that have not begun end unserved, without the lock
     std::unique_lock lock(state_->mutex);
     dropped.append(state_->waiting);
     const auto done = [this] { return state_->running == 0; };
@@ -52,7 +52,7 @@ class AsioPolicy {
   struct State {
     void run_next() {
       std::unique_lock lock(mutex);
-      if (waiting.empty()) return;  // it has expired, or the policy has ended
+      if (waiting.empty()) return;  // the request has expired, or the policy has ended
       net::Request request = waiting.pop();
       ++running;
       lock.unlock();
@@ -68,5 +68,5 @@ class AsioPolicy {
   };
 
   asio::thread_pool& pool_;
-  const std::shared_ptr<State> state_ = std::make_shared<State>();  // also of what is posted
+  const std::shared_ptr<State> state_ = std::make_shared<State>();  // shared with posted functions
 };

@@ -1,5 +1,5 @@
-// Tells each client whose connection it is, by the header of the proxy that it came through:
-// HAProxy, nginx, or the load balancer of a cloud. Arguments: a port, and the policy.
+// Sends each client its address, as the header of its proxy names it: HAProxy, nginx, or the load
+// balancer of a cloud. Arguments: a port, and the policy.
 
 #include <cstdint>
 #include <span>

@@ -1,5 +1,5 @@
-// Speaks first, as in Python: handle() runs from the first word to the last, in a thread of its
-// own.
+// A conversation in which the server speaks first, as in Python: handle() runs from the first word
+// to the last, in a thread of its own.
 
 #include <charconv>
 #include <chrono>
@@ -27,7 +27,7 @@ struct Adder : net::StreamRequestHandler {
 
 int main(int argc, char** argv) {
   net::ServerOptions options;
-  options.limits.idle = std::chrono::seconds(30);  // a client that is silent for longer is gone
+  options.limits.idle = std::chrono::seconds(30);  // longer silence ends the conversation
   net::TcpServer<Adder, net::ThreadPerRequest> server{net::Address{"127.0.0.1", port(argc, argv)},
                                                       options};
   serve(server);

@@ -1,4 +1,4 @@
-// A policy of one's own: one thread beside the serving thread runs all requests, in order.
+// Uses its own policy: one thread beside the serving thread runs all requests, in order.
 
 #include "one_worker.hpp"
 #include "serve.hpp"

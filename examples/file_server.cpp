@@ -1,6 +1,6 @@
-// Sends files without holding a worker: a line with the name of a file is answered with its size,
-// in a line, and its content; "count" with the numbers up to a million. However slowly clients
-// read, others are answered.
+// Sends files without blocking a worker. The answer to a line with the name of a file is the size,
+// in a line, and the content; the answer to "count" is the numbers up to a million. However slowly
+// a client reads, the other clients are served.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -31,11 +31,11 @@ struct Files : net::StreamRequestHandler {
       return net::Next::keep;
     }
     wfile.write(std::to_string(status.st_size) + "\n");
-    wfile.send_file(file.get());  // returns at once, and the server sends what the socket takes
+    wfile.send_file(file.get());  // returns at once; the server sends as the socket takes it
     return net::Next::keep;
   }
 
-  // A piece of the answer: the next one when this is sent.
+  // Writes one piece of the answer. `handle` is called again when the piece has been sent.
   net::Next go_on_counting() {
     std::string piece;
     for (int left = 10'000; left > 0; --left) piece += std::to_string(++next_number_) + "\n";

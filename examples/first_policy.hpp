@@ -1,4 +1,4 @@
-// The smallest policy: every request runs where it comes, on the serving thread.
+// The smallest policy: every request runs at once, on the serving thread.
 #pragma once
 
 #include <utility>

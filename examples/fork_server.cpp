@@ -1,4 +1,4 @@
-// Serves each connection in a process of its own: what a handler breaks is broken for nobody else.
+// Serves each connection in its own process: a handler that crashes affects no other client.
 
 #include <unistd.h>
 

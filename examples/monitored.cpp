@@ -1,5 +1,5 @@
-// An echo, and beside it a page that shows what it does. Arguments: a port for the echo, and one
-// for the page.
+// An echo server, with a page that shows its activity. Arguments: a port for the echo, and one for
+// the page.
 
 #include "serve.hpp"
 

@@ -1,5 +1,5 @@
-// Two threads for each network of clients: a network that holds its own does not hold those of
-// others.
+// Two threads for each client network: a network that keeps its own threads busy does not affect
+// the others.
 
 #include "network_pools.hpp"
 

@@ -1,4 +1,4 @@
-// Threads for each client network, so that one network cannot hold those of the others.
+// Separate threads for each client network, so that one network cannot occupy those of the others.
 #pragma once
 
 #include <chrono>
@@ -13,10 +13,10 @@
 class NetworkPools {
  public:
   struct Options {
-    std::size_t workers = 2;  // of each network
+    std::size_t workers = 2;  // for each network
     unsigned ipv4_bits = 24;
     unsigned ipv6_bits = 64;
-    std::size_t most_networks = 64;  // those that come later share one pool
+    std::size_t most_networks = 64;  // later networks share one pool
   };
   NetworkPools(Options options, net::PolicyContext&) : options_(options) {}
 
@@ -47,7 +47,7 @@ class NetworkPools {
   net::DrainReport drain(net::Deadline deadline) {
     net::DrainReport report;
     if (!state_) return report;
-    // All are asked to end before the first one is waited for.
+    // Asks all pools to end before it waits for the first one.
     for (Workers<>* const pool : all_pools()) pool->stop(net::Deadline(std::chrono::seconds(0)));
     for (Workers<>* const pool : all_pools()) report.stuck += pool->stop(deadline);
     return report;
@@ -59,7 +59,7 @@ class NetworkPools {
     std::map<std::string, std::unique_ptr<Workers<>>> pools;
   };
 
-  // If there are no threads for a new one, this throws, and the server drops the request.
+  // If the system has no threads for a new pool, this throws, and the server drops the request.
   Workers<>& pool_of(const std::string& network) {
     const auto& known = state_->pools;
     const bool full = known.size() >= options_.most_networks && !known.contains(network);
@@ -68,7 +68,7 @@ class NetworkPools {
     return *pool;
   }
 
-  // They stay until the end, so whoever waits for one needs no lock.
+  // The pools stay until the end, so waiting for one needs no lock.
   std::vector<Workers<>*> all_pools() {
     std::vector<Workers<>*> all;
     const std::lock_guard lock(state_->mutex);

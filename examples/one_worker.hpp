@@ -1,4 +1,4 @@
-// A policy with a thread of its own, which runs all requests in order.
+// A policy with one thread, which runs all requests in order.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,7 @@ class OneWorker {
   OneWorker(Options, net::PolicyContext&) {}
 
   void start() {
-    static_cast<void>(workers_.release());  // after a fork: the parent's, whose thread is not here
+    static_cast<void>(workers_.release());  // after a fork: the parent's, with no thread here
     workers_ = std::make_unique<Workers<>>(1);
   }
   void process(net::Request request) { workers_->push(std::move(request)); }

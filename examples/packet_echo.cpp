@@ -1,5 +1,5 @@
-// Sends frames of a private protocol back to who sent them. Its argument is the network interface;
-// it needs the capability CAP_NET_RAW.
+// Sends frames of a private protocol back to their senders. The argument is the network interface;
+// the program needs the capability CAP_NET_RAW.
 
 #include <cstdio>
 #include <system_error>
@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint16_t for_experiments = 0x88B5;  // IEEE 802, local experimental EtherType 1
 
-// The packet is what comes behind the header, which the kernel takes off and puts on.
+// The packet is the data after the header. The kernel removes and adds the header.
 struct EchoFrame : net::DatagramRequestHandler {
   void handle() { reply(packet()); }
 };

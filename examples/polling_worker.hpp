@@ -1,4 +1,4 @@
-// A thread that waits in the parking lot by itself: a request costs no wake-up of another thread.
+// A thread that polls the parking lot itself: no request has to wake up another thread.
 #pragma once
 
 #include <array>
@@ -47,7 +47,7 @@ class PollingWorker {
       lot_.wake();
     }
     void expire() {
-      net::RequestQueue overdue;  // ends them when it goes: after the lock
+      net::RequestQueue overdue;  // its destructor ends them, without the lock
       const std::lock_guard lock(mutex_);
       handed_over_.take_overdue(overdue);
     }
@@ -55,7 +55,7 @@ class PollingWorker {
       stopping_ = true;
       lot_.wake();
       {
-        net::RequestQueue dropped;  // after the lock
+        net::RequestQueue dropped;  // ends them without the lock
         const std::lock_guard lock(mutex_);
         dropped.append(handed_over_);
       }

@@ -1,4 +1,4 @@
-// Clients of this host come first: an operator is answered however many others wait.
+// Serves clients of this host first: an operator gets an answer however many other clients wait.
 
 #include "priority_pool.hpp"
 

@@ -5,7 +5,7 @@
 
 #include "workers.hpp"
 
-// Requests in two lines. The second one is not starved: of eight, it has one.
+// Requests in two queues. The second queue does not starve: every eighth request is taken from it.
 class TwoLines {
  public:
   explicit TwoLines(const net::Networks& first) : first_(first) {}
@@ -35,7 +35,7 @@ class PriorityPool {
  public:
   struct Options {
     std::size_t workers = 4;
-    net::Networks first = {};  // whose requests are taken before those of others
+    net::Networks first = {};  // networks whose requests are taken first
   };
   PriorityPool(Options options, net::PolicyContext&) : options_(std::move(options)) {}
 

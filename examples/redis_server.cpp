@@ -1,5 +1,5 @@
-// Keys and values in memory, over the Redis protocol: try it with redis-cli. The server gathers
-// whole commands, and sends the answers to pipelined ones together.
+// Keeps keys and values in memory, over the Redis protocol: try it with redis-cli. The server
+// receives whole commands, and sends the answers to pipelined commands together.
 
 #include <algorithm>
 #include <cctype>
@@ -97,7 +97,7 @@ class Redis : public net::StreamRequestHandler {
       return resp::parse({reinterpret_cast<const char*>(received.data()), received.size()},
                          [](std::string_view) {});
     } catch (const std::runtime_error&) {
-      return received.size();  // `handle` meets the same, and answers
+      return received.size();  // `handle` finds the same error, and answers
     }
   }
 
@@ -105,7 +105,7 @@ class Redis : public net::StreamRequestHandler {
     words_.clear();
     try {
       const auto size = resp::parse(rfile.buffered(), [this](auto one) { words_.push_back(one); });
-      if (size == 0) return net::Next::close;  // the client ended its stream in the middle
+      if (size == 0) return net::Next::close;  // the client ended its stream within a command
       if (!words_.empty()) wfile.write(store_.execute(words_));
       const bool quits = !words_.empty() && (words_[0] == "QUIT" || words_[0] == "quit");
       rfile.read_exactly(size);

@@ -1,4 +1,4 @@
-// The protocol of Redis (RESP2), as far as redis_server.cpp needs it.
+// The Redis protocol (RESP2), as far as redis_server.cpp needs it.
 #pragma once
 
 #include <charconv>
@@ -18,7 +18,7 @@ inline std::optional<long long> number(std::string_view text) {
 }
 
 // Calls `use` with each word of the first command: "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n" or "GET k\r\n".
-// Returns its size, 0 if it is not whole; throws std::runtime_error if it will never be.
+// Returns its size, or 0 if it is incomplete. Throws std::runtime_error if it is invalid.
 template <class F>
 std::size_t parse(std::string_view text, F use) {
   std::size_t at = 0;

@@ -1,5 +1,5 @@
-// An echo that SIGHUP restarts without a loss: the next program gets the listener, and this one
-// drains when that serves. Argument: a port.
+// An echo server that SIGHUP restarts without losing a request: the next program gets the listener,
+// and this one drains when the next one serves. Argument: a port.
 
 #include <chrono>
 #include <csignal>
@@ -22,7 +22,7 @@ struct Echo : net::StreamRequestHandler {
   }
 };
 
-// Whether the next program serves; one that does not start changes nothing.
+// Returns whether the next program serves. If it does not start, this program goes on.
 bool hands_over(const net::BaseServer& server, const std::vector<std::string>& command) {
   try {
     std::vector<net::Heirloom> heirlooms;

@@ -1,4 +1,4 @@
-// What each example needs and none is about: an address, and an end on SIGTERM or Ctrl-C.
+// Shared by the examples: an address, and an end on SIGTERM or Ctrl-C.
 #pragma once
 
 #include <atomic>
@@ -9,13 +9,13 @@
 
 import net.server;
 
-// The port that the command line asks for; 0, which lets the system pick one, if it does not.
+// Returns the port on the command line, or 0, which lets the system pick one.
 inline std::uint16_t port(int argc, char** argv) {
   return argc > 1 ? static_cast<std::uint16_t>(std::atoi(argv[1])) : std::uint16_t{0};
 }
 
-// The file that the command line asks for; a name outside of the file system, which the system
-// picks, if it does not.
+// Returns the file on the command line, or a name outside of the file system, which the system
+// picks.
 inline net::Address unix_address(int argc, char** argv) {
   return argc > 1 ? net::Address::unix_path(argv[1]) : net::Address::unix_unnamed();
 }

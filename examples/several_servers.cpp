@@ -1,5 +1,5 @@
-// An echo over TCP and over UDP in one thread, in a loop of the program's own, which waits for
-// other things as well: here, for the signal to end.
+// Echoes over TCP and over UDP in one thread. The loop is the program's own, and waits for other
+// events too: here, for a signal.
 
 #include <poll.h>
 #include <sys/signalfd.h>
@@ -22,7 +22,7 @@ struct EchoDatagram : net::DatagramRequestHandler {
   void handle() { reply(packet()); }
 };
 
-// A descriptor that is readable when the program should end.
+// Returns a descriptor that is readable when the program should end.
 net::Descriptor stop_signals() {
   sigset_t signals{};
   sigaddset(&signals, SIGTERM);
@@ -36,7 +36,7 @@ net::Descriptor stop_signals() {
 int main(int argc, char** argv) {
   const net::Descriptor stop = stop_signals();
   net::ServerOptions options;
-  options.timeout = std::chrono::seconds(0);  // handle_request does not wait: we do
+  options.timeout = std::chrono::seconds(0);  // handle_request does not wait: our poll does
   const net::Address address{"127.0.0.1", port(argc, argv)};
   net::TcpServer<Echo, net::Inline> tcp{address, options};
   net::UdpServer<EchoDatagram, net::Inline> udp{address, options};

@@ -1,4 +1,4 @@
-// Two servers, four workers: both run their requests on one pool.
+// Two servers that run their requests on one pool of four workers.
 
 #include <string>
 #include <thread>

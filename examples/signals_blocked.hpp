@@ -1,18 +1,18 @@
-// What a thread of a policy is started under.
+// The signal mask for the threads of a policy.
 #pragma once
 
 #include <pthread.h>
 
 #include <csignal>
 
-// Blocks the signals that are meant for the program, so that its handlers run in its own threads. A
-// thread that is started meanwhile inherits that.
+// Blocks the signals that are meant for the program, so that their handlers run in its own threads.
+// Threads that are started meanwhile inherit this mask.
 class SignalsBlocked {
  public:
   SignalsBlocked() {
     sigset_t blocked;
     sigfillset(&blocked);
-    // These tell of a fault in the thread itself.
+    // These signals report a fault in the thread itself.
     for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}) sigdelset(&blocked, fault);
     pthread_sigmask(SIG_BLOCK, &blocked, &before_);
   }

@@ -1,5 +1,5 @@
-// Serves listening sockets that it is handed at its start, as systemd hands them over:
-// sd_listen_fds(3). Clients may connect before it runs, and while it is restarted.
+// Serves listening sockets that it inherits at its start, as systemd passes them: sd_listen_fds(3).
+// Clients may connect before the program runs, and while it is restarted.
 
 #include <span>
 #include <utility>

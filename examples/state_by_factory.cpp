@@ -1,5 +1,5 @@
-// Tells each client how many came before it. Handlers get the application's state from a factory,
-// which several threads may call at once: hence the atomic.
+// Sends each client its number. Handlers get the application's state from a factory, which several
+// threads may call at the same time: hence the atomic.
 
 #include <atomic>
 #include <string>

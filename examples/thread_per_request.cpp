@@ -1,5 +1,5 @@
-// Looks names up, which may take long and has no time-out: each look-up has a thread of its own, so
-// none waits for another. Between two of them a client has no thread.
+// Looks names up, which may take long and has no timeout. Each look-up has a thread of its own, so
+// none waits for another. Between two look-ups a client has no thread.
 
 #include <cstddef>
 #include <span>

@@ -1,4 +1,4 @@
-// Answers any datagram, an empty one as well, with the time: RFC 868, but to be read by people.
+// Answers any datagram, even an empty one, with the time: as RFC 868, but as readable text.
 
 #include <ctime>
 #include <string>
@@ -23,7 +23,8 @@ struct Time : net::DatagramRequestHandler {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // A reply leaves from the address that was asked, though the server is bound to all.
+  // A reply is sent from the address that the client has used, although the server is bound to all
+  // addresses.
   net::UdpServer<Time> server{net::Address{"0.0.0.0", port(argc, argv)}};
   serve(server);
 }

@@ -1,5 +1,5 @@
-// A chat for who is on this host: what a client says is told to all. The handlers meet in a room,
-// which they get from the factory.
+// A chat for the users of this host: each line of a client is sent to all clients. The handlers
+// share a room, which they get from the factory.
 
 #include <mutex>
 #include <set>
@@ -21,14 +21,14 @@ class Room {
     const std::lock_guard lock(mutex_);
     members_.erase(&member);
   }
-  // Nobody waits for a member that does not read: it misses the line.
+  // Does not wait for a member that does not read: this member misses the line.
   void say(const std::string& line) {
     const std::lock_guard lock(mutex_);
     for (net::Socket* const member : members_) {
       try {
         member->try_send(net::bytes(line));
       } catch (const std::system_error&) {
-        // It is gone, as its own handler finds out.
+        // The member has left. Its own handler will notice.
       }
     }
   }

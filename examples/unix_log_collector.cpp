@@ -1,5 +1,6 @@
-// Collects what programs of this host log, a datagram each, and numbers it. Nobody is answered, so
-// a client needs no name: logger --socket FILE --prio-prefix, or socat - UNIX-SENDTO:FILE.
+// Collects log messages of programs on this host, one per datagram, and numbers them. There are no
+// replies, so a client needs no name. Try logger --socket FILE --prio-prefix, or
+// socat - UNIX-SENDTO:FILE.
 
 #include <cstdio>
 #include <string>
@@ -39,8 +40,8 @@ int main(int argc, char** argv) {
   Log log;
   net::ServerOptions options;
   options.max_packet_size = 1000;
-  options.unix_mode = 0666;  // everybody may log
-  // Inline: one after the other, in the order in which they came; so the log needs no lock.
+  options.unix_mode = 0666;  // all users may log
+  // Inline: runs one request after another, in the order of arrival, so the log needs no lock.
   net::UnixDatagramServer<Entry, net::Inline> server{unix_address(argc, argv), options,
                                                      [&log] { return Entry(log); }};
   serve(server);

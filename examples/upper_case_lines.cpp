@@ -1,5 +1,5 @@
-// Answers each line in upper case. The server gathers a line before a worker sees it, so a client
-// that types slowly costs no thread.
+// Answers each line in upper case. The server receives a whole line before a worker runs, so a
+// client that types slowly occupies no thread.
 
 #include <cctype>
 #include <cstddef>
@@ -29,7 +29,7 @@ struct UpperCase : net::StreamRequestHandler {
 
 int main(int argc, char** argv) {
   net::ServerOptions options;
-  options.max_request_size = 1000;  // a longer line ends its connection
+  options.max_request_size = 1000;  // a longer line ends the connection
   net::TcpServer<UpperCase> server{net::Address{"127.0.0.1", port(argc, argv)}, options};
   serve(server);
 }

@@ -1,5 +1,5 @@
-// A queue of requests and the threads that run them: what most policies of the examples are made
-// of.
+// A queue of requests and the threads that run them: the common part of most policies in the
+// examples.
 #pragma once
 
 #include <chrono>
@@ -14,8 +14,8 @@
 
 import net.server;
 
-// `Queue` has the functions of net::RequestQueue; the constructor passes its last arguments on to
-// it.
+// `Queue` has the functions of net::RequestQueue. The constructor passes its last arguments to the
+// queue.
 template <class Queue = net::RequestQueue>
 class Workers {
  public:
@@ -40,14 +40,14 @@ class Workers {
   }
 
   void expire() {
-    net::RequestQueue overdue;  // ends them when it goes: after the lock
+    net::RequestQueue overdue;  // its destructor ends them, without the lock
     const std::lock_guard lock(mutex_);
     waiting_.take_overdue(overdue);
   }
 
-  // Ends the threads. Returns how many still run at the deadline; the destructor waits for these.
+  // Ends the threads. Returns how many still run at the deadline; the destructor waits for them.
   std::size_t stop(net::Deadline deadline) {
-    net::RequestQueue dropped;  // what nobody has begun ends unserved: after the lock
+    net::RequestQueue dropped;  // requests that have not begun end unserved, without the lock
     std::unique_lock lock(mutex_);
     stopping_ = true;
     changed_.notify_all();
@@ -91,7 +91,7 @@ class Workers {
     for (std::thread& thread : threads_) thread.join();
   }
 
-  mutable std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // guards the following members
   std::condition_variable changed_;
   Queue waiting_;
   std::size_t busy_ = 0;

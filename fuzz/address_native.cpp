@@ -1,4 +1,4 @@
-// Addresses made of the bytes of a sockaddr, as the kernel or a program passes them.
+// Addresses from the bytes of a sockaddr, as the kernel or a program passes them.
 
 #include <optional>
 #include <span>
@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   switch (address->family()) {
     case net::Family::ipv4:
     case net::Family::ipv6: {
-      // Other bytes beside the host and the port have no text.
+      // The text does not contain any bytes except the host and the port.
       const net::Address again(address->host(), address->port());
       require(again.host() == address->host() && again.port() == address->port(), "a host");
       require(again.is_wildcard() == address->is_wildcard(), "a wildcard");

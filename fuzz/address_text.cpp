@@ -1,4 +1,4 @@
-// Addresses made of text: what an address says of itself makes the same address again.
+// Addresses from text: the text of an address must give the same address again.
 
 #include <string>
 #include <system_error>
@@ -14,7 +14,7 @@ void make(Make make) {
   try {
     make();
   } catch (const std::system_error&) {
-    // Most texts are no addresses.
+    // Most texts are not addresses.
   }
 }
 
@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   });
   make([&] {
     const net::Address address = net::Address::packet(text, port);
-    // The kernel passes over what stands behind a colon, which once named an alias.
+    // The kernel ignores text after a colon, which once named an alias.
     require(address.interface_name() == text.substr(0, text.find(':')), "an interface");
     require(address.protocol() == port, "a protocol");
   });

@@ -1,4 +1,4 @@
-// Messages with descriptors beside them: what arrives, what is lost, and that none stays open.
+// Messages with descriptors: which arrive, which are lost, and that none stays open.
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -22,7 +22,7 @@ int lowest_free() {
   return descriptor;
 }
 
-// Items of any kind, as they are added: never sent.
+// Adds items of any kind, and reads them back. They are never sent.
 void build(FuzzedDataProvider& script) {
   net::Ancillary ancillary;
   std::vector<std::string> added;

@@ -1,4 +1,4 @@
-// What the demo is told of where to listen: --listen, and LISTEN_FDS.
+// The demo's endpoints: --listen and LISTEN_FDS.
 
 #include "../app/endpoint.hpp"
 
@@ -12,7 +12,7 @@
 
 namespace {
 
-// An endpoint says all that it was told.
+// An endpoint must keep everything that its text says.
 std::string text_of(const Endpoint& endpoint) {
   const std::string scheme = Endpoint::scheme(endpoint.kind);
   switch (endpoint.kind) {
@@ -35,7 +35,7 @@ void parse(const std::string& text) {
                 again.descriptor == endpoint.descriptor,
             "an endpoint is read back");
   } catch (const std::invalid_argument&) {
-    // Most texts are none.
+    // Most texts are not endpoints.
   }
 }
 

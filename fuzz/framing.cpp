@@ -1,5 +1,5 @@
-// How large the first request is: net::line and net::length_prefixed, against the same in other
-// words.
+// The size of the first request: compares net::line and net::length_prefixed with other
+// implementations.
 
 #include <algorithm>
 #include <limits>
@@ -28,7 +28,8 @@ std::size_t line(std::span<const std::byte> received) {
   return end == received.end() ? 0 : static_cast<std::size_t>(end - received.begin()) + 1;
 }
 
-// As the bytes arrive: a size, once known, does not depend on what follows.
+// Compares the sizes for each number of received bytes: a known size must not depend on later
+// bytes.
 template <class Known, class Expected>
 void compare(std::span<const std::byte> all, Known known, Expected expected, const char* what) {
   for (std::size_t size = 0; size <= all.size(); ++size) {

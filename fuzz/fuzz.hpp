@@ -1,4 +1,4 @@
-// What the fuzzers share. A fuzzer that imports includes it first.
+// Functions for all fuzzers. A fuzzer that imports modules includes this first.
 #pragma once
 
 #include <fuzzer/FuzzedDataProvider.h>
@@ -10,7 +10,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
-// Ends the program with a finding.
+// Aborts the program with a message, unless `holds`.
 inline void require(bool holds, const char* what) {
   if (holds) return;
   std::fprintf(stderr, "fuzz: not so: %s\n", what);

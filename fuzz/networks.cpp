@@ -1,4 +1,4 @@
-// Sets of networks by their texts: what is taken reads back as the same set.
+// Sets of networks from text: the text of a valid set must give the same set again.
 
 #include <string>
 #include <string_view>
@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const net::Address address(host, 1);
     require(networks.contains(address) == again.contains(address), "and has the same addresses");
   } catch (const std::system_error&) {
-    // No address.
+    // Not an address.
   }
   return 0;
 }

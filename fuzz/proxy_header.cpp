@@ -1,5 +1,5 @@
-// Headers of the PROXY protocol: what is whole is so without the bytes behind it, and none of its
-// beginnings is; what is wrong is wrong with anything behind it.
+// Headers of the PROXY protocol. The bytes after a complete header must not change the result, and
+// no prefix of a complete header is complete. An invalid header is invalid whatever follows.
 
 module;
 
@@ -30,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (found.state == State::partial) {
     require(size < net::largest_proxy_header, "what is never whole is wrong");
   }
-  // Once it is known, more bytes change nothing.
+  // Once the result is known, more bytes must not change it.
   bool known = false;
   const std::size_t most = std::min(size, std::size_t{300});
   for (std::size_t count = 0; count <= most; ++count) {

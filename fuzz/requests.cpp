@@ -1,5 +1,5 @@
-// Whole servers of Unix streams: a client sends in pieces that the input decides, and what comes
-// back must be what a model says of all that it sent.
+// Complete servers of Unix streams: a client sends pieces that the input determines. The answer
+// must be the one that a model gives for everything sent.
 
 #include <linux/sockios.h>
 #include <sched.h>
@@ -19,7 +19,7 @@ import net.server;
 
 namespace {
 
-constexpr std::size_t most = 300;  // bytes in a request that the server gathers
+constexpr std::size_t most = 300;  // the largest request that the server collects
 
 struct Bytes : net::StreamRequestHandler {
   static std::string model(std::string_view sent) { return std::string(sent); }
@@ -45,14 +45,14 @@ struct UnframedLines : net::StreamRequestHandler {
   }
 };
 
-// A line that is empty ends the connection.
+// An empty line ends the connection.
 struct Lines : net::StreamRequestHandler {
   static std::string model(std::string_view sent) {
     std::string answer;
     while (!sent.empty()) {
       const std::size_t end = sent.find('\n');
       const std::string_view line = sent.substr(0, end == sent.npos ? end : end + 1);
-      // Gathering ends at the limit, and not beyond it.
+      // The server collects up to the limit, and not more.
       if (line.size() > most || (end == sent.npos && line.size() == most)) break;
       answer += line;
       if (line == "\n") break;
@@ -84,7 +84,7 @@ struct Blocks : net::StreamRequestHandler {
     return net::length_prefixed<std::uint8_t>(received);
   }
   net::Next handle() {
-    // Throws if the stream ended within a block.
+    // Throws if the stream ends within a block.
     wfile.write(rfile.read_exactly(request_size(net::bytes(rfile.buffered()))));
     return net::Next::keep;
   }
@@ -94,7 +94,7 @@ struct Quiet : net::ServerHooks {
   void handle_error(const net::RequestError&) override {}
 };
 
-// Never destroyed: it serves until the process ends.
+// Is never destroyed: the server runs until the process ends.
 template <class Handler, class Policy>
 class Server {
  public:
@@ -113,7 +113,7 @@ class Server {
   net::UnixStreamServer<Handler, Policy> server_{net::Address::unix_unnamed(), hooks_, options()};
 };
 
-// Takes what comes while it sends, as a server may have to wait for that.
+// Receives answers while it sends, since the server may have to wait for that.
 class Client {
  public:
   explicit Client(const net::Address& server) : socket_(net::create_connection(server)) {
@@ -125,7 +125,7 @@ class Client {
       left = left.subspan(socket_.try_send(left).value_or(0));
     }
   }
-  // Waits until the server has received what was sent.
+  // Waits until the server has received everything that was sent.
   void let_receive() {
     for (int left = 1; left > 0 && ::ioctl(socket_.fileno(), SIOCOUTQ, &left) == 0;) {
       take_what_came();
@@ -143,7 +143,7 @@ class Client {
     for (;;) {
       const auto count = socket_.try_recv(buffer_);
       if (!count) break;
-      // The server has closed, and may wait for this.
+      // The server has closed the connection, and may wait for the client to close it too.
       if (!take(*count)) throw net::EndOfStream("no more answers");
     }
     ::sched_yield();
@@ -158,7 +158,7 @@ class Client {
   std::string answer_;
 };
 
-// Sends what the input says, and returns what came back until the server closed.
+// Sends what the input determines, and returns everything received until the server closed.
 std::string ask(FuzzedDataProvider& script, Client& client, std::string& sent) {
   try {
     while (script.remaining_bytes() > 0 && sent.size() < 50'000) {
@@ -173,7 +173,7 @@ std::string ask(FuzzedDataProvider& script, Client& client, std::string& sent) {
     }
     client.end();
   } catch (const net::EndOfStream&) {
-    // For what was sent before: the rest of it is not read.
+    // The server closed because of earlier bytes, and does not read the rest.
   } catch (const std::system_error& error) {
     require(error.code() == std::errc::broken_pipe || error.code() == std::errc::connection_reset,
             "the server answers in time, or has closed");

@@ -1,4 +1,4 @@
-// StreamReader over input that is cut anywhere, against a string that is read in the same way.
+// Compares StreamReader, on input that is cut at any position, with reads from a string.
 
 #include <algorithm>
 #include <string>
@@ -13,10 +13,11 @@ import net.handler;
 
 namespace {
 
-// Less than the reader's first block: a packet that does not fit into the buffer would be cut.
+// Less than the reader's first block: a packet that does not fit into the buffer would be
+// truncated.
 constexpr std::size_t most_packets = 60'000;
 
-// The input, as it came and as it is read.
+// All input so far, and how much of it was read.
 struct Input {
   std::string all;
   std::size_t read = 0;
@@ -28,7 +29,7 @@ struct Input {
   }
 };
 
-// Sends pieces: of a sequence of packets each receive gets one, and a stream is received at once.
+// Sends pieces. With packets, each receive gets one; a stream is received at once.
 void send_pieces(FuzzedDataProvider& script, net::Socket& socket, Input& input) {
   const bool packets = socket.type() == net::SocketType::sequenced_packet;
   const auto times = script.ConsumeIntegralInRange<std::size_t>(1, packets ? 3 : 400);
@@ -78,7 +79,7 @@ void read_exactly(FuzzedDataProvider& script, net::StreamReader& reader, Input& 
     require(there, "a block that is not there is refused");
   } catch (const net::EndOfStream&) {
     require(!there, "a block that is there is read");
-    if (into) input.take(count);  // what was there is gone
+    if (into) input.take(count);  // the bytes before the end are consumed
   } catch (const std::system_error& error) {
     require(!into && count > limit && error.code() == std::errc::message_size, "a limit");
   }
@@ -109,7 +110,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
       case 2: read_some(script, reader, input); break;
       default:
         require(input.left().starts_with(reader.buffered()), "what is buffered is read next");
-        if (!packets) stream.input().shrink();  // the next packet may not fit into what is left
+        if (!packets) stream.input().shrink();  // the next packet may not fit into the rest
     }
   }
   return 0;

@@ -1,5 +1,6 @@
 /// \file
-/// Module `net`: everything. `import net;` is `import net.server;`, for those who prefer one name.
+/// Module `net`: everything except `net.monitor` and `net.handover`. `import net;` is a shorter
+/// name for `import net.server;`.
 export module net;
 
 export import net.socket;

@@ -1,10 +1,10 @@
 /// \file
-/// `net.standard`, internal: the names of the standard library that our interfaces speak of.
+/// `net.standard`, internal: the standard library names that our interfaces use.
 ///
-/// An interface unit that includes a header of the standard library writes all of it into its
-/// compiled interface again, merged with what it imports: seconds for each, in every project that
-/// builds them. So they are read once, here. Nobody who imports `net` sees these names by it. What
-/// the implementation units need, they include as usual.
+/// If an interface unit includes a standard header, the whole header is written into its compiled
+/// interface again, merged with its imports. This takes seconds for each unit, in every project
+/// that builds the library. So the headers are included once, here. An importer of `net` does not
+/// see these names through it. Implementation units include the headers that they need, as usual.
 module;
 
 #include <algorithm>
@@ -41,7 +41,7 @@ module;
 
 export module net.standard;
 
-// As the standard library's own module does it.
+// Exports the names in the same way as the standard library's own module.
 export namespace std {
 
 using std::array;

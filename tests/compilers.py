@@ -29,13 +29,16 @@ PACKAGES = """ca-certificates ninja-build libmsgsl-dev libboost-dev libboost-tes
 
 
 COMPILERS = {  # the suite, the program, its packages, its flags
-    "clang-18": ("trixie", "clang++-18", ["clang-18", "clang-tools-18"], ""),
-    "clang-19": ("bookworm", "clang++-19", ["clang-19", "clang-tools-19"], ""),
-    "clang-19, libc++": ("trixie", "clang++-19", ["clang-19", "clang-tools-19", "libc++-19-dev", "libc++abi-19-dev"], "-stdlib=libc++"),
-    "clang-23": ("unstable", "clang++-23", ["clang-23", "clang-tools-23"], ""),
+    "clang-18": ("trixie", "clang++-18", ["clang-18", "clang-tools-18", "lld-18"], ""),
+    "clang-19": ("bookworm", "clang++-19", ["clang-19", "clang-tools-19", "lld-19"], ""),
+    "clang-19, libc++": ("trixie", "clang++-19", ["clang-19", "clang-tools-19", "lld-19", "libc++-19-dev", "libc++abi-19-dev"],
+                         "-stdlib=libc++"),
+    "clang-23": ("unstable", "clang++-23", ["clang-23", "clang-tools-23", "lld-23"], ""),
     "gcc-14": ("trixie", "g++-14", ["g++-14"], ""),
     "gcc-15": ("unstable", "g++-15", ["g++-15"], ""),
     "gcc-16": ("unstable", "g++-16", ["g++-16"], ""),
+    "clang-22": ("unstable", "clang++-22", ["clang-22", "clang-tools-22", "lld-22"], ""),
+    "clang-21": ("unstable", "clang++-21", ["clang-21", "clang-tools-21", "lld-21"], ""),
 }
 HEAVY = """algorithm chrono fstream functional iostream map memory ranges regex string thread vector
     boost/asio.hpp boost/beast.hpp""".split()
@@ -137,6 +140,8 @@ def program(root, build, name, text, options=""):
 def steps(root, build, compiler, flags):
     """What is tried, in the order of COLUMNS."""
     options = f"-DCMAKE_CXX_COMPILER={compiler} '-DCMAKE_CXX_FLAGS={flags}'"
+    if compiler.startswith("clang"):
+        options += " -DCMAKE_LINKER_TYPE=LLD"
     libcxx = "libc++" in flags
     head, body = (TREE / "tests/consumer/main.cpp").read_text().split("import net.server;\n")
     body = re.sub(r".*std::fprintf.*\n", "", body)  # takes a macro
@@ -240,7 +245,7 @@ def main(arguments):
         rows = {found[1]: found[0] for found in re.finditer(r"^\| ([^|(]+) \(.*$", written, re.M)}
         rows[name] = line
         table = [f"| compiler | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]
-        table += [rows[known] for known in COMPILERS if known in rows]
+        table += [rows[known] for known in sorted(COMPILERS) if known in rows]
         PAGE.write_text(before + BEGIN + "\n" + "\n".join(table) + "\n" + END + after)
     return failed
 

@@ -1,6 +1,6 @@
 /// \file
-/// What every execution policy must do, as tests of Boost.Test over real sockets. In a program of
-/// tests that links `netserve::conformance`:
+/// The rules for every execution policy, as tests with Boost.Test over real sockets. In a test
+/// program that links `netserve::conformance`:
 ///
 ///     #define BOOST_TEST_MODULE my_policy
 ///     #include <netserve/policy_conformance.hpp>
@@ -9,14 +9,15 @@
 ///
 ///     NETSERVE_POLICY_CONFORMANCE(MyPolicy)
 ///
-/// That is a suite of some thirty tests. What it cannot know follows in braces, a
-/// `net::conformance::PolicySetup`:
+/// This registers a suite of some thirty tests. If the suite needs to know more about the policy,
+/// add a `net::conformance::PolicySetup` in braces:
 ///
 ///     NETSERVE_POLICY_CONFORMANCE(MyPolicy, {.options = [] { return MyPolicy::Options{.threads =
 ///     2}; }})
 ///
-/// This header includes, then imports `net.server`; the textual headers that your policy needs and
-/// that are not listed here must be included before it. docs/policies.md explains each rule.
+/// This header includes standard headers, then imports `net.server`. Textual headers that your
+/// policy needs and that are not listed here must be included before this header. docs/policies.md
+/// explains each rule.
 #pragma once
 
 #include <algorithm>
@@ -57,7 +58,7 @@
 
 import net.server;
 
-// After the import, as they speak of what it brings; they include nothing.
+// After the import, as these headers use its declarations; they include nothing.
 // clang-format off
 #include "conformance/subject.hpp"
 #include "conformance/observed.hpp"
@@ -98,14 +99,16 @@ class Conformance {
     for (const Case& each : cases) {
       boost::unit_test::test_case* const test = boost::unit_test::make_test_case(
           [subject, each] {
-            // Boost.Test enables what is named on the command line, with a suite all of it.
+            // Boost.Test enables the cases named on the command line; naming a suite enables all
+            // its cases.
             if (each.applies(*subject)) {
               Trial trial(*subject, each.name);
               each.run(trial);
             }
           },
           each.name, file, line);
-      // Listed all the same, by --list_content: whoever looks sees what was not tested.
+      // A case that does not apply is registered too, so that --list_content shows what is not
+      // tested.
       if (!each.applies(*subject)) {
         test->p_default_status.value = boost::unit_test::test_unit::RS_DISABLED;
       }
@@ -118,12 +121,12 @@ class Conformance {
 
 }  // namespace net::conformance
 
-// Names of an object for each use.
+// A different object name for each use.
 #define NETSERVE_CONFORMANCE_NAME_(number) netserve_policy_conformance_##number
 #define NETSERVE_CONFORMANCE_NAME(number) NETSERVE_CONFORMANCE_NAME_(number)
 
-/// Adds the tests of a policy, whose type is without commas (name one by `using` if need be), to
-/// this program. A setup in braces may follow.
+/// Adds the tests of a policy to this program. The name of the policy's type must contain no commas
+/// (use an alias if necessary). A setup in braces may follow.
 #define NETSERVE_POLICY_CONFORMANCE(Policy, ...)                                       \
   static const ::net::conformance::Conformance NETSERVE_CONFORMANCE_NAME(__COUNTER__)( \
       std::make_shared<::net::conformance::SubjectOf<Policy>>(                         \

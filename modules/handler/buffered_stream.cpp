@@ -24,13 +24,13 @@ import net.socket;
 namespace net {
 namespace {
 
-// What no datagram exceeds, of whatever family: who collects more has lost count.
+// No datagram of any family is larger: a handler that collects more has a bug.
 constexpr std::size_t largest_datagram = std::size_t{256} * 1024;
 
-// What is held of answers to pipelined requests. Beyond that a larger send saves little.
+// The most that is held of answers to pipelined requests. A larger send saves little.
 constexpr std::size_t largest_held = std::size_t{64} * 1024;
 
-// What is sent of a file before others have their turn.
+// The most that is sent of a file before other connections have their turn.
 constexpr std::size_t file_part = std::size_t{4} * 1024 * 1024;
 
 [[noreturn]] void throw_file_ended(std::uint64_t missing) {
@@ -81,7 +81,7 @@ void BufferedStream::write(std::span<const std::byte> bytes) {
   }
 }
 
-// Takes the bytes if they are not to be sent now.
+// Stores the bytes if they are not to be sent now. Returns false if they are.
 bool BufferedStream::keeps(std::span<const std::byte> bytes) {
   if (!collecting_) {
     if (file_ == nullptr && collect(bytes)) return true;
@@ -96,8 +96,8 @@ bool BufferedStream::keeps(std::span<const std::byte> bytes) {
   return true;
 }
 
-// Calls what may wait for the client. From the first wait on, the socket's deadline is that of this
-// answer: it is set anew before each call of a handler.
+// Makes a call that may wait for the client. The first wait sets the deadline of the socket to the
+// limit of this answer; the deadline is reset before each call of a handler.
 template <class Call>
 auto BufferedStream::waiting(Call call) {
   if (answer_limit_.count() != 0 && socket_.deadline().is_never()) {
@@ -106,7 +106,7 @@ auto BufferedStream::waiting(Call call) {
   return call();
 }
 
-// What the socket has not taken at once.
+// Stores or sends bytes that the socket did not take at once.
 void BufferedStream::send_later(std::span<const std::byte> bytes) {
   if (output_.size() + bytes.size() <= write_buffer_) {
     keep(bytes);
@@ -119,7 +119,7 @@ void BufferedStream::send_later(std::span<const std::byte> bytes) {
   }
 }
 
-// Takes the bytes along with what is collected or held; false if they are still to be sent.
+// Adds the bytes to the collected or held output. Returns false if they must still be sent.
 bool BufferedStream::collect(std::span<const std::byte> bytes) {
   const bool holding = holds();
   const std::size_t most_held = std::min(largest_held, write_buffer_);
@@ -131,7 +131,7 @@ bool BufferedStream::collect(std::span<const std::byte> bytes) {
     return true;
   }
   if (!holding && held_ && fits(most_held)) {
-    // The last of several answers: one send for all.
+    // This is the last of several answers: one send for all.
     keep(bytes);
     flush_now();
     return true;
@@ -149,7 +149,7 @@ void BufferedStream::stop_holding() noexcept {
   try {
     flush_now();
   } catch (const std::exception&) {
-    // The next write meets the same.
+    // The next write gets the same error.
   }
 }
 
@@ -181,7 +181,7 @@ void BufferedStream::discard() noexcept {
   input_.shrink();
 }
 
-// Sends the first bytes of the output. False if the socket is full, and must not be waited for.
+// Sends the first bytes of the output. Returns false if the socket is full, and `may_wait` is no.
 bool BufferedStream::send_output(std::size_t count, MayWait may_wait) {
   while (count > 0) {
     const auto bytes = output_.content().first(count);
@@ -199,7 +199,8 @@ bool BufferedStream::send_output(std::size_t count, MayWait may_wait) {
   return true;
 }
 
-// False if some of it is left: the socket is full, or others are to have their turn.
+// Returns false if a part of the file is left: the socket is full, or other connections have their
+// turn.
 bool BufferedStream::send_file_part() {
   std::size_t most = file_part;
   while (file_->left > 0) {
@@ -234,7 +235,7 @@ void BufferedStream::flush() {
     try {
       send_all(part->file.get(), part->offset, part->left);
     } catch (...) {
-      // Nothing may follow a part of a file.
+      // After an incomplete file, nothing more may be sent.
       output_.take(output_.size());
       note_sent();
       throw;
@@ -252,7 +253,7 @@ void BufferedStream::send_all(int file, std::uint64_t offset, std::uint64_t coun
 void BufferedStream::send_file(int file, std::uint64_t offset, std::uint64_t count) {
   if (collecting_) throw_system_error(EINVAL, "send_file: a datagram is sent by reply");
   if (count == 0) return;
-  // Of two files, the first one goes before the second is looked at.
+  // The first of two files is sent before the second one is opened.
   if (file_ && !flush_now()) flush();
   if (write_buffer_ == 0) {
     flush();
@@ -266,7 +267,7 @@ void BufferedStream::send_file(int file, std::uint64_t offset, std::uint64_t cou
   try {
     flush_now();
   } catch (...) {
-    file_.reset();  // as if it had not been asked for
+    file_.reset();  // as if it had not been requested
     pending_ = !output_.empty();
     throw;
   }

@@ -16,12 +16,12 @@ module net.handler;
 namespace net {
 namespace {
 
-// What one receive may take. Connections hold such a block only while they are served.
+// The most that one receive may take. A connection holds such a block only while it is served.
 constexpr std::size_t block_size = std::size_t{64} * 1024;
 
-// Blocks that were given back, so that serving a request allocates nothing: each thread has a place
-// to look at first, and shares it only with every sixteenth. Not thread_local with a destructor:
-// glibc ends the program if it has no memory to register one.
+// Cached blocks, so that serving a request allocates nothing. Each thread uses one place, which it
+// shares with every sixteenth thread. This is not thread_local with a destructor: glibc ends the
+// program if it has no memory to register the destructor.
 struct alignas(64) Place {
   std::atomic<std::byte*> block{nullptr};
 };

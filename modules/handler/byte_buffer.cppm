@@ -1,14 +1,14 @@
 /// \file
-/// `net.handler:byte_buffer`: bytes on their way, in memory that is borrowed.
+/// `net.handler:byte_buffer`: a buffer of bytes in borrowed memory.
 export module net.handler:byte_buffer;
 
 import net.standard;
 
 export namespace net {
 
-/// Holds bytes between a writer at its end and a reader at its begin. Its memory is borrowed from a
-/// store of the thread and goes back when it is empty and asked to `shrink`.
-/// Thread safety: none; its connection has one owner at a time.
+/// A queue of bytes between a writer at its end and a reader at its beginning. It borrows its
+/// memory from a per-thread cache; `shrink` gives the memory of an empty buffer back.
+/// Thread safety: none; a connection has one owner at a time.
 class ByteBuffer {
  public:
   ByteBuffer() noexcept = default;
@@ -16,16 +16,16 @@ class ByteBuffer {
   ByteBuffer& operator=(const ByteBuffer&) = delete;
   ~ByteBuffer();
 
-  /// Returns whether it holds nothing.
+  /// Returns whether the buffer contains no bytes.
   inline bool empty() const noexcept { return begin_ == end_; }
-  /// Returns how many bytes it holds.
+  /// Returns the number of bytes in the buffer.
   inline std::size_t size() const noexcept { return end_ - begin_; }
-  /// Returns how many bytes of memory it has borrowed.
+  /// Returns how many bytes of memory the buffer has borrowed.
   inline std::size_t capacity() const noexcept { return capacity_; }
-  /// Views the bytes that it holds, until the next call of another member.
+  /// Views the bytes in the buffer. The view is valid until the next call of another member.
   inline std::span<const std::byte> content() const noexcept { return {memory_ + begin_, size()}; }
 
-  /// Returns room for at least `least` more bytes, moving what is held if need be.
+  /// Returns free space for at least `least` more bytes, and moves the content if necessary.
   inline std::span<std::byte> room(std::size_t least) {
     if (begin_ == end_) begin_ = end_ = 0;
     if (capacity_ - end_ < least) make_room(least);
@@ -33,17 +33,19 @@ class ByteBuffer {
   }
   /// Marks `count` bytes of the free space as filled.
   inline void filled(std::size_t count) noexcept { end_ += count; }
-  /// Adds a copy of the bytes at the end.
+  /// Appends a copy of the bytes.
   void append(std::span<const std::byte> bytes);
-  /// Holds a copy of these, in memory of just that size. Precondition: empty, and never used.
+  /// Stores a copy of the bytes, in memory of exactly their size. Precondition: the buffer is
+  /// empty, and was never used.
   void hold(std::span<const std::byte> bytes);
-  /// Takes bytes from the begin. Their memory stays readable until the next call of another member.
+  /// Removes bytes from the beginning. Their memory stays readable until the next call of another
+  /// member.
   inline std::span<const std::byte> take(std::size_t count) noexcept {
     const auto taken = content().first(count < size() ? count : size());
     begin_ += taken.size();
     return taken;
   }
-  /// Gives memory back: all of it if empty, else what exceeds the content.
+  /// Releases unused memory: all of it if the buffer is empty, otherwise the excess if it is large.
   inline void shrink() noexcept {
     if (capacity_ != 0) give_back_memory();
   }

@@ -1,5 +1,5 @@
 /// \file
-/// `net.handler:concepts`: what makes a class a handler.
+/// `net.handler:concepts`: the requirements on a handler class.
 export module net.handler:concepts;
 
 import net.standard;
@@ -8,15 +8,15 @@ import :request_handler;
 
 export namespace net {
 
-/// Is derived from a base, publicly.
-// Not std::derived_from, and below neither std::default_initializable nor std::constructible_from:
-// they ask about volatile pointers and destructors as well, and take ten times as long to compile,
-// for each importer.
+/// A class that is publicly derived from a base.
+// Does not use std::derived_from; the concepts below do not use std::default_initializable and
+// std::constructible_from. Those also check volatile pointers and destructors, and take ten times
+// as long to compile, in each importer.
 template <class D, class B>
 concept DerivedFrom = requires(const D* derived, void (&use)(const B*)) { use(derived); };
 
-/// Answers a request: `handle()` is public and returns `Next` (one request a call) or nothing (a
-/// conversation).
+/// A class that answers requests: its public `handle()` returns `Next` (one request for each call)
+/// or nothing (a conversation).
 template <class H>
 concept RequestHandler = requires(H& handler) {
   { handler.handle() } -> std::same_as<Next>;
@@ -24,32 +24,34 @@ concept RequestHandler = requires(H& handler) {
   { handler.handle() } -> std::same_as<void>;
 };
 
-/// Answers one request a call.
+/// A handler whose `handle()` answers one request for each call.
 template <class H>
 concept OneRequestHandler = requires(H& handler) {
   { handler.handle() } -> std::same_as<Next>;
 };
 
-/// Answers a datagram: by `void handle()`, as there is no next request of a datagram.
+/// A handler of datagrams. It has `void handle()`, as a datagram has no next request.
 template <class H>
 concept DatagramHandler =
     RequestHandler<H> && !OneRequestHandler<H> && !DerivedFrom<H, StreamRequestHandler>;
 
-/// Answers what a connection brings.
+/// A handler of connections.
 template <class H>
 concept StreamHandler = RequestHandler<H> && !DerivedFrom<H, DatagramRequestHandler>;
 
-/// Says when a request is whole: how many of the received bytes it has, 0 if more is needed. The
-/// function is `public: static std::size_t request_size(std::span<const std::byte> received)`.
+/// A handler that can tell when a request is complete. Its function `public: static std::size_t
+/// request_size(std::span<const std::byte> received)` returns the size of the first request in the
+/// received bytes, or 0 if more bytes are needed.
 template <class H>
 concept FramedHandler =
     requires { static_cast<std::size_t (*)(std::span<const std::byte>)>(&H::request_size); };
 
-/// Reads through the buffers of the connection, so that the server may read ahead.
+/// A handler that reads through the buffers of the connection, so that the server may read ahead.
 template <class H>
 concept BufferedHandler = FramedHandler<H> || DerivedFrom<H, StreamRequestHandler>;
 
-/// Can be made by the library: default-constructible if derived from a base, else from its context.
+/// A handler that the library can construct: default-constructible if it is derived from a base,
+/// otherwise constructible from a `RequestContext&`.
 template <class H>
 concept LibraryConstructible = (DerivedFrom<H, BaseRequestHandler> && requires { H(); }) ||
                                requires(RequestContext& context) { H(context); };
@@ -58,8 +60,8 @@ concept LibraryConstructible = (DerivedFrom<H, BaseRequestHandler> && requires {
 
 namespace net {
 
-// Finds names in a class whatever they name and whatever their access: in a class derived from it
-// and from this one, a name that both have is ambiguous.
+// Detects names in a class, whatever they name and whatever their access: in a class that is
+// derived from that class and from this one, a name that both have is ambiguous.
 struct ReservedNames {
   void setup();
   void finish();
@@ -68,7 +70,7 @@ struct ReservedNames {
 template <class H>
 struct BesideReservedNames : H, ReservedNames {};
 
-// Nothing can be derived from a final class; there, names are found that may be used.
+// Nothing can be derived from a final class, so only accessible names are found there.
 template <class H>
 concept Inheritable = std::is_class_v<H> && !std::is_final_v<H>;
 template <class H>
@@ -90,14 +92,16 @@ concept CanFinish = requires(H& handler) {
   { handler.finish() } -> std::same_as<void>;
 };
 
-// Has `handle` in both forms, one of them for constant objects: the other would never be called.
+// A class with both forms of `handle`, one of them for const objects: the other one would never be
+// called.
 template <class H>
 concept HandlesBothWays = requires(const H& handler) { handler.handle(); } &&
                           OneRequestHandler<H> != requires(const H& handler) {
                             { handler.handle() } -> std::same_as<Next>;
                           };
 
-// Reads the socket itself, without the buffers that the server gathers a request in.
+// A handler that reads the socket itself, without the buffers in which the server collects a
+// request.
 template <class H>
 concept RawHandler = DerivedFrom<H, BaseRequestHandler> && !DerivedFrom<H, StreamRequestHandler>;
 
@@ -105,8 +109,8 @@ concept RawHandler = DerivedFrom<H, BaseRequestHandler> && !DerivedFrom<H, Strea
 
 export namespace net {
 
-/// Refuses, with a sentence that says what is required, functions of a handler that would be
-/// ignored without a word. Each server class checks its handler so.
+/// Rejects functions of a handler that would be silently ignored, with a message that says what is
+/// required. Each server class checks its handler with this.
 template <class H>
 struct HandlerChecks {
   static_assert(
@@ -129,7 +133,7 @@ struct HandlerChecks {
   static_assert(!NamesRequestSize<H> || !RawHandler<H> || DerivedFrom<H, DatagramRequestHandler>,
                 "request_size needs net::StreamRequestHandler: what the server gathers is read "
                 "from rfile, and a handler of net::BaseRequestHandler reads the socket");
-  /// True; a program that reads it compiles only if every check holds.
+  /// Always true. A program that reads it compiles only if every check holds.
   static constexpr bool passed = true;
 };
 

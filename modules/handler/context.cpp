@@ -42,7 +42,7 @@ Socket RequestContext::detach() {
   }
   stream_.flush();
   detached_ = true;
-  // The server's limits do not go with the connection: an ordinary socket is handed out.
+  // `detach` removes the limits of the server, so that the caller gets an ordinary socket.
   return Socket::adopt(socket().detach());
 }
 

@@ -1,5 +1,5 @@
 /// \file
-/// `net.handler:context`: what a handler sees of its connection and its server.
+/// `net.handler:context`: the interface of a handler to its connection and server.
 export module net.handler:context;
 
 import net.standard;
@@ -13,37 +13,39 @@ export namespace net {
 
 /// What happens to the connection after a request.
 enum class Next : std::uint8_t {
-  close,  ///< it ends, when the answer is sent
-  keep,   ///< it waits for the next request
-  /// The answer goes on: `handle` is called again when what it has written so far is sent, without
-  /// a worker that waits for that; of a handler that writes to `request()`, when that has room
-  /// again. A large answer is written in pieces of at most `ServerOptions::write_buffer` so.
+  close,  ///< close it, after the answer is sent
+  keep,   ///< wait for the next request
+  /// Continue the answer: `handle` is called again when the output so far has been sent, and no
+  /// worker waits for that. For a handler that writes to `request()`, `handle` is called when the
+  /// socket has buffer space again. In this way, a large answer is written in pieces of at most
+  /// `ServerOptions::write_buffer`.
   more
 };
 
-/// A handler's view of its connection and server: Python's `self.request`,
-/// `self.client_address` and `self.server`. A server makes one for each connection; tests of a
-/// handler may derive their own over a `socket_pair`.
+/// A handler's view of its connection and server: Python's `self.request`, `self.client_address`
+/// and `self.server`. A server makes one for each connection; a test of a handler may derive its
+/// own, over a `socket_pair`.
 ///
-/// Thread safety: what tells of the server (`server_address`, `shutdown`, `stopping`, `stats`),
-/// from any thread while the handler lives; the rest, where the handler runs.
+/// Thread safety: any thread may call the functions that concern the server (`server_address`,
+/// `shutdown`, `stopping`, `stats`) while the handler exists. Call the others only where the
+/// handler runs.
 class RequestContext {
  public:
   RequestContext(const RequestContext&) = delete;
   RequestContext& operator=(const RequestContext&) = delete;
   virtual ~RequestContext();
 
-  /// Returns the connection. Python: `self.request`. You may close it, move it elsewhere or put
-  /// another socket in its place: the server lets go of it, and once the handler returns the
-  /// connection counts as served. For a datagram, the server's own socket; what you take from
-  /// there is a duplicate, and the server's stays open. Sends first what is held of the answers to
-  /// pipelined requests.
+  /// Returns the connection. Python: `self.request`. You may close it, move it elsewhere or replace
+  /// it with another socket: the server then releases it, and once the handler returns, the
+  /// connection counts as served. For a datagram, this is the server's own socket; if you move from
+  /// it, you get a duplicate, and the server's socket stays open. This call first sends any held
+  /// answers to pipelined requests.
   inline Socket& socket() noexcept {
     stream_.stop_holding();
     return stream_.socket();
   }
 
-  /// Returns the connection with the buffers that `StreamReader` and `StreamWriter` work on.
+  /// Returns the connection with its buffers, which `StreamReader` and `StreamWriter` use.
   inline BufferedStream& stream() noexcept { return stream_; }
   inline const BufferedStream& stream() const noexcept { return stream_; }
 
@@ -51,58 +53,61 @@ class RequestContext {
   inline Datagram* datagram() noexcept { return datagram_; }
   inline const Datagram* datagram() const noexcept { return datagram_; }
 
-  /// Returns where the client is: the peer, as accept(2) told, unless a proxy that the server
-  /// trusts named another. Python: `self.client_address`.
+  /// Returns the address of the client: the address of the peer as returned by accept(2), unless a
+  /// trusted proxy named another client. Python: `self.client_address`.
   inline const Address& client_address() const noexcept { return client_address_; }
 
-  /// Returns where the proxy is that named the client; null if `client_address` is the peer itself.
+  /// Returns the address of the proxy that named the client; null if `client_address` is the peer
+  /// itself.
   inline const Address* proxy_address() const noexcept { return proxy_address_.get(); }
 
-  /// Returns our end's address: of a datagram, the one that it was sent to. Errors as
-  /// `Socket::getsockname`.
+  /// Returns the local address; for a datagram, the address that it was sent to. Throws the errors
+  /// of `Socket::getsockname`.
   Address local_address() const;
 
   /// Returns the address that the listener is bound to. Python: `self.server.server_address`.
   virtual const Address& server_address() const noexcept = 0;
 
-  /// Asks the server to stop serving, and does not wait for it. Python: `self.server.shutdown`,
-  /// which must not be called from a handler there.
+  /// Asks the server to stop serving, without waiting for it. Unlike Python's
+  /// `self.server.shutdown`, it may be called from a handler.
   virtual void shutdown() noexcept = 0;
 
-  /// Returns whether the server drains: after this request, the connection is kept only if more
-  /// input follows at once.
+  /// Returns whether the server is draining. If so, the connection is kept after this request only
+  /// if more input follows at once.
   virtual bool stopping() const noexcept = 0;
 
-  /// Returns what the server counted so far.
+  /// Returns the server's counters so far.
   virtual Stats stats() const = 0;
 
-  /// Returns how many bytes the request has, as the handler's `request_size` has found, so that
-  /// `handle` needs not look for its end again; 0 without framing. Meant for the beginning of
-  /// `handle`; after `Next::more` it says nothing.
+  /// Returns the size of the request in bytes, as computed by `request_size` of the handler, so
+  /// that `handle` need not search for the end again; 0 without framing. Use it at the start of
+  /// `handle`; after `Next::more`, the value is meaningless.
   virtual std::size_t request_size() const noexcept;
 
-  /// Bounds all operations on the connection by a point in time, for this request.
+  /// Sets the deadline of all operations on the connection, for this request.
   inline void set_deadline(Deadline deadline) noexcept { socket().set_deadline(deadline); }
 
-  /// Returns the limits of this connection, the server's to begin with, and sets them. Setting
-  /// throws `std::errc::invalid_argument` for a limit that is zero or negative, and changes nothing
-  /// then.
+  /// Return and set the limits of this connection, which are initially those of the server.
+  /// `set_limits` throws `std::errc::invalid_argument` for a limit that is zero or negative, and
+  /// then changes nothing.
   inline const Limits& limits() const noexcept { return limits_; }
   void set_limits(const Limits& limits);
 
-  /// Takes the connection away from the server, which never touches it again; it counts as served.
-  /// What `rfile` holds already stays readable there until `handle` returns. Throws
-  /// `std::errc::operation_not_supported` for a datagram, whose socket is the server's.
+  /// Takes the connection from the server, which never uses it again; the connection counts as
+  /// served. Bytes that `rfile` has received already stay readable there until `handle` returns.
+  /// Throws `std::errc::operation_not_supported` for a datagram, whose socket belongs to the
+  /// server.
   Socket detach();
   /// Returns whether `detach` was called.
   inline bool detached() const noexcept { return detached_; }
 
  protected:
-  /// Makes the context of a connection that came from `client_address`.
+  /// Makes the context of a connection from `client_address`.
   RequestContext(Socket connection, const Address& client_address, const Limits& limits) noexcept;
-  /// Makes it the context of a datagram, which must outlive it.
+  /// Makes this the context of a datagram, which must outlive it.
   inline void set_datagram(Datagram& datagram) noexcept { datagram_ = &datagram; }
-  /// Makes the peer a proxy, which has named its client. Throws `std::errc::not_enough_memory`.
+  /// Sets the client that a proxy named; the peer becomes the proxy. Throws
+  /// `std::errc::not_enough_memory`.
   void set_client(const Address& client);
 
  private:

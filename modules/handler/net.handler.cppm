@@ -1,9 +1,10 @@
 /// \file
-/// Module `net.handler`: what answers a request.
+/// Module `net.handler`: handlers, which answer requests.
 ///
-/// A handler is a class of yours with a function `handle`. Its return type says what one call is:
+/// A handler is a class of yours with a function `handle`. Its return type determines what one call
+/// handles:
 ///
-///     struct Echo : net::StreamRequestHandler {      // one request a call
+///     struct Echo : net::StreamRequestHandler {      // one request per call
 ///       net::Next handle() {
 ///         wfile.write(rfile.read_some());
 ///         return net::Next::keep;                    // the connection waits without a thread
@@ -17,28 +18,29 @@
 ///       }
 ///     };
 ///
-/// There is one object for each connection. The server makes it (or has your factory make it, which
-/// is how it gets the state of your application), attaches the connection, and calls `setup` once,
-/// `handle` for each request, `finish` once. Successive calls may come on different threads, never
-/// two at once, and each happens before the next. Factories are called concurrently. `finish` is
-/// not called if `setup` threw. An exception ends this connection, and nothing else.
+/// There is one handler object for each connection. The server constructs it, or calls your
+/// factory, which can pass it the state of your application. Then the server attaches the
+/// connection, and calls `setup` once, `handle` for each request, and `finish` once. Successive
+/// calls may run on different threads, but never concurrently, and each happens before the next.
+/// Factories are called concurrently. `finish` is not called if `setup` threw. An exception ends
+/// only this connection.
 ///
-/// With `Next handle()` the server reads ahead. A class may say when a request is whole, and then
+/// With `Next handle()` the server reads ahead. If a class also defines when a request is complete,
 /// a slow sender occupies no thread at all:
 ///
 ///     static std::size_t request_size(std::span<const std::byte> received) {
 ///       return net::line(received);
 ///     }
 ///
-/// Servers of datagrams have one handler object for each datagram, whose `void handle()` answers
-/// it:
+/// For datagrams, the server has one handler object for each datagram. Its `void handle()` answers
+/// the datagram:
 ///
 ///     struct Shout : net::DatagramRequestHandler {
 ///       void handle() { wfile.write(upper(rfile.read_some())); }   // one datagram back
 ///     };
 ///
-/// A class that derives from none of the bases is constructed from a `RequestContext&`. The handler
-/// never names a server: the context is its view of it.
+/// A class that is not derived from one of the bases is constructed from a `RequestContext&`. A
+/// handler never names its server type: the context is its view of the server.
 export module net.handler;
 
 export import net.socket;

@@ -1,5 +1,5 @@
 /// \file
-/// `net.handler:request_handler`: the bases to derive handlers from.
+/// `net.handler:request_handler`: the base classes of handlers.
 export module net.handler:request_handler;
 
 import net.standard;
@@ -15,13 +15,13 @@ export namespace net {
 ///     Methods for the derived class: context, request, client_address
 ///     Methods that may be defined by it: setup, handle, finish
 ///
-/// A handler defines `void handle()` or `net::Next handle()`. A `setup` or `finish` of its own
-/// never has to call the base's. In its constructor there is no connection yet.
+/// A handler defines `void handle()` or `net::Next handle()`. If it overrides `setup` or `finish`,
+/// it need not call the function of the base. In its constructor there is no connection yet.
 ///
 /// With `net::Next handle()`, a handler of this base is called only when there is something to read
-/// through `request()`. If it leaves some of it, it is called again at once; if it reads nothing at
-/// all, only when new bytes have arrived. At the end of the stream it is called one last time, to
-/// receive 0 bytes; the connection ends then, whatever it returns.
+/// through `request()`. If it does not read everything, it is called again at once; if it reads
+/// nothing at all, it is called again when new bytes have arrived. At the end of the stream it is
+/// called one last time, and receives 0 bytes; then the connection ends, whatever `handle` returns.
 class BaseRequestHandler {
  public:
   BaseRequestHandler() noexcept = default;
@@ -29,17 +29,17 @@ class BaseRequestHandler {
   BaseRequestHandler& operator=(const BaseRequestHandler&) = delete;
   virtual ~BaseRequestHandler();
 
-  /// Is called once, before the first `handle`. May be overridden.
+  /// Called once, before the first `handle`. May be overridden.
   virtual void setup();
-  /// Is called once, after the last `handle`, also if that threw. May be overridden.
+  /// Called once, after the last `handle`, even if that threw. May be overridden.
   virtual void finish();
 
-  /// Gives the handler its connection. Called by the server (or by your test), once.
+  /// Gives the handler its connection. The server (or your test) calls this once.
   void attach(RequestContext& context);
 
  protected:
-  /// The handler's context, its connection, and where its client is. Precondition: `attach` was
-  /// called.
+  /// Return the handler's context, its connection, and the address of its client. Precondition:
+  /// `attach` was called.
   RequestContext& context() const;
   Socket& request() const;
   const Address& client_address() const;
@@ -56,8 +56,8 @@ class StreamRequestHandler : public BaseRequestHandler {
   ~StreamRequestHandler() override;
 
  protected:
-  StreamReader rfile;  ///< what the client sends
-  StreamWriter wfile;  ///< what the client is sent
+  StreamReader rfile;  ///< the input from the client
+  StreamWriter wfile;  ///< the output to the client
 
  private:
   void attached(RequestContext& context) override;
@@ -65,23 +65,23 @@ class StreamRequestHandler : public BaseRequestHandler {
 
 /// The base of handlers that answer a datagram. Python: `DatagramRequestHandler`.
 ///
-/// `rfile` reads the packet. What is written to `wfile`, if anything, is sent as one datagram after
-/// `finish`, unless an exception ended the handler. `reply` sends at once. A handler that
-/// neither writes nor replies sends nothing.
+/// `rfile` reads the packet. After `finish`, everything written to `wfile` is sent as one datagram,
+/// unless an exception ended the handler. `reply` sends at once. A handler that neither writes nor
+/// replies sends nothing.
 class DatagramRequestHandler : public BaseRequestHandler {
  public:
   ~DatagramRequestHandler() override;
 
  protected:
-  /// The datagram, its bytes, and `Datagram::reply`. Precondition: `attach` was called, with the
-  /// context of a datagram.
+  /// Return the datagram, return its bytes, and call `Datagram::reply`. Precondition: `attach` was
+  /// called with the context of a datagram.
   Datagram& datagram() const;
   inline std::span<const std::byte> packet() const { return datagram().packet(); }
   inline bool reply(std::span<const std::byte> bytes) { return datagram().reply(bytes); }
   inline bool reply(std::string_view text) { return datagram().reply(bytes(text)); }
 
   StreamReader rfile;  ///< the packet
-  StreamWriter wfile;  ///< the answer
+  StreamWriter wfile;  ///< the reply
 
  private:
   void attached(RequestContext& context) override;

@@ -17,7 +17,7 @@ namespace {
 struct Member {
   std::string_view name;
   std::uint64_t Stats::* value;
-  bool is_now = false;  // what it was before says nothing of how fast it grows
+  bool is_now = false;  // a current value, which has no rate of growth
 };
 
 constexpr std::array members{Member{"accepted", &Stats::accepted},
@@ -53,7 +53,7 @@ constexpr std::array members{Member{"accepted", &Stats::accepted},
                              Member{"policy_errors", &Stats::policy_errors}};
 static_assert(sizeof(Stats) == members.size() * sizeof(std::uint64_t), "none is left out");
 
-// Nothing: nobody can tell.
+// Returns an empty text if there is no rate.
 std::string rate_of(const Member& member, const Stats& stats, const Stats& before, double seconds) {
   const std::uint64_t now = stats.*member.value;
   const std::uint64_t then = before.*member.value;

@@ -57,7 +57,7 @@ std::optional<std::string_view> StreamReader::read_until(std::string_view termin
     const auto end = held.substr(0, limit).find(terminator, searched);
     if (end != std::string_view::npos) return text(input.take(end + terminator.size()));
     if (held.size() > limit) throw_too_long("a line", limit);
-    // Its begin may have come already.
+    // The beginning of the terminator may have arrived already.
     searched = held.size() - std::min(held.size(), terminator.size() - 1);
     if (!(input.empty() ? stream_->receive() : stream_->receive_rest(whole))) break;
   }

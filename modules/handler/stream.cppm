@@ -1,5 +1,5 @@
 /// \file
-/// `net.handler:stream`: a connection read and written through buffers.
+/// `net.handler:stream`: buffered reading and writing of a connection.
 export module net.handler:stream;
 
 import net.standard;
@@ -9,18 +9,18 @@ import :byte_buffer;
 
 export namespace net {
 
-/// Reads a connection. Python: `StreamRequestHandler.rfile`.
+/// Reads from a connection. Python: `StreamRequestHandler.rfile`.
 ///
-/// Views that are returned stay valid until the next read. A wait is bounded by the limits of the
-/// connection and throws `TimeoutError` then. Thread safety: none.
+/// Returned views are valid until the next read. The limits of the connection bound each wait; when
+/// one expires, `TimeoutError` is thrown. Thread safety: none.
 class StreamReader {
  public:
   StreamReader() noexcept = default;
   /// Reads from a stream, which must outlive this.
   inline explicit StreamReader(BufferedStream& stream) noexcept : stream_(&stream) {}
 
-  /// Returns what has arrived, waiting for a first byte if nothing has; empty at the end of the
-  /// stream. At most `limit` bytes.
+  /// Returns the bytes that have arrived, at most `limit`, and waits for a first byte if there is
+  /// none. Returns an empty view at the end of the stream.
   inline std::string_view read_some(std::size_t limit = std::numeric_limits<std::size_t>::max()) {
     if (stream_ == nullptr || stream_->input().empty()) [[unlikely]] {
       return receive_some(limit);
@@ -29,24 +29,25 @@ class StreamReader {
     return {reinterpret_cast<const char*>(taken.data()), taken.size()};
   }
 
-  /// Returns a line with its '\n'; nothing at the end of the stream. A last line without terminator
-  /// is returned as it is. Throws `std::errc::message_size` if a line exceeds `limit` bytes.
+  /// Returns a line with its '\n'; nothing at the end of the stream. A last line without a
+  /// terminator is returned as it is. Throws `std::errc::message_size` if a line exceeds `limit`
+  /// bytes.
   std::optional<std::string_view> read_line(std::size_t limit = 64 * 1024);
 
-  /// Does the same for what ends with a terminator of yours, such as "\r\n\r\n".
-  /// Precondition: the terminator is not empty.
+  /// Does the same with a terminator of your choice, such as "\r\n\r\n". Precondition: the
+  /// terminator is not empty.
   std::optional<std::string_view> read_until(std::string_view terminator,
                                              std::size_t limit = 64 * 1024);
 
-  /// Returns exactly `count` bytes. Throws `EndOfStream` if fewer come, and
-  /// `std::errc::message_size` beyond `limit`, so that a length sent by a peer reserves no memory
-  /// of its choice.
+  /// Returns exactly `count` bytes. Throws `EndOfStream` if the stream ends first. Throws
+  /// `std::errc::message_size` if `count` exceeds `limit`, so that a length sent by a peer cannot
+  /// reserve an arbitrary amount of memory.
   std::string_view read_exactly(std::size_t count, std::size_t limit = 16 * 1024 * 1024);
 
-  /// Fills `into`. Throws `EndOfStream` if fewer bytes come.
+  /// Fills `into`. Throws `EndOfStream` if the stream ends first.
   void read_exactly(std::span<std::byte> into);
 
-  /// Returns what can be read without waiting.
+  /// Returns the bytes that can be read without waiting.
   std::string_view buffered() const noexcept;
 
  private:
@@ -55,25 +56,26 @@ class StreamReader {
   BufferedStream* stream_ = nullptr;
 };
 
-/// A span, an array or a vector of std::byte, or the like.
-// Asked of its pointer alone, as text is asked as well: whether std::span can be made of a text
-// goes through every concept of a range, which was a third of the time of compiling a small server.
+/// A span, an array or a vector of std::byte, or a similar type.
+// Checks only the pointer, since this is also checked for text: to ask whether std::span can be
+// constructed from a text would check every range concept, which took a third of the time of
+// compiling a small server.
 template <class T>
 concept ByteSequence = requires(const T& bytes, void (&use)(const std::byte*)) {
   use(std::data(bytes));
   std::size(bytes);
 };
 
-/// The same of chars: a vector, a span or an array object of them, or a text.
+/// A vector, a span or an array object of chars, or text.
 template <class T>
 concept CharacterSequence = requires(const T& characters, void (&use)(const char*)) {
   use(characters.data());
   characters.size();
 };
 
-/// Writes a connection. Python: `StreamRequestHandler.wfile`.
+/// Writes to a connection. Python: `StreamRequestHandler.wfile`.
 ///
-/// `write` means all of it; it throws `std::system_error` (`connection_reset`, `broken_pipe`) or
+/// `write` sends everything, or throws `std::system_error` (`connection_reset`, `broken_pipe`) or
 /// `TimeoutError`. Thread safety: none.
 class StreamWriter {
  public:
@@ -81,8 +83,8 @@ class StreamWriter {
   /// Writes to a stream, which must outlive this.
   inline explicit StreamWriter(BufferedStream& stream) noexcept : stream_(&stream) {}
 
-  /// Sends all of it. What the socket does not take at once is sent by the server, up to
-  /// `ServerOptions::write_buffer`; beyond that, or in a conversation, this waits.
+  /// Sends all of the bytes. The server sends the part that the socket does not take at once, up to
+  /// `ServerOptions::write_buffer`. Beyond that, and in a conversation, the call waits.
   void write(std::string_view text);
   template <ByteSequence Bytes>
   void write(const Bytes& bytes) {
@@ -93,23 +95,23 @@ class StreamWriter {
     write(std::string_view(characters.data(), characters.size()));
   }
 
-  /// Sends `count` bytes of a file from `offset` on (without a count: all to its end), after what
-  /// was written. A handler of one request a call (`Next handle()`) does not wait for its client
-  /// here: what the socket does not take now is sent by the server, straight from the file and
-  /// without a worker, before the next request. It waits, as `write` does, in a conversation, and
-  /// for the first file if it is the second in this call. The descriptor stays yours, and you may
-  /// close it at once: until the end the connection has one of its own, for which
-  /// `ServerOptions::max_connections` should leave room. The file must keep its size. Python:
+  /// Sends `count` bytes of a file from `offset` on, after earlier output; without a count, sends
+  /// the file to its end. A handler with `Next handle()` does not wait for its client here: the
+  /// server sends the part that the socket does not take now, directly from the file and without a
+  /// worker, before the next request. Like `write`, the call waits in a conversation; and if it is
+  /// the second file in this call of `handle`, it waits for the first one. You keep the descriptor,
+  /// and may close it at once: until the file is sent, the connection has a duplicate, for which
+  /// `ServerOptions::max_connections` should leave room. The file must not change its size. Python:
   /// `socket.sendfile`. Throws `std::errc::invalid_argument` if the file has fewer bytes, or for a
-  /// datagram, `std::errc::invalid_seek` for what has no positions, as a pipe, and
+  /// datagram; `std::errc::invalid_seek` if the file has no positions, as a pipe; and
   /// `std::errc::too_many_files_open`.
   void send_file(int file, std::uint64_t offset = 0, std::optional<std::uint64_t> count = {});
 
-  /// Waits until the kernel has all that was written.
+  /// Waits until all output was passed to the kernel.
   void flush();
 
-  /// Collects what is written, up to so many bytes, until `flush` or the end of `handle`; 0, the
-  /// default, sends each `write` at once. Python: `wbufsize`.
+  /// Collects up to `size` bytes of output until `flush` or the end of `handle`. With 0, the
+  /// default, each `write` is sent at once. Python: `wbufsize`.
   void set_buffer(std::size_t size) noexcept;
 
  private:

@@ -26,7 +26,7 @@ module net.handover;
 
 import net.socket;
 
-// What a service and its manager tell each other.
+// The communication between a service and its service manager.
 
 namespace net {
 namespace {
@@ -47,7 +47,7 @@ std::optional<Number> number(std::string_view text) noexcept {
   return value;
 }
 
-// Whether what a variable tells is told to this process, and not to the one that started it.
+// Returns whether the variables are meant for this process, and not for the one that started it.
 bool is_for_us(const char* name) noexcept {
   const auto process = number<int>(variable(name));
   return process && *process == ::getpid();
@@ -79,7 +79,7 @@ bool send_to_manager(std::string_view state, std::span<const int> descriptors) n
     message.msg_control = control.data();
     message.msg_controllen = control.size();
     cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    Ensures(header != nullptr);  // there is room for it
+    Ensures(header != nullptr);  // `control` is large enough
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof(int));

@@ -26,7 +26,7 @@ module net.handover;
 
 import net.socket;
 
-// How the next program is started.
+// How a successor is started.
 
 namespace net {
 namespace {
@@ -47,7 +47,7 @@ Pipe make_pipe() {
   return {Descriptor(above_standard_streams(ends[0])), Descriptor(above_standard_streams(ends[1]))};
 }
 
-// The environment of this program, without what was meant for it alone.
+// Returns the environment of this program, without the variables that were meant only for it.
 std::vector<std::string> environment() {
   std::vector<std::string> all;
   for (char** each = environ; each != nullptr && *each != nullptr; ++each) {
@@ -70,15 +70,16 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
   return all;
 }
 
-// What the child needs, made before the fork: after it, other threads may hold any lock.
+// The data that the child needs. They are prepared before the fork: in the child, locks of other
+// threads may be held forever.
 struct Plan {
   std::vector<std::string> argument_texts;
   std::vector<std::string> environment_texts;
   std::vector<char*> arguments;
   std::vector<char*> environment;
-  std::array<char*, 2> process_digits{};  // behind LISTEN_PID= and NETSERVE_READY_PID=
-  std::vector<int> sockets;               // and the pipe behind them
-  int failed = -1;                        // where an error of exec is told
+  std::array<char*, 2> process_digits{};  // after LISTEN_PID= and NETSERVE_READY_PID=
+  std::vector<int> sockets;               // followed by the pipe
+  int failed = -1;                        // the pipe that reports an error of exec
 };
 
 constexpr std::size_t most_digits = 12;
@@ -96,21 +97,21 @@ bool is_name(std::string_view text) noexcept {
     if (::write(plan.failed, &error, sizeof error) < 0) ::_exit(126);
     ::_exit(127);
   };
-  // Out of the way of the numbers that they are to have.
+  // Moves the descriptors above the numbers that they will get.
   for (int& socket : plan.sockets) {
     socket = ::fcntl(socket, F_DUPFD_CLOEXEC, first_inherited + count);
     if (socket < 0) tell_and_end();
   }
   plan.failed = ::fcntl(plan.failed, F_DUPFD_CLOEXEC, first_inherited + count);
-  // By the call itself: the thread sanitizer would compare a function's with what threads have done
-  // to these numbers that are not here.
+  // A direct system call: the thread sanitizer would compare a call of dup3 with accesses to these
+  // numbers by threads that do not exist in the child.
   for (int i = 0; i < count; ++i) {
     if (::syscall(SYS_dup3, plan.sockets[static_cast<std::size_t>(i)], first_inherited + i, 0) <
         0) {
       tell_and_end();
     }
   }
-  // Whatever else this program has open is not the next one's, whoever forgot to say so.
+  // The successor must not inherit any other descriptor, even if it is not close-on-exec.
   ::syscall(SYS_close_range, first_inherited + count, ~0U, CLOSE_RANGE_CLOEXEC);
   int process = ::getpid();
   std::array<char, most_digits> digits{};
@@ -161,7 +162,8 @@ Successor::Successor(std::span<const std::string> argv, std::span<const Heirloom
     plan.process_digits.at(i) = plan.environment_texts[first + i].data() + told_to.at(i).size();
   }
 
-  // No handler of atfork(3) runs: this is no fork of the servers, as it execs at once.
+  // _Fork runs no handlers of pthread_atfork(3), which are for the forks of the servers: this child
+  // calls exec at once.
   sigset_t all;
   sigset_t before;
   ::sigfillset(&all);
@@ -177,7 +179,7 @@ Successor::Successor(std::span<const std::string> argv, std::span<const Heirloom
   int refused = 0;
   ssize_t count = 0;
   do {
-    count = ::read(failed.out.get(), &refused, sizeof refused);  // ends with the exec
+    count = ::read(failed.out.get(), &refused, sizeof refused);  // the pipe is closed by the exec
   } while (count < 0 && errno == EINTR);
   if (count == static_cast<ssize_t>(sizeof refused)) {
     ::waitpid(process_, nullptr, 0);
@@ -200,7 +202,7 @@ void Successor::kill_and_reap() noexcept {
 bool Successor::ended() noexcept {
   if (ended_) return true;
   const int found = ::waitpid(process_, nullptr, WNOHANG);
-  // A program that ignores SIGCHLD has nothing to wait for (ECHILD).
+  // In a program that ignores SIGCHLD, there is nothing to wait for (ECHILD).
   ended_ = found == process_ || (found < 0 && errno == ECHILD);
   return ended_;
 }
@@ -218,7 +220,7 @@ bool Successor::wait_until_ready(Deadline deadline) {
     if (found <= 0) continue;
     char word = 0;
     if (::read(ready_.get(), &word, 1) != 1) {
-      kill_and_reap();  // it has closed the pipe, and so will never say that it is ready
+      kill_and_reap();  // the successor closed the pipe, so it will never announce that it is ready
       return false;
     }
     is_ready_ = true;

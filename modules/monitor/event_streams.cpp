@@ -24,7 +24,7 @@ namespace {
 
 constexpr auto interval = std::chrono::seconds(1);
 
-// What a client says is read and forgotten; false if it has gone.
+// Reads and discards input from the client. Returns false if the client has closed the connection.
 bool is_there(Socket& socket) {
   std::array<std::byte, 1024> said;
   try {
@@ -43,13 +43,13 @@ bool takes(Socket& socket, const std::string& event) {
   }
 }
 
-// Ends the connection itself: a child that the program has forked since may hold a copy of the
-// descriptor, so closing ours would leave the client waiting until that child ends.
+// Shuts the connection down: a forked child of the program may hold a copy of the descriptor, so if
+// we only closed ours, the client would wait until that child ends.
 void end(Socket& socket) noexcept {
   try {
     socket.shutdown(ShutdownHow::both);
   } catch (const std::exception&) {
-    // The client has ended it.
+    // The client has already closed the connection.
   }
 }
 
@@ -88,7 +88,7 @@ struct EventStreams::State {
     try {
       if (!told.empty()) text = event();
     } catch (const std::exception&) {
-      return;  // without memory, the next one comes in a second
+      return;  // out of memory; the next event is sent in a second
     }
     told.remove_if([&](Socket& socket) {
       if (is_there(socket) && takes(socket, text)) return false;
@@ -98,10 +98,10 @@ struct EventStreams::State {
   }
 
   const std::function<std::string()> event;
-  std::mutex mutex;  // guards what follows
+  std::mutex mutex;  // guards the members below
   std::condition_variable changed;
   std::list<Socket> streams;
-  std::list<Socket> fresh;  // which have had no event yet
+  std::list<Socket> fresh;  // those that have received no event yet
   std::size_t count = 0;
   std::chrono::steady_clock::time_point next{};
   bool stopping = false;

@@ -1,5 +1,5 @@
 /// \file
-/// `net.monitor:event_streams`, internal: who is told once a second, and goes on listening.
+/// `net.monitor:event_streams`, internal: connections that receive an event once a second.
 module net.monitor:event_streams;
 
 import net.standard;
@@ -7,21 +7,22 @@ import net.socket;
 
 namespace net {
 
-// Sends the same events to all streams, from a thread of its own, which sleeps while there are
-// none. A client that does not take an event at once is closed. From any thread.
+// Sends the same events to all streams. Its own thread sends them, and sleeps while there are no
+// streams. If a client does not take an event at once, its connection is closed. Thread safety: any
+// thread may call the functions.
 class EventStreams {
  public:
   static constexpr std::size_t most = 16;
 
-  // `event` makes the text of the next one; it may be called until the destructor is over.
+  // `event` returns the text of the next event; it may be called until the destructor has returned.
   explicit EventStreams(std::function<std::string()> event);
   EventStreams(const EventStreams&) = delete;
   EventStreams& operator=(const EventStreams&) = delete;
   ~EventStreams();
 
-  // Whether there are as many as there may be.
+  // Returns whether there are `most` streams.
   bool full() const;
-  // Has the socket get events, the first one at once; closes it if there are enough.
+  // Adds a stream, which gets its first event at once. Closes the socket instead if `full`.
   void add(Socket socket);
 
  private:

@@ -22,7 +22,8 @@ std::string_view reason_of(unsigned status) {
   return {reason.data(), reason.size()};
 }
 
-// Nothing is loaded from elsewhere, run from elsewhere, or shown within another page.
+// The page loads nothing from other sites, runs nothing from them, and cannot be embedded in
+// another page.
 constexpr std::string_view common_header =
     "Cache-Control: no-store\r\n"
     "X-Content-Type-Options: nosniff\r\n"
@@ -48,14 +49,14 @@ std::size_t http_request_size(std::span<const std::byte> received) noexcept {
   const std::string_view text(reinterpret_cast<const char*>(received.data()), received.size());
   const auto end = text.find("\r\n\r\n");
   if (end != text.npos) return end + 4;
-  // A header with lines that end with LF alone may have no other end.
+  // If lines end with LF alone, the header may never contain CR LF CR LF.
   if (text.size() >= largest_http_header || is_ambiguous(text)) return text.size();
   return 0;
 }
 
-// A proxy in front of the monitor and the monitor must see the same requests, so whatever can be
-// read in two ways is refused, and a refusal ends the connection. Beast refuses blanks before a
-// colon and lengths that differ, but unfolds folded lines (RFC 9112, 5.2).
+// A proxy in front of the monitor must see the same requests as the monitor, so every ambiguous
+// request is refused, and a refusal ends the connection. Beast refuses blanks before a colon and
+// differing Content-Length fields, but it unfolds folded lines (RFC 9112, 5.2).
 HttpRequest parse_http_request(std::string_view header) {
   if (is_ambiguous(header)) return refusal(400);
   http::request_parser<http::empty_body> parser;
@@ -77,7 +78,7 @@ HttpRequest parse_http_request(std::string_view header) {
   HttpRequest parsed;
   parsed.head = request.method() == http::verb::head;
   if (!parsed.head && request.method() != http::verb::get) return refusal(405);
-  // A body would be read as the next request.
+  // Without this check, a body would be read as the next request.
   const auto lengths = request.count(http::field::content_length);
   const bool empty = lengths == 0 || (lengths == 1 && request[http::field::content_length] == "0");
   if (has_body || !empty || request.count(http::field::transfer_encoding) != 0) {

@@ -21,7 +21,7 @@ namespace {
 
 enum class Type : std::uint8_t { counter, gauge };
 
-// A family of metrics, and its members in Stats, each with the value of its label.
+// A member of Stats, and the value of its label in a family of metrics.
 struct Member {
   std::uint64_t Stats::* value;
   std::string_view label = {};
@@ -38,7 +38,7 @@ constexpr std::array accepted{Member{&Stats::accepted}};
 constexpr std::array states{Member{&Stats::active, "active"}, Member{&Stats::waiting, "waiting"},
                             Member{&Stats::parked, "parked"},
                             Member{&Stats::lingering, "lingering"}};
-// Without `shed`, which is the sum of its reasons.
+// Does not contain `shed`, which is the sum of its reasons.
 constexpr std::array ends{Member{&Stats::served, "served"},
                           Member{&Stats::closed_idle, "closed_idle"},
                           Member{&Stats::timed_out, "timed_out"},
@@ -119,7 +119,7 @@ std::string text_of(double number) {
   return {text.data(), end};
 }
 
-// The value of a label, or a string of JSON: both escape these alike, and names have no other
+// Quotes a label value or a string of JSON. Both escape the same characters; a name has no other
 // control characters than those that the caller wrote.
 std::string quoted(std::string_view text) {
   std::string quoted = "\"";

@@ -1,5 +1,5 @@
 /// \file
-/// `net.monitor:metrics`, internal: what servers count, as text.
+/// `net.monitor:metrics`, internal: the counters of servers, as text.
 module net.monitor:metrics;
 
 import net.standard;
@@ -8,7 +8,7 @@ import net.server;
 
 namespace net {
 
-// What one server did, at one time.
+// The state of one server at one time.
 struct Sample {
   std::string name;
   Stats stats;
@@ -17,9 +17,10 @@ struct Sample {
   bool ready = false;
 };
 
-// In Prometheus' text format, version 0.0.4.
+// Returns the samples in Prometheus' text format, version 0.0.4.
 std::string metrics_of(std::span<const Sample> samples);
-// As one line of JSON, for the page. `now` in milliseconds, from any start.
+// Returns the samples as one line of JSON, for the page. `now` is in milliseconds, from an
+// arbitrary start.
 std::string json_of(std::span<const Sample> samples, std::int64_t now);
 
 }  // namespace net

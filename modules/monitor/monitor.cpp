@@ -33,7 +33,7 @@ struct Named {
   std::string name;
 };
 
-// The servers, and what they did.
+// The monitored servers, and their state.
 class Source {
  public:
   explicit Source(std::vector<Named> servers) : servers_(std::move(servers)) {
@@ -91,7 +91,7 @@ class MonitorHandler : public StreamRequestHandler {
 
   Next handle() {
     const std::size_t size = http_request_size(std::as_bytes(std::span(rfile.buffered())));
-    if (size == 0) return Next::close;  // the stream has ended within it
+    if (size == 0) return Next::close;  // the stream ended within the header
     const HttpRequest request = parse_http_request(rfile.read_exactly(size));
     if (request.refused == 0 && request.path == "/events" && !request.head) return stream(request);
     wfile.write(text_of(answer(request), request));
@@ -118,7 +118,7 @@ class MonitorHandler : public StreamRequestHandler {
     return {.status = 404, .body = "nothing is here; / has all\n"};
   }
 
-  // From here on the connection is not the server's: an open stream takes no place there.
+  // Detaches the connection from the server, so that an open stream occupies no slot there.
   Next stream(const HttpRequest& request) {
     if (desk_.streams.full()) {
       wfile.write(text_of({.status = 503, .body = "there are enough streams\n"}, request));
@@ -132,7 +132,7 @@ class MonitorHandler : public StreamRequestHandler {
   Desk& desk_;
 };
 
-// Who asks a monitor is no crowd.
+// A monitor has few clients.
 ServerOptions options() {
   using namespace std::chrono_literals;
   ServerOptions options;
@@ -159,14 +159,15 @@ std::vector<Named> named(std::span<const Watched> watched) {
 }  // namespace
 
 struct Monitor::State {
-  // At an address, or at a socket that listens there.
+  // Serves at `address`, or with `listener`, which is bound to it.
   State(const Address& address, Socket listener, std::span<const Watched> watched)
       : desk(named(watched)), server(make(address, std::move(listener))) {
     thread = start_own_thread("net-monitor", [this] {
       try {
         server->serve_forever();
       } catch (const std::exception&) {
-        // Its listener died, which the hooks have told: the service goes on without a monitor.
+        // The listener failed, and the hooks have reported it: the service continues without a
+        // monitor.
       }
     });
   }

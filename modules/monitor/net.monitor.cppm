@@ -1,26 +1,26 @@
 /// \file
-/// Module `net.monitor`: what a server does, for operators, over HTTP.
+/// Module `net.monitor`: shows operators over HTTP how a server is doing.
 ///
 ///     net::TcpServer<Echo> server{net::Address{"127.0.0.1", 9999}};
 ///     net::Monitor monitor{net::Address{"127.0.0.1", 9100}, server};
 ///     server.serve_forever();
 ///
-/// It answers GET and HEAD of these paths, and nothing else:
+/// The monitor answers GET and HEAD of these paths, and of the style sheet and script of the page:
 ///
-///     /          a page that draws what the server does, as it does it
-///     /metrics   all that is counted, in the text format of Prometheus
+///     /          a page with live charts of what the server does
+///     /metrics   all counters, in the text format of Prometheus
 ///     /healthz   200 while the program is alive
 ///     /readyz    200 while every server wants new clients (`BaseServer::ready`), else 503
-///     /events    what the page draws, as server-sent events, once a second
+///     /events    the data of the page as server-sent events, once a second
 ///
-/// The monitor is a server of its own, with threads of its own, so it answers when all workers of
-/// the service are busy, and when the service takes no more connections: that is when it is needed.
-/// It asks nobody for a password, and tells everybody who can connect the same: let it listen on
-/// the loopback interface, on a network of operators, or on a Unix socket. What it tells has no
-/// data of clients.
+/// The monitor is a separate server with its own threads. So it also answers when all workers of
+/// the service are busy, and when the service accepts no more connections: this is when you need it
+/// most. There is no authentication, and every client gets the same answers: let the monitor listen
+/// on the loopback interface, on an operators' network, or on a Unix socket. Its answers contain no
+/// client data.
 ///
-/// It links to `netserve::monitor`, and is not part of `net`, since it needs another library: the
-/// parser of Boost.Beast.
+/// Link to `netserve::monitor`. The module is not part of `net`, since it needs another library:
+/// the parser of Boost.Beast.
 export module net.monitor;
 
 import net.standard;
@@ -29,36 +29,37 @@ import net.server;
 
 export namespace net {
 
-/// Names a server for its monitor.
+/// A server to monitor, and its name.
 struct Watched {
-  BaseServer* server;     ///< which outlives the monitor; not null
-  std::string_view name;  ///< as `/metrics` and the page have it; empty is its address
+  BaseServer* server;     ///< must outlive the monitor; not null
+  std::string_view name;  ///< shown in `/metrics` and on the page; if empty, the address
 };
 
-/// Tells over HTTP what servers do, from its constructor to its destructor, and has the servers
-/// measure how long their requests take.
+/// Reports the state of servers over HTTP, from its constructor to its destructor, and makes the
+/// servers measure the durations of their requests.
 ///
-/// Thread safety: as of any object; it calls only what a server allows from any thread.
+/// Thread safety: one object, by one thread at a time. It calls only those functions of a server
+/// that any thread may call.
 class Monitor {
  public:
-  /// Serves at an address of TCP or a Unix stream socket. Errors as `Socket::bind`;
-  /// `std::errc::invalid_argument` for another kind of address, `std::errc::
-  /// resource_unavailable_try_again` without threads.
+  /// Serves at a TCP address or at the address of a Unix stream socket. Throws the errors of
+  /// `Socket::bind`, `std::errc::invalid_argument` for another kind of address, and
+  /// `std::errc::resource_unavailable_try_again` if no thread can be started.
   Monitor(const Address& address, BaseServer& server);
-  /// Tells of several servers, each with a name of its own. Precondition: there is one.
+  /// Monitors several servers, each with its own name. Precondition: there is at least one.
   Monitor(const Address& address, std::span<const Watched> servers);
-  /// Serves at a socket that listens already, such as one that `duplicate_listener` gave to another
-  /// program. Errors as the constructors of servers.
+  /// Serves at a socket that is already listening, such as one that another program got from
+  /// `duplicate_listener`. Throws the errors of the constructors of servers.
   Monitor(Socket listener, std::span<const Watched> servers);
   Monitor(const Monitor&) = delete;
   Monitor& operator=(const Monitor&) = delete;
-  /// Ends at once, and the event streams with it.
+  /// Stops at once, and closes the event streams.
   ~Monitor();
 
-  /// Returns where it serves, a port of 0 resolved.
+  /// Returns the address where the monitor serves; a port of 0 is replaced by the actual one.
   Address address() const;
 
-  /// Returns a duplicate of its listener: `BaseServer::duplicate_listeners`.
+  /// Returns a duplicate of the listener: see `BaseServer::duplicate_listeners`.
   Socket duplicate_listener() const;
 
  private:

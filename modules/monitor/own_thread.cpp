@@ -18,7 +18,8 @@ std::thread start_own_thread(const char* name, std::function<void()> given) {
   sigset_t blocked{};
   sigset_t before{};
   ::sigfillset(&blocked);
-  // If one of these is blocked where a thread raises it, the kernel ends the program: signal(7).
+  // If a thread raises one of these signals while blocking it, the kernel ends the program:
+  // signal(7).
   for (const int raised : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT}) {
     ::sigdelset(&blocked, raised);
   }

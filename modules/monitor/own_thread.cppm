@@ -9,10 +9,10 @@ module net.monitor:own_thread;
 
 namespace net {
 
-// Starts a thread that takes none of the program's signals: their handlers run on the program's own
-// threads, whose system calls they may have to interrupt. The name is shown by ps(1) and debuggers,
-// and has at most 15 characters; it outlives the thread. Throws
-// `std::errc::resource_unavailable_try_again` if there is no thread.
+// Starts a thread that blocks all signals of the program: signal handlers run on the threads of the
+// program, whose system calls they may have to interrupt. ps(1) and debuggers show the name, which
+// has at most 15 characters and must outlive the thread. Throws
+// `std::errc::resource_unavailable_try_again` if no thread can be started.
 std::thread start_own_thread(const char* name, std::function<void()> run);
 
 }  // namespace net

@@ -6,8 +6,8 @@ module net.monitor;
 
 import :page;
 
-// Nothing is loaded from elsewhere, and no style or script stands in the page itself: that is what
-// its Content-Security-Policy allows.
+// The page loads nothing from other sites, and contains no inline style or script, as its
+// Content-Security-Policy requires.
 
 namespace net {
 

@@ -1,5 +1,5 @@
 /// \file
-/// `net.monitor:page`, internal: the page for people, in its three parts.
+/// `net.monitor:page`, internal: the web page, in its three parts.
 module net.monitor:page;
 
 import net.standard;

@@ -25,7 +25,7 @@ namespace {
   throw std::system_error(std::make_error_code(error), what);
 }
 
-// Holds the serving thread's place while it lives.
+// Marks the server as being served while it lives.
 class ServingCall {
  public:
   ServingCall(Engine& engine, const char* call) : engine_(engine), mark_(engine) {
@@ -40,7 +40,7 @@ class ServingCall {
 
  private:
   Engine& engine_;
-  const RunningMark mark_;  // its hooks could only wait for themselves, too
+  const RunningMark mark_;  // a hook that closed the server would wait for itself
 };
 
 }  // namespace
@@ -65,7 +65,7 @@ BaseServer::~BaseServer() {
     keep_for_ever(engine);
     return;
   }
-  // A server that is destroyed in its own handler could only wait for itself.
+  // A server that is destroyed in its own handler would wait for itself forever.
   Expects(!RunningMark::is_set(*engine));
   while (!engine->lifecycle.closed()) server_close();
   engine->wait_for_connections();
@@ -82,7 +82,7 @@ Engine& BaseServer::here(const char* call) const {
   engine_.store(engine->make_heir().release());
   engine->leave();
   keep_for_ever(engine);
-  // A signal handler may have come meanwhile.
+  // A signal handler may have called `shutdown` meanwhile.
   if (engine->stop_asked()) engine_.load()->shutdown();
   return *engine_.load();
 }
@@ -131,7 +131,7 @@ DrainReport BaseServer::server_close(Deadline deadline) {
   }
   engine.shutdown();
   const DrainReport report = engine.close(deadline);
-  // A program that polls `fileno` in another thread learns of it.
+  // Wakes up a program that polls `fileno` in another thread.
   engine.wakeup.signal();
   return report;
 }

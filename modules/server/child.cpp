@@ -32,7 +32,7 @@ import :signals;
 namespace net {
 namespace {
 
-// glibc 2.36 declares its function without C linkage.
+// glibc 2.36 declares its own `pidfd_open` without C linkage.
 int open_pidfd(int process) noexcept {
   return above_standard_streams(static_cast<int>(::syscall(SYS_pidfd_open, process, 0)));
 }
@@ -44,16 +44,17 @@ void reap(idtype_t kind, int which) noexcept {
   }
 }
 
-// What the signal handler of a child knows.
+// The state of the child's signal handler.
 int parent = 0;
 Connection* served = nullptr;
 std::atomic<bool> asked{false};
 
-// Runs at SIGTERM: from an operator or a service manager, or because the parent has ended.
+// Runs at SIGTERM, which comes from an operator, from a service manager, or because the parent has
+// ended.
 void on_terminate(int /*signal*/, siginfo_t* info, void* /*context*/) {
   constexpr int ended_by_signal = 128 + SIGTERM;
   if (::getppid() != parent) ::_exit(ended_by_signal);
-  // The thread that forked has ended, and the others go on.
+  // Only the thread that forked has ended; the other threads of the parent go on.
   if (info->si_pid == parent) return;
   if (asked.exchange(true)) ::_exit(ended_by_signal);
   const int error = errno;
@@ -61,10 +62,10 @@ void on_terminate(int /*signal*/, siginfo_t* info, void* /*context*/) {
   errno = error;
 }
 
-// Has a child take the signals of a thread with that mask, except for the two that tell a program
-// to stop. A terminal and a service manager send them to all processes, and how a server drains is
-// the parent's decision: SIGINT does nothing, and SIGTERM lets a request end. They are caught and
-// not blocked or ignored, since programs that the handler starts would inherit that.
+// Sets up the child's signals: the given mask of a thread, except for SIGINT and SIGTERM. A
+// terminal and a service manager send these two to all processes, and how a server drains is the
+// parent's decision: SIGINT does nothing, and SIGTERM lets a request end. They are caught, not
+// blocked or ignored, since programs that the handler starts would inherit that.
 void take_signals(sigset_t mask) noexcept {
   struct sigaction action{};
   action.sa_flags = SA_RESTART | SA_SIGINFO;
@@ -74,11 +75,11 @@ void take_signals(sigset_t mask) noexcept {
   struct sigaction before{};
   ::sigaction(SIGINT, nullptr, &before);
   if (before.sa_handler != SIG_IGN) ::sigaction(SIGINT, &action, nullptr);
-  // A host that waits for SIGTERM in a thread or by a descriptor blocks it; a child has neither.
+  // A host that waits for SIGTERM in a thread or by a descriptor blocks it; the child has neither.
   ::sigdelset(&mask, SIGTERM);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
-  if (::getppid() != parent) ::_exit(0);  // it has ended before the prctl
+  if (::getppid() != parent) ::_exit(0);  // the parent has ended before the prctl
 }
 
 [[noreturn]] void serve_in_child(Service& service, Connection& connection, std::size_t slot,
@@ -88,8 +89,8 @@ void take_signals(sigset_t mask) noexcept {
   ForkScope::protect_shared_memory(service);
   service.timer.close_in_child();
   OwnDescriptors::close_all_but(connection.socket().fileno());
-  connection.in_lot.registered = false;  // that is the parent's epoll
-  // What the parent has printed is the parent's to write. A flush before the fork could block the
+  connection.in_lot.registered = false;  // the epoll is the parent's
+  // What the parent has printed is left to the parent. A flush before the fork could block the
   // serving thread: on a pipe that nobody reads, or on a stream that another thread has locked.
   for (FILE* const stream : {stdout, stderr}) ::__fpurge(stream);
   ::prctl(PR_SET_NAME, "net-child");
@@ -115,7 +116,7 @@ Child::Child(Request& request, WorkerHooks* hooks) {
     request = {};
     return;
   }
-  // Who gets no child waits on, with the time that it had.
+  // A request that gets no child goes on waiting, with its original time.
   const auto without_child = gsl::finally([&] {
     if (!request) return;
     {
@@ -124,11 +125,11 @@ Child::Child(Request& request, WorkerHooks* hooks) {
     }
     if (waited) connection.queue_place().rejoin();
   });
-  // Kept for the pidfd: a child that ran and cannot be waited for may have answered already.
+  // Kept free for the pidfd: a child that ran and cannot be waited for may have answered already.
   Descriptor reserved(above_standard_streams(::eventfd(0, EFD_CLOEXEC)));
   if (reserved.get() < 0) throw_system_error(errno, "fork");
   auto tie = std::make_shared<Tie>();
-  OwnDescriptors::expect_forks();  // a policy that is not ours has not told
+  OwnDescriptors::expect_forks();  // a user's policy has not called it
   slot_ = service.children.take_slot();
   int process = -1;
   {
@@ -152,7 +153,7 @@ Child::Child(Request& request, WorkerHooks* hooks) {
     }
     reserved.close();
     descriptor_ = open_pidfd(process);
-    // Before a signal handler that kills them can run in this thread.
+    // Noted before a signal handler that kills the children can run in this thread.
     if (descriptor_ >= 0) service.children.note(slot_, descriptor_);
   }
   if (descriptor_ < 0 && errno == ESRCH) {
@@ -163,11 +164,11 @@ Child::Child(Request& request, WorkerHooks* hooks) {
     ::kill(process, SIGKILL);
     reap(P_PID, process);
     service.children.free_slot(slot_);
-    // It may have been answered already: this is its end.
+    // The child may have answered the request already, so the request ends here.
     RequestAccess::release(request)->end(Outcome::failed);
     throw_system_error(error, "pidfd_open");
   }
-  // What arrives is the child's from here on; the descriptor stays, for a polite close.
+  // From here on, the child receives. The parent keeps the descriptor, for a polite close.
   if (connection.in_lot.registered) service.lot.leave(connection);
   connection.leave_requests_to_child();
   tie_ = std::move(tie);
@@ -195,7 +196,7 @@ void Child::collect() noexcept {
   Expects(tie_);
   Connection* connection = nullptr;
   {
-    // The server may have ended its connection, and be gone.
+    // The server may have ended its connection already, and may have been destroyed.
     const std::lock_guard lock(tie_->mutex);
     connection = std::exchange(tie_->connection, nullptr);
     if (connection != nullptr) connection->service().children.forget(slot_);

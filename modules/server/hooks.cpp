@@ -25,15 +25,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Who printed last, for each kind of event.
+// When a line was printed last, for each kind of event.
 struct Turn {
   std::atomic<Clock::rep> last{0};
   std::atomic<std::uint32_t> suppressed{0};
 };
 using Turns = std::array<Turn, 8>;
 
-// One for the process and its children: a thousand failing children must not print a thousand
-// lines. Hence shared memory, and hence never unmapped.
+// One table for the process and its children: a thousand failing children must not print a thousand
+// lines. Hence the memory is shared and never unmapped.
 Turns& turns() {
   static Turns* const shared = [] {
     void* const memory =
@@ -45,8 +45,9 @@ Turns& turns() {
   return *shared;
 }
 
-// Tells whether the descriptor of stderr is stderr. If that was closed, a socket that we accept may
-// have its number until it is moved away; that one is close-on-exec, as no inherited stderr is.
+// Returns whether the descriptor of stderr is stderr. If stderr was closed, an accepted socket may
+// have its number until the socket is moved to another one. Such a socket is close-on-exec, unlike
+// any inherited stderr.
 bool has_stderr() noexcept {
   const int flags = ::fcntl(STDERR_FILENO, F_GETFD);
   if (flags < 0 || (flags & FD_CLOEXEC) == 0) return flags >= 0;
@@ -60,13 +61,13 @@ void write_line(std::string line) {
   line += '\n';
   pollfd polled{STDERR_FILENO, POLLOUT, 0};
   if (::poll(&polled, 1, 0) != 1 || (polled.revents & POLLOUT) == 0) return;
-  // Poll says so too if the reader of a pipe is gone. A line that cannot be written is lost: there
-  // is nowhere to report it.
+  // `poll` also reports POLLOUT if a pipe has no reader any more. A line that cannot be written is
+  // lost: there is nowhere to report it.
   write_without_signals(STDERR_FILENO, bytes(line));
 }
 
-// The text on one line, and without what a terminal obeys: clients may have a say in exceptions and
-// in the names of their sockets. Control characters of ISO 646 and, in UTF-8, of ISO 6429.
+// The text on one line, without control characters, which a terminal would obey: clients may
+// influence exceptions and the names of their sockets. Covers ISO 646 and, in UTF-8, ISO 6429.
 std::string printable(std::string_view text) {
   constexpr std::string_view digits = "0123456789abcdef";
   std::string line;
@@ -163,7 +164,7 @@ bool RequestError::too_large() const noexcept {
 
 bool RequestError::timed_out() const noexcept { return has_code(exception, std::errc::timed_out); }
 
-// Children must find the page there: it is shared only if it was mapped before the fork.
+// Maps the page before any fork: otherwise the children would not share it.
 ServerHooks::ServerHooks() noexcept { turns(); }
 
 ServerHooks::~ServerHooks() = default;

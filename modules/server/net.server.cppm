@@ -1,5 +1,5 @@
 /// \file
-/// Module `net.server`: servers, and how their requests run.
+/// Module `net.server`: servers, and the policies that run their requests.
 ///
 /// The parts, with Python's `socketserver` in mind:
 ///
@@ -28,11 +28,11 @@
 ///       server.serve_forever();
 ///     }
 ///
-/// A connection's way: accept → verify_request → policy → handler → (parked ⇄ handler) → close.
-/// Between requests it is parked: it has no thread, no stack, and less than a kilobyte.
+/// The way of a connection: accept → verify_request → policy → handler → (parked ⇄ handler) →
+/// close. Between requests it is parked: it needs no thread, no stack, and less than a kilobyte.
 ///
-/// Stopping: `shutdown` asks, from anywhere; `serve_forever` returns then; `server_close` lets what
-/// is being served come to its end, within a deadline, and tells what became of it.
+/// Stopping: call `shutdown` from anywhere, and `serve_forever` returns. Then `server_close`
+/// finishes the requests in progress within a deadline, and reports how the connections ended.
 export module net.server;
 
 export import net.socket;
@@ -40,6 +40,7 @@ export import net.handler;
 export import :options;
 export import :hooks;
 export import :handler_binding;
+export import :hook_checks;
 export import :request;
 export import :parking_lot;
 export import :child;

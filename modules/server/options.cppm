@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:options`: the numbers of a server.
+/// `net.server:options`: the settings of a server.
 export module net.server:options;
 
 import net.standard;
@@ -11,51 +11,56 @@ export namespace net {
 /// What happens to a new client when every slot is taken: a server's connections, a policy's
 /// threads or children.
 enum class Overload : std::uint8_t {
-  /// They wait: connections in the kernel's queue (the server stops accepting), requests in the
-  /// policy's. The default.
+  /// New clients wait: connections in the kernel's queue, since the server stops accepting, and
+  /// requests in the policy's queue. The default.
   wait,
-  /// They get the answer of `ServerHooks::on_overload`, and are closed.
+  /// New clients get the answer of `ServerHooks::on_overload` and are closed.
   reject,
-  /// The one that keeps its place waiting for longest goes: by silence between requests; or, for
-  /// more than half a second, by a request that is not whole, or by an answer that it takes slower
-  /// than 64 KiB a second. A conversation goes for silence alone. If none waits for its client: as
-  /// `wait`.
+  /// The connection that has made its slot wait for its client for longest is ended. A connection
+  /// waits for its client while the client is silent between requests. After half a second it also
+  /// waits while a request is incomplete, or while the client takes its answer slower than 64 KiB a
+  /// second. A conversation is ended only for silence. If no connection waits for its client, this
+  /// is `wait`.
   evict_idle,
 };
 
-/// Settings for connections through a proxy that names their client: HAProxy's `send-proxy`
-/// and `send-proxy-v2`, nginx's `proxy_protocol on`. Each connection then begins with a header of
-/// the PROXY protocol, version 1 or 2 (haproxy.org, proxy-protocol.txt): required, never guessed.
+/// Settings for a server behind a proxy that names the client of each connection: HAProxy's
+/// `send-proxy` and `send-proxy-v2`, nginx's `proxy_protocol on`. Each connection must then begin
+/// with a header of the PROXY protocol, version 1 or 2 (haproxy.org, proxy-protocol.txt). The
+/// server never guesses whether there is one.
 ///
-/// The client of the header becomes `client_address`, in hooks as in handlers, and the peer becomes
-/// `proxy_address`. A header that names no client (LOCAL, UNKNOWN), as checks of the proxy's own,
-/// leaves the peer the client. A peer that is not trusted, is late, or sends anything else is
-/// closed and told to `handle_error`, as `Phase::proxy_header`: `Stats::not_introduced`.
+/// Hooks and handlers see the client that the header names as `client_address`, and the peer as
+/// `proxy_address`. If the header names no client (LOCAL, UNKNOWN), as in health checks of the
+/// proxy itself, the peer is the client. The server closes the connection of a peer that is not
+/// trusted, is late, or sends anything else. It reports this to `handle_error` with
+/// `Phase::proxy_header`, and counts it in `Stats::not_introduced`.
 struct ProxyProtocol {
-  /// Whose headers are believed: a client that could send one could have any address. Not empty,
-  /// for TCP. Of Unix sockets, all peers are trusted: the permissions of the file decide.
+  /// The peers whose headers are believed. A client that may send a header can claim any address.
+  /// Must not be empty for TCP. All peers of a Unix socket are trusted, because the permissions of
+  /// its file decide who connects.
   Networks trusted = {};
-  /// How long the whole header may take, 1 ms or more.
+  /// The time within which the whole header must arrive, 1 ms or more.
   std::chrono::milliseconds header_timeout{5'000};
 };
 
-/// Bounds what one client has of a server: a client is an address, or a network. With
-/// `ServerOptions::proxy_protocol`, that of the header. Unix clients are not bounded.
+/// Limits for each client. A client is an address or a network; with
+/// `ServerOptions::proxy_protocol`, the one that the header names. Unix clients have no such
+/// limits.
 ///
-/// A client beyond a limit gets the answer of `ServerHooks::on_overload`, and is closed:
-/// `Stats::shed_too_many` and `shed_too_fast`.
+/// A new connection beyond a limit gets the answer of `ServerHooks::on_overload` and is closed.
+/// `Stats::shed_too_many` and `shed_too_fast` count them.
 struct ClientLimits {
-  std::size_t connections = 0;  ///< how many it has at once; 0 is no limit
-  double per_second = 0;        ///< how many it opens a second, in the long run; 0 is no limit
-  double burst = 10;            ///< how many it opens at once after a silence; 1 or more
-  /// How many bits of an address name the client, up to 32 of IPv4 and 128 of IPv6. A client
-  /// with an IPv6 address has, as a rule, a whole /64. An IPv4 address within IPv6 counts as IPv4.
+  std::size_t connections = 0;  ///< open at a time; 0 is no limit
+  double per_second = 0;        ///< new connections per second on average; 0 is no limit
+  double burst = 10;            ///< new connections at once after a pause; 1 or more
+  /// How many leading bits of an address identify the client: at most 32 for IPv4 and 128 for IPv6.
+  /// A client with IPv6 usually has a whole /64. An IPv4-mapped IPv6 address counts as IPv4.
   unsigned ipv4_bits = 32;
   unsigned ipv6_bits = 64;  ///< see above
-  Networks exempt = {};     ///< they are not bounded
-  /// How many clients are remembered at once, 1 or more, at some 150 bytes each: those with
-  /// connections, and those that were here lately. Beyond them, the others are bounded together, as
-  /// if they were one client.
+  Networks exempt = {};     ///< clients without limits
+  /// How many clients the server remembers at a time, 1 or more, in about 150 bytes each: clients
+  /// with open connections, and clients that connected recently. When the table is full, all
+  /// further clients together have the limits of one.
   std::size_t most_clients = 65'536;
 
   /// Returns whether there is a limit.
@@ -64,108 +69,112 @@ struct ClientLimits {
 
 /// Settings fixed at construction. Every default is safe for untrusted clients.
 ///
-/// The constructor refuses values out of bounds, and settings that mean nothing for the kind of
-/// server but could mislead: it throws `std::errc::invalid_argument` with a text that names the
-/// option and its bounds, before anything is opened. Times and sizes without an upper bound may be
-/// as large as their type allows; a time of more than a century never expires.
+/// The constructor throws `std::errc::invalid_argument` for a value out of bounds, and for some
+/// options that have no effect on this kind of server and could mislead. The text names the option
+/// and its bounds, and nothing has been opened then. Times and sizes without a stated upper bound
+/// may be as large as their type allows. A time of a century or more never expires.
 struct ServerOptions {
-  /// The backlog of listen(2): how many connections the kernel completes ahead of us. 0 or
-  /// less is the system's maximum. No limit of concurrency. Python: `request_queue_size`.
+  /// The backlog of listen(2): how many connections the kernel completes before the server accepts
+  /// them. 0 or less is the system's maximum. This does not limit concurrency. Python:
+  /// `request_queue_size`.
   int request_queue_size = 0;
 
-  /// SO_REUSEADDR, for TCP: of UDP, it would let two servers have one port. Python:
+  /// SO_REUSEADDR, for TCP only, because two UDP servers could then bind the same port. Python:
   /// `allow_reuse_address`.
   bool reuse_address = true;
-  /// SO_REUSEPORT, of IPv4 and IPv6; no effect on others. Python: `allow_reuse_port`.
+  /// SO_REUSEPORT, for IPv4 and IPv6. Has no effect on other families. Python: `allow_reuse_port`.
   bool reuse_port = false;
-  /// An IPv6 server takes IPv4 clients too. One of the addresses must be IPv6. Python:
-  /// `dualstack_ipv6`.
+  /// Lets an IPv6 server accept IPv4 clients too. At least one of the addresses must be IPv6.
+  /// Python: `dualstack_ipv6`.
   bool dualstack = false;
   bool no_delay = true;  ///< TCP_NODELAY on connections. Python: `disable_nagle_algorithm`.
 
-  /// The permissions of a Unix server's file, from 0 to 0777; nothing leaves them to the umask. All
-  /// addresses must be paths: a name without a file has no permissions.
+  /// The permissions of a Unix server's socket file, from 0 to 0777. Without a value, the umask
+  /// decides. All addresses must be paths, since an abstract name has no permissions.
   std::optional<unsigned> unix_mode = std::nullopt;
 
-  /// Whether the files of adopted Unix sockets go when the server closes, as those of sockets that
-  /// it has bound: for sockets that another program hands over, `net.handover`. While any program
-  /// serves the socket, its file stays.
+  /// Whether the server removes the files of adopted Unix sockets when it closes, as it removes
+  /// those of sockets that it has bound. For sockets that another program hands over
+  /// (`net.handover`). The file stays while any program serves the socket.
   bool adopted_files = false;
 
-  /// What is received of a datagram at most, in bytes, from 1 to 16 MiB; of a larger one, the rest
-  /// is lost and `Datagram::truncated` says so. Python: `max_packet_size`.
+  /// The most bytes that are received of a datagram, from 1 to 16 MiB. The rest of a larger one is
+  /// lost, and `Datagram::truncated` is then true. Python: `max_packet_size`.
   std::size_t max_packet_size = 8192;
-  /// Whether frames have their link-layer header, packet(7): SOCK_RAW. For packet servers alone.
+  /// Whether frames include their link-layer header: SOCK_RAW, packet(7). For packet servers only.
   bool link_header = false;
 
-  /// Binds and listens in the constructor; else `server_bind` and `server_activate` are called by
-  /// you. Python: `bind_and_activate`.
+  /// Whether the constructor binds and listens. Otherwise you call `server_bind` and
+  /// `server_activate`. Python: `bind_and_activate`.
   bool bind_and_activate = true;
 
-  /// How long `handle_request` waits, 0 or more; nothing is for ever. Python: `timeout`.
+  /// How long `handle_request` waits, 0 or more. Without a value it waits forever. Python:
+  /// `timeout`.
   std::optional<std::chrono::milliseconds> timeout = std::nullopt;
 
-  /// How many connections are open at once. 0 is what the process may open (RLIMIT_NOFILE when the
-  /// server is made), less a reserve of a sixteenth, at least 16. Of a server of datagrams, how
-  /// many datagrams are in hand; 0 is 1024.
+  /// The most connections that are open at a time. 0 means as many descriptors as the process may
+  /// open (RLIMIT_NOFILE at construction), less a reserve of one sixteenth, at least 16. For a
+  /// server of datagrams, the most datagrams that are being served; 0 means 1024.
   std::size_t max_connections = 0;
-  Overload overload = Overload::wait;  ///< what becomes of those beyond it
+  Overload overload = Overload::wait;  ///< what happens beyond `max_connections`
 
-  Limits limits;                 ///< of each connection; each 1 ms or more
-  ClientLimits per_client = {};  ///< of all connections of a client
+  Limits limits;                 ///< for each connection; each 1 ms or more
+  ClientLimits per_client = {};  ///< for all connections of a client together
 
-  /// Whether connections come through a proxy that tells whose they are. For TCP and Unix streams.
+  /// Set if connections come through a proxy that names their clients. For TCP and Unix streams.
   std::optional<ProxyProtocol> proxy_protocol = std::nullopt;
 
-  /// The largest request that is gathered before a handler is called, in bytes; 1 or more.
+  /// The largest request that the server gathers before it calls the handler, in bytes; 1 or more.
   std::size_t max_request_size = std::size_t{64} * 1024;
-  /// How much of an answer waits with its connection for a slow reader, in bytes, before `write`
-  /// itself waits. For handlers of one request a call.
+  /// How many bytes of an answer are kept for a client that reads slowly, before `write` itself
+  /// waits. For handlers with `Next handle()`.
   std::size_t write_buffer = std::size_t{256} * 1024;
-  /// How much memory all connections together, without those in children, may hold of requests that
-  /// are not whole and answers that are not taken, in bytes. Beyond it, those that hold most are
-  /// closed: `Stats::shed_greedy`. 0 is a quarter of what the process may use: of the machine's
-  /// memory, its control groups' (cgroups(7)), or RLIMIT_AS and RLIMIT_DATA, when the server is
-  /// made.
+  /// How many bytes of incomplete requests and unsent answers all connections together may hold,
+  /// except those in children. Beyond it, the connections that hold most are closed:
+  /// `Stats::shed_greedy`. 0 means a quarter of the memory that the process may use at
+  /// construction: the least of the machine's memory, that of its control groups (cgroups(7)),
+  /// RLIMIT_AS and RLIMIT_DATA.
   std::size_t buffer_memory = 0;
 
   // Each 0 or more.
-  std::chrono::milliseconds drain{10'000};     ///< the time of `server_close` without a deadline
-  std::chrono::milliseconds quiet_grace{100};  ///< a draining connection this silent is closed
-  std::chrono::milliseconds linger{2'000};     ///< how long we wait for a peer to close after us
-  /// How many bytes of such a peer are read and discarded meanwhile.
+  std::chrono::milliseconds drain{10'000};  ///< how long `server_close` without a deadline may take
+  /// While a server drains, a connection that has been silent for this long is closed.
+  std::chrono::milliseconds quiet_grace{100};
+  /// How long a peer may take to close its side after the server has closed.
+  std::chrono::milliseconds linger{2'000};
+  /// How many bytes from such a peer are read and discarded.
   std::size_t linger_bytes = std::size_t{1024} * 1024;
 };
 
 /// How busy a policy is.
 struct PolicyLoad {
   std::size_t waiting = 0;  ///< requests in its queue
-  std::size_t workers = 0;  ///< threads, or children, that it has
-  std::size_t busy = 0;     ///< of these, which run requests
-  std::size_t most = 0;     ///< how many it may have
+  std::size_t workers = 0;  ///< threads or children
+  std::size_t busy = 0;     ///< of these, those that run a request
+  std::size_t most = 0;     ///< the most threads or children
 };
 
 /// How much of a server's limits is in use.
 struct Load {
-  std::size_t connections = 0;      ///< open, or datagrams in hand
-  std::size_t max_connections = 0;  ///< how many may be
-  std::size_t buffered = 0;         ///< bytes that wait for clients
-  std::size_t max_buffered = 0;     ///< how many may: `ServerOptions::buffer_memory`
-  PolicyLoad policy;                ///< of all servers that share it
+  std::size_t connections = 0;      ///< open connections, or datagrams being served
+  std::size_t max_connections = 0;  ///< the limit of `connections`
+  std::size_t buffered = 0;         ///< bytes of incomplete requests and unsent answers
+  std::size_t max_buffered = 0;     ///< the limit of `buffered`: `ServerOptions::buffer_memory`
+  PolicyLoad policy;                ///< the policy's, for all servers that share it
 };
 
-/// What became of the connections that were open when the server was closed.
+/// How the connections ended that were open when `server_close` was called.
 struct DrainReport {
   std::uint64_t drained = 0;      ///< served to their end
-  std::uint64_t closed_idle = 0;  ///< nothing was asked of us
-  std::uint64_t cut = 0;          ///< still busy at the deadline: ended by us
+  std::uint64_t closed_idle = 0;  ///< without a request in progress
+  std::uint64_t cut = 0;          ///< still busy at the deadline, and ended by the server
   std::uint64_t dropped = 0;      ///< never served
   std::uint64_t stuck = 0;        ///< handlers that had not returned when the report was made
 
   bool operator==(const DrainReport&) const = default;
 };
 
-/// Returns it as "drained 3, closed idle 2, cut 0, dropped 0, stuck 0".
+/// Returns the report as "drained 3, closed idle 2, cut 0, dropped 0, stuck 0".
 std::string to_string(const DrainReport& report);
 
 }  // namespace net

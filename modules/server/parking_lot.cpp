@@ -53,8 +53,8 @@ struct ParkingLot::State {
     }
   }
 
-  // Frees what was retired before: only a wait that was going on then could still know it, and
-  // waits do not overlap.
+  // Frees the connections that were retired before. Only a wait that was in progress then could
+  // still refer to them, and waits do not overlap.
   void free_retired() noexcept {
     Connection* connection = retired.exchange(nullptr, std::memory_order_acquire);
     while (connection != nullptr) {
@@ -83,7 +83,7 @@ struct ParkingLot::State {
     settle();
   }
 
-  // Under the lock: the wake-up is readable exactly while the next wait would not wait.
+  // Call with the lock held. Keeps the wake-up readable exactly while the next wait must not block.
   void settle() noexcept {
     has_pushed.store(!pushed.empty(), std::memory_order_release);
     const bool due = woken || !pushed.empty();
@@ -96,7 +96,8 @@ struct ParkingLot::State {
     }
   }
 
-  // An event may tell of a receiver that has left meanwhile: hence by key, and not by address.
+  // An event may refer to a receiver that was removed meanwhile, so it holds a key and not an
+  // address.
   std::size_t receive(std::uint64_t key, std::span<Request> ready) {
     const std::lock_guard lock(receivers_mutex);
     const auto found = receivers.find(key);
@@ -105,16 +106,16 @@ struct ParkingLot::State {
 
   Descriptor epoll;
   Wakeup wakeup;
-  std::mutex mutex;     // of the next four
-  RequestQueue pushed;  // back from a park that found something to do
-  bool woken = false;   // the next wait is to end at once
+  std::mutex mutex;     // guards the next four
+  RequestQueue pushed;  // requests that had more to do when they were parked
+  bool woken = false;   // the next wait must return at once
   bool signalled = false;
-  std::atomic<bool> has_pushed{false};  // read without the lock
+  std::atomic<bool> has_pushed{false};  // written under the lock, read without it
   std::atomic<Connection*> retired{nullptr};
   std::mutex receivers_mutex;
   std::map<std::uint64_t, Receiver*> receivers;
-  std::uint64_t next_key = 1;       // odd, as no address is
-  std::uint64_t last_receiver = 0;  // of the waits
+  std::uint64_t next_key = 1;       // odd, unlike any address
+  std::uint64_t last_receiver = 0;  // the key that was served last
 };
 
 ParkingLot::ParkingLot() : state_(std::make_unique<State>()) {}
@@ -132,8 +133,8 @@ void OwnParkingLot::renew() {
 
 std::size_t ParkingLot::wait(std::span<Request> ready, Deadline deadline) {
   state_->free_retired();
-  std::array<epoll_event, 64> room;  // epoll_wait fills it
-  // Half of the places are for those whom only the poll knows, however many come back.
+  std::array<epoll_event, 64> room;  // filled by epoll_wait
+  // Half of `ready` is kept for events from the poll, however many requests were pushed.
   std::size_t count = state_->take_pushed(ready.first(ready.size() / 2));
   if (state_->has_pushed.load(std::memory_order_acquire) || count > 0)
     deadline = Deadline::Clock::time_point::min();
@@ -155,7 +156,7 @@ std::size_t ParkingLot::wait(std::span<Request> ready, Deadline deadline) {
       ready[count++] = RequestAccess::of(*connection);
     }
   }
-  // Of several, one a wait, in turn: epoll tells of the others again.
+  // Each wait serves one of several receivers, in turn: epoll reports the others again.
   if (const auto receiver = next_receiver != 0 ? next_receiver : first_receiver; receiver != 0) {
     state_->last_receiver = receiver;
     count += state_->receive(receiver, ready.subspan(count));

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:parking_lot`: where connections are between two requests.
+/// `net.server:parking_lot`: where connections wait between two requests.
 export module net.server:parking_lot;
 
 import net.standard;
@@ -8,7 +8,7 @@ import :request;
 
 namespace net {
 
-// What waits in a lot beside connections: a socket from which datagrams are taken as requests, or
+// Something else that a lot polls, beside connections: a socket that yields datagrams, or new
 // connections.
 class Receiver {
  public:
@@ -16,8 +16,7 @@ class Receiver {
   Receiver(const Receiver&) = delete;
   Receiver& operator=(const Receiver&) = delete;
   virtual int fileno() const noexcept = 0;
-  // Takes what is there; returns how many requests that made, at most as many as `ready` has places
-  // for.
+  // Receives what has arrived. Returns the number of requests that it put into `ready`.
   virtual std::size_t receive(std::span<Request> ready) noexcept = 0;
 
   std::uint64_t key = 0;  // the lot's
@@ -30,25 +29,24 @@ class Receiver {
 
 export namespace net {
 
-/// Holds the connections that wait for their next request: no thread, no stack, one registration in
-/// epoll that is made once and never re-armed (edge-triggered, epoll(7)). It also yields
-/// datagrams. When no hook or overload rule applies, the waiting thread accepts new connections
-/// too.
+/// Holds the connections that wait for their next request. A waiting connection needs no thread and
+/// no stack, only one registration in epoll, which is made once and never re-armed (edge-triggered,
+/// epoll(7)). The lot also yields datagrams. When no hook or overload rule applies, the waiting
+/// thread accepts new connections too.
 ///
-/// A policy that wants to poll by itself takes the lot from its `PolicyContext` and calls `wait`;
-/// else the serving thread does, and calls `process`.
+/// A policy that polls by itself takes the lot from its `PolicyContext` and calls `wait`. Otherwise
+/// the serving thread waits, and calls `process`.
 class ParkingLot {
  public:
   ParkingLot(const ParkingLot&) = delete;
   ParkingLot& operator=(const ParkingLot&) = delete;
 
-  /// Waits until connections have something to do, and hands them over: as many as `ready` has
-  /// places for, at most 64. Returns how many; 0 after `wake`, at the deadline, or if what came has
-  /// nothing to do yet.
-  /// Thread safety: one thread at a time waits; each wait happens before the next.
+  /// Waits until connections are ready, and moves them into `ready`, at most 64. Returns how many;
+  /// 0 after `wake`, at the deadline, or if nothing is to be served yet. Thread safety: one thread
+  /// may wait at a time, and each wait must happen before the next.
   std::size_t wait(std::span<Request> ready, Deadline deadline);
 
-  /// Ends the wait that is going on, or the next one. From any thread.
+  /// Ends the current wait, or the next one. May be called from any thread.
   void wake() noexcept;
 
   /// Returns the descriptor that is readable when `wait` would not wait.
@@ -66,22 +64,22 @@ class ParkingLot {
 
 namespace net {
 
-// The same, for the library.
+// The private side of a lot, for the library.
 class OwnParkingLot final : public ParkingLot {
  public:
-  // For a process that shares the lot with the one that made it: takes no part any more, or makes
-  // an empty lot of its own.
+  // For a forked process, which shares the lot with its parent: `close` stops using it, `renew`
+  // makes an empty lot of its own.
   void close() noexcept;
   void renew();
-  // Registers a connection that is parked already, and takes the registration back.
+  // Registers a connection that is parked already, and removes the registration.
   void enter(Connection& connection);
   void leave(Connection& connection) noexcept;
   void want_output(Connection& connection, bool wanted) noexcept;
-  // Frees it when no wait can know it any more.
+  // Frees the connection once no wait can still refer to it.
   void retire(Connection* connection) noexcept;
-  // Hands it to the next wait.
+  // The next wait returns this request.
   void push(Request request) noexcept;
-  // `remove` returns when no wait is in the receiver or will be.
+  // After `remove` has returned, no wait calls the receiver.
   void add(Receiver& receiver);
   void remove(Receiver& receiver) noexcept;
   bool arm(Receiver& receiver, bool armed) noexcept;

@@ -40,7 +40,7 @@ struct PolicyContext::State {
   Poller poller;
   std::unique_ptr<OwnParkingLot> lot;
   std::size_t descriptors_each = 1;
-  // Servers that share the policy dispatch one at a time.
+  // Lets only one of the servers that share the policy dispatch at a time.
   std::mutex mutex;
   std::map<int, std::shared_ptr<FunctionWatch>> watches;
 };
@@ -65,7 +65,7 @@ void PolicyContext::watch(int descriptor, std::function<void()> ready) {
 }
 
 void PolicyContext::unwatch(int descriptor) noexcept {
-  std::shared_ptr<FunctionWatch> ended;  // freed without the lock: it holds what is the policy's
+  std::shared_ptr<FunctionWatch> ended;  // freed without the lock: may own objects of the policy
   const std::lock_guard lock(watches_mutex());
   const auto found = state_->watches.find(descriptor);
   if (found == state_->watches.end()) return;
@@ -99,7 +99,7 @@ bool OwnPolicyContext::ours() const noexcept { return state_->process == this_pr
 
 void OwnPolicyContext::close() noexcept {
   if (OwnDescriptors::closed_here(state_->process)) return;
-  // First: what is watched there stays watched, for the parent.
+  // Closed first: what it watches stays watched for the parent.
   state_->poller.close();
   close_watched();
   if (state_->lot) state_->lot->close();
@@ -107,7 +107,7 @@ void OwnPolicyContext::close() noexcept {
 
 void OwnPolicyContext::close_watched() noexcept {
   for (const auto& [descriptor, watch] : state_->watches) {
-    // The parent has the file as well, so epoll would go on watching it.
+    // The parent has the same open file, so epoll would go on watching it.
     state_->poller.remove(descriptor, *watch);
     OwnDescriptors::remove(descriptor);
     ::close(descriptor);

@@ -1,8 +1,8 @@
 /// \file
-/// `net.server:policy`: the seam between a server and what runs its requests.
+/// `net.server:policy`: the interface between a server and the class that runs its requests.
 ///
-/// A policy is a class that is made from its options and a context, and is given requests. The
-/// smallest runs each where it comes, on the serving thread:
+/// A policy is a class that is constructed from its options and a context. The server passes
+/// requests to it. The smallest policy runs each request on the serving thread:
 ///
 ///     struct FirstPolicy {
 ///       struct Options {};
@@ -15,8 +15,8 @@
 ///
 ///     net::TcpServer<Echo, FirstPolicy> server{address};
 ///
-/// docs/policies.md goes from there to pools, and states what a policy must keep;
-/// `<netserve/policy_conformance.hpp>` tests it.
+/// docs/policies.md goes on to pools, and states the rules for a policy.
+/// `<netserve/policy_conformance.hpp>` tests a policy against them.
 export module net.server:policy;
 
 import net.standard;
@@ -27,24 +27,26 @@ import :request;
 
 export namespace net {
 
-/// Is what a policy gets from the library. Lives as long as the policy does.
+/// What the library offers to a policy. It lives as long as the policy.
 class PolicyContext {
  public:
   PolicyContext(const PolicyContext&) = delete;
   PolicyContext& operator=(const PolicyContext&) = delete;
 
-  /// Calls `ready` on the serving thread when `descriptor` is readable, again and again until
-  /// `unwatch`. On the serving thread, or in the policy's constructor.
+  /// Calls `ready` on the serving thread whenever `descriptor` is readable, until `unwatch`. To be
+  /// called on the serving thread, or in the policy's constructor.
   void watch(int descriptor, std::function<void()> ready);
-  /// Ends a watch: `ready` is not called any more. Where `watch` may be called.
+  /// Ends a watch: `ready` is not called any more. May be called where `watch` may.
   void unwatch(int descriptor) noexcept;
 
-  /// Takes the lot over: from now on the policy calls `ParkingLot::wait`, and `process` gets only
-  /// conversations and what the server itself must end. In the policy's constructor.
+  /// Takes over the parking lot: from now on the policy calls `ParkingLot::wait`, and the server
+  /// passes to `process` only conversations and requests that must be ended. To be called in the
+  /// policy's constructor.
   ParkingLot& take_parking_lot();
 
-  /// Declares that each request opens so many descriptors beside its connection's, so that the
-  /// default of `ServerOptions::max_connections` leaves room for them. In the policy's constructor.
+  /// Declares how many descriptors a request needs besides that of its connection, so that the
+  /// default of `ServerOptions::max_connections` leaves enough. To be called in the policy's
+  /// constructor.
   void each_opens(std::size_t descriptors) noexcept;
 
  protected:
@@ -59,17 +61,17 @@ class PolicyContext {
 
 namespace net {
 
-// The same, for the library.
+// The private side of a context, for the library.
 class OwnPolicyContext final : public PolicyContext {
  public:
   std::size_t descriptors_each() const noexcept;
-  // Null if it was not taken.
+  // Null if the policy has not taken it.
   OwnParkingLot* parking_lot() const noexcept;
   int fileno() const noexcept;
   void dispatch();
-  // Whether it was made, or made anew, in this process.
+  // Whether it was made, or renewed, in this process.
   bool ours() const noexcept;
-  // In a process that was forked since: what is shared with the parent is closed, or made anew.
+  // For a forked process: `close` closes what it shares with its parent, `renew` replaces it.
   void close() noexcept;
   void close_watched() noexcept;
   void renew();
@@ -79,27 +81,27 @@ class OwnPolicyContext final : public PolicyContext {
 
 export namespace net {
 
-/// Runs requests.
+/// A class that runs requests.
 ///
-/// `process` is called by the serving thread (of each server that shares the policy) with requests
-/// that have something to do: a conversation just accepted, or a connection whose next request is
-/// here. It should return soon. An exception from it drops the connection and is counted.
+/// The serving thread (of each server that shares the policy) calls `process` with a request that
+/// is ready: a conversation that was just accepted, or a connection whose next request has arrived.
+/// `process` should return soon. If it throws, the connection is dropped and counted.
 ///
-/// `drain` is called once, when the server has no connection left or the time is over: the policy
-/// ends its threads, and tells what it could not.
+/// `drain` is called once, when the server has no connection left or the time of its drain is over.
+/// The policy ends its threads, and reports how many it could not end.
 ///
-/// A policy may have a member `void start()`: it is called once in each process in which a server
-/// of the policy serves, on the serving thread, before the first request. Threads start there
-/// rather than in the constructor, so that a server may be constructed before a fork (daemon(3))
-/// and serve after it. What `start` throws, `serve_forever` and `handle_request` throw; they may be
-/// tried again.
+/// A policy may have a member `void start()`. It is called once in each process in which a server
+/// of the policy serves, on the serving thread, before the first request. Start threads there and
+/// not in the constructor, so that a program can construct a server, fork (daemon(3)), and serve in
+/// the child. `serve_forever` and `handle_request` throw what `start` throws, and may be called
+/// again.
 ///
-/// A policy with a queue may have a member `void expire()`: it is called on a serving thread when
-/// requests have waited for longer than their limit, and calls `RequestQueue::take_overdue`; else
-/// they end when they are taken.
+/// A policy with a queue may have a member `void expire()`. A serving thread calls it when requests
+/// have waited for longer than their limit; it calls `RequestQueue::take_overdue`. Without it, such
+/// a request ends when the policy takes it from the queue.
 ///
-/// A member `PolicyLoad load()` tells `BaseServer::load` how busy it is; it is called from any
-/// thread, once the policy has started.
+/// A policy may have a member `PolicyLoad load()`, which `BaseServer::load` calls from any thread
+/// once the policy has started.
 template <class P>
 concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline,
                                    typename P::Options options, PolicyContext& context) {
@@ -109,11 +111,43 @@ concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline
   { policy.drain(deadline) } -> std::same_as<DrainReport>;
 };
 
+/// Refuses a policy that lacks a function or has one that nothing would call, with a sentence that
+/// says what is required. Each server class checks its policy so.
+template <class P>
+struct PolicyChecks {
+  static_assert(requires { typename P::Options; }, "a policy has a type `Options`");
+  static_assert(
+      requires(typename P::Options options, PolicyContext& context) {
+        P(std::move(options), context);
+      }, "a policy has a constructor from `(Options, net::PolicyContext&)`");
+  static_assert(
+      requires(P& policy, Request request) { policy.process(std::move(request)); },
+      "a policy has `void process(net::Request)`");
+  static_assert(
+      requires(P& policy, Deadline deadline) {
+        { policy.drain(deadline) } -> std::same_as<DrainReport>;
+      }, "a policy has `net::DrainReport drain(net::Deadline)`");
+  static_assert(
+      !requires { &P::start; } || requires(P& policy) { policy.start(); },
+      "a policy's start must be `void start()`");
+  static_assert(
+      !requires { &P::expire; } || requires(P& policy) { policy.expire(); },
+      "a policy's expire must be `void expire()`");
+  static_assert(
+      !requires { &P::load; } ||
+          requires(P& policy) {
+            { policy.load() } -> std::same_as<PolicyLoad>;
+          },
+      "a policy's load must be `net::PolicyLoad load()`");
+  /// True; a program that reads it compiles only if every check holds.
+  static constexpr bool passed = true;
+};
+
 }  // namespace net
 
 namespace net {
 
-// A policy as the server calls it, with its context.
+// The interface by which a server calls any policy, and the policy's context.
 class AnyPolicy {
  public:
   AnyPolicy();
@@ -123,21 +157,22 @@ class AnyPolicy {
 
   virtual void process(Request request) = 0;
   virtual DrainReport drain(Deadline deadline) = 0;
-  // Has the policy's queue end what waits there for too long. One that has not started in this
-  // process has no queue yet.
+  // Makes the policy end requests that have waited in its queue for too long. A policy that has not
+  // started in this process has no queue yet.
   void expire();
 
-  // Its type, for people.
+  // The name of the policy's type, for logs.
   virtual std::string_view name() const noexcept = 0;
 
-  // How busy it is, if it tells and has started in this process. From any thread.
+  // How busy the policy is, if it has a member `load` and has started in this process. From any
+  // thread.
   PolicyLoad load();
 
-  // Makes the policy ready to run requests in this process. Before `process`; again is harmless.
+  // Starts the policy in this process, unless it has started. To be called before `process`.
   void start_here();
 
   OwnPolicyContext& context() noexcept { return context_; }
-  // Whether it may be destroyed in this process: its threads, if it has any, are of this one.
+  // Whether this process may destroy the policy: its threads, if any, belong to this process.
   bool ours() const noexcept;
 
  protected:
@@ -154,18 +189,18 @@ class AnyPolicy {
   std::atomic<unsigned> started_in_{0};
 };
 
-// Takes a policy into possession. In a process that was forked since the policy was made or
-// started, it is not destroyed: its threads are not there.
-// No template: a std::shared_ptr made for each policy is dear to compile.
+// Takes ownership of a policy. A process that was forked after the policy was made or started does
+// not destroy it, since the policy's threads are not there.
+// Not a template: a std::shared_ptr for each policy would take long to compile.
 std::shared_ptr<AnyPolicy> owned(AnyPolicy* policy);
 
-// The name of a type as code has it, without its module.
+// The name of a type as it is written in code, without its module.
 template <class T>
 constexpr std::string_view name_of_type() noexcept {
   constexpr std::string_view here = std::source_location::current().function_name();
   constexpr std::string_view before = "T = ";
   std::string_view name = here.substr(here.find(before) + before.size());
-  // GCC names the types behind it in the same brackets.
+  // GCC puts the types that the name depends on into the same brackets.
   return name.substr(0, name.find_first_of("@;]"));
 }
 
@@ -209,7 +244,7 @@ struct ServerParts;
 
 export namespace net {
 
-/// Is one policy object for several servers: copies share it, and it ends with the last of them.
+/// One policy object for several servers. Copies share it, and the last of them ends it.
 ///
 ///     net::SharedPolicy<net::ThreadPool> pool{{.workers = 4}};
 ///     net::TcpServer<Echo> one{address, pool};
@@ -225,12 +260,13 @@ class SharedPolicy {
     policy_ = &binding->policy();
   }
 
-  /// Starts the policy (its member `start`, if it has one) now, rather than when the first of its
-  /// servers begins to serve: for a program that wants to know whether it can before it says that
-  /// it does. Throws what that throws. After a fork, the servers start it again by themselves.
+  /// Calls the policy's member `start`, if it has one, now rather than when the first of its
+  /// servers begins to serve. A program does this to learn whether its threads start before it
+  /// reports that it is ready. Throws what `start` throws. After a fork, the servers start the
+  /// policy again by themselves.
   void start() { any_->start_here(); }
 
-  /// The policy itself.
+  /// Returns the policy.
   P& operator*() const noexcept { return *policy_; }
   P* operator->() const noexcept { return policy_; }
 

@@ -51,7 +51,7 @@ void Request::reject() {
 
 bool Request::evict_idle() noexcept {
   Expects(connection_ != nullptr);
-  if (connection_->datagram() != nullptr) return false;  // nobody has its place
+  if (connection_->datagram() != nullptr) return false;  // no connection can be evicted for it
   connection_->queue_place().want_place();
   return connection_->service().evict_for_waiting();
 }

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:request`: what a policy is given to run.
+/// `net.server:request`: the requests that a policy runs.
 export module net.server:request;
 
 import net.standard;
@@ -12,10 +12,10 @@ struct RequestAccess;
 
 export namespace net {
 
-/// A connection with something to do, in the hand of a policy. Moves; never copied.
+/// A connection that is ready to be served, and that a policy owns. Move-only.
 ///
-/// A request has one owner at a time, and every call but `cut` is the owner's. Destroying it ends
-/// the connection politely and counts it as dropped.
+/// A request has one owner at a time. Only the owner may call its functions, except `cut`. The
+/// destructor closes the connection politely and counts it as dropped.
 class Request {
  public:
   Request() noexcept = default;
@@ -34,30 +34,34 @@ class Request {
   /// Returns whether there is a connection.
   inline explicit operator bool() const noexcept { return connection_ != nullptr; }
 
-  /// Serves the connection to its end, waiting in this thread where it must. Never throws.
+  /// Serves the connection to its end, and waits for the client in this thread. Never throws.
   void run();
 
-  /// Serves one request, or what is here of one. After `close` the connection is gone and this is
-  /// empty; after `keep`, `step` again if `ready`, else `park`. Never throws.
+  /// Serves one request, or takes what has arrived of one. After `close`, the connection has ended
+  /// and this object is empty. After `keep`, call `step` again if `ready`, else `park`. Never
+  /// throws.
   Next step();
 
-  /// Returns whether there is more to do already, so that a park would come back at once.
+  /// Returns whether there is more to serve already, so that a parked connection would return at
+  /// once.
   bool ready() const noexcept;
 
-  /// Gives the connection back to the server; it comes again through `process`, or through
-  /// `ParkingLot::wait`, when there is something to do. Precondition: not empty.
+  /// Returns the connection to the server. When it is ready again, the policy gets it from
+  /// `process` or from `ParkingLot::wait`. Precondition: not empty.
   void park();
 
-  /// Does the same unless something came meanwhile: then it stays in this hand, and is false.
+  /// Does the same, unless something has arrived meanwhile. Then it returns false, and you still
+  /// own the request.
   bool try_park();
 
-  /// Ends it unserved, with the answer of `ServerHooks::on_overload`; counted as shed. For a policy
-  /// that has no place for it: `Overload::reject`. On the serving thread.
+  /// Ends the request without serving it, with the answer of `ServerHooks::on_overload`, and counts
+  /// it as shed. For a policy without a free worker, under `Overload::reject`. To be called on the
+  /// serving thread.
   void reject();
 
   /// Asks the server to free a slot by ending its longest-silent conversation or child. If none is
   /// silent now, returns false, and the server keeps looking until this request is served.
-  /// `Overload::evict_idle`. On the serving thread.
+  /// For `Overload::evict_idle`. To be called on the serving thread.
   bool evict_idle() noexcept;
 
   /// Returns the connection's descriptor. Precondition: not empty.
@@ -65,16 +69,16 @@ class Request {
   /// Returns the peer's address. Precondition: not empty.
   const Address& peer() const noexcept;
 
-  /// Returns whether it is a conversation: it will hold what runs it until it ends. Precondition:
-  /// not empty.
+  /// Returns whether this is a conversation, which occupies the thread that runs it until it ends.
+  /// Precondition: not empty.
   bool conversation() const noexcept;
 
-  /// Returns until when a conversation should have begun; later, the server sheds it. Precondition:
-  /// not empty.
+  /// Returns the time by which a conversation must have begun. The server sheds it if it begins
+  /// later. Precondition: not empty.
   Deadline deadline() const noexcept;
 
-  /// Cuts the connection: every call on it fails from now on. From any thread, while the request
-  /// exists. Precondition: not empty.
+  /// Cuts the connection: every call on it fails from now on. May be called from any thread while
+  /// the request exists. Precondition: not empty.
   void cut() noexcept;
 
  private:
@@ -87,8 +91,8 @@ class Request {
   Connection* connection_ = nullptr;
 };
 
-/// Holds requests in order, without allocating: the links are the connections'. Destroying it drops
-/// what it holds. Thread safety: none.
+/// A queue of requests that does not allocate, because the links are in the connections. The
+/// destructor drops the requests that are left. Thread safety: none.
 class RequestQueue {
  public:
   RequestQueue() noexcept = default;
@@ -105,11 +109,11 @@ class RequestQueue {
   void push_front(Request request) noexcept;
   /// Takes all requests of `other`, in their order.
   void append(RequestQueue& other) noexcept;
-  /// Takes the first. Precondition: there is one.
+  /// Removes and returns the first request. Precondition: not empty.
   Request pop() noexcept;
-  /// Moves those that have waited for too long, or that the server cut, to `overdue`, which ends
-  /// them when it is destroyed: without a lock, as handlers may be told. Returns how many of them
-  /// are conversations. For a policy's `expire`.
+  /// Moves requests that have waited for too long, or that the server has cut, to `overdue`, whose
+  /// destructor ends them. Destroy `overdue` without holding a lock, since hooks and handlers may
+  /// run. Returns how many of them are conversations. For a policy's `expire`.
   std::size_t take_overdue(RequestQueue& overdue) noexcept;
 
  private:
@@ -122,7 +126,7 @@ class RequestQueue {
 
 namespace net {
 
-// What only the library does with requests.
+// The functions of a request that only the library calls.
 struct RequestAccess {
   static inline Request of(Connection& connection) noexcept { return Request(&connection); }
   static inline Connection* release(Request& request) noexcept { return request.release(); }

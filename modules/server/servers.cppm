@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:servers`: the servers, which differ in what they bind and in which handlers fit.
+/// `net.server:servers`: the server classes, which differ in their kind of socket and of handler.
 export module net.server:servers;
 
 import net.standard;
@@ -14,23 +14,35 @@ import :thread_pool;
 
 namespace net {
 
-// The constructors of all servers, which differ in their kind alone.
+// Refuses a text where a server takes an address.
+template <class A>
+struct NoAddress {
+  static_assert(
+      std::same_as<A, Address>,
+      "a server takes a net::Address, such as net::Address{\"127.0.0.1\", 9999}, or several; "
+      "net::resolve returns those of a name");
+  static std::span<const Address> addresses();
+};
+
+// The constructors of all server classes.
 template <class Handler, class Policy, ServerKind kind>
 class ServerOf : public BaseServer {
-  static_assert(ExecutionPolicy<Policy>,
-                "a policy has a type Options, a constructor (Options, net::PolicyContext&), "
-                "process(net::Request) and net::DrainReport drain(net::Deadline)");
+  static_assert(PolicyChecks<Policy>::passed);
   static_assert(HandlerChecks<Handler>::passed);
 
  public:
-  /// Serves at an address, at several, or at a socket that listens already; the other arguments are
-  /// as the class says.
+  /// Serves at an address, at several addresses, or with a socket that listens already. The comment
+  /// of the class describes the other arguments.
   template <class... Args>
   explicit ServerOf(const Address& address, Args&&... args)
       : ServerOf(Parts(kind, std::span(&address, 1), std::forward<Args>(args)...)) {}
   template <class... Args>
   explicit ServerOf(std::span<const Address> addresses, Args&&... args)
       : ServerOf(Parts(kind, addresses, std::forward<Args>(args)...)) {}
+  template <class... Args>
+  explicit ServerOf(std::initializer_list<Address> addresses, Args&&... args)
+      : ServerOf(Parts(kind, std::span(addresses.begin(), addresses.size()),
+                       std::forward<Args>(args)...)) {}
   template <class... Args>
   explicit ServerOf(Socket adopted, Args&&... args)
       : ServerOf(Parts(kind, std::span<const Address>(), std::move(adopted),
@@ -40,6 +52,10 @@ class ServerOf : public BaseServer {
   explicit ServerOf(std::vector<Socket> adopted, Args&&... args)
       : ServerOf(Parts(kind, std::span<const Address>(), std::move(adopted),
                        std::forward<Args>(args)...)) {}
+
+  template <class A, class... Args>
+    requires(!DerivedFrom<A, BaseServer> && requires(A argument) { std::string_view(argument); })
+  explicit ServerOf(A, Args&&...) : ServerOf(NoAddress<A>::addresses()) {}
 
   /// Returns the policy, which lives as long as the server.
   Policy& policy() const noexcept { return *policy_; }
@@ -62,12 +78,12 @@ export namespace net {
 ///     net::TcpServer<Echo, net::ForkPerRequest> forking{address, hooks, options};
 ///     net::TcpServer<Echo> adopting{net::Socket::adopt(descriptor)};
 ///
-/// After the address (or a span of several, or a socket or sockets that listen already), in any
-/// order, each at most once and each optional: `ServerOptions`; the policy's `Options`, or a
-/// `SharedPolicy`; hooks; a factory of handlers, which is called with a `RequestContext&` or with
-/// nothing, concurrently; a vector of sockets that listen already. Throws
-/// `std::errc::invalid_argument` if an address or a socket is not of the server's kind, if there is
-/// none, and for options out of bounds.
+/// The first argument is an address, a list or a span of several, or a socket or sockets that
+/// listen already. After it may come, in any order and each at most once: `ServerOptions`; the
+/// policy's `Options`, or a `SharedPolicy`; hooks; a factory of handlers, which is called
+/// concurrently, with a `RequestContext&` or without an argument; a vector of sockets that listen
+/// already. Throws `std::errc::invalid_argument` if an address or a socket is not of the server's
+/// kind, if there is none, and for options out of bounds.
 template <class Handler, class Policy = ThreadPool>
 class TcpServer : public ServerOf<Handler, Policy, ServerKind::tcp> {
   static_assert(
@@ -79,7 +95,7 @@ class TcpServer : public ServerOf<Handler, Policy, ServerKind::tcp> {
   using ServerOf<Handler, Policy, ServerKind::tcp>::ServerOf;
 };
 
-/// Serves UDP. Python: `UDPServer`. Each datagram is a request, an empty one as well, and has a
+/// Serves UDP. Python: `UDPServer`. Each datagram is a request, even an empty one, and has a
 /// handler object of its own.
 ///
 ///     struct Shout : net::DatagramRequestHandler {
@@ -87,11 +103,12 @@ class TcpServer : public ServerOf<Handler, Policy, ServerKind::tcp> {
 ///     };
 ///     net::UdpServer<Shout> server{net::Address{"127.0.0.1", 9999}};
 ///
-/// Constructed as `TcpServer` is. A reply leaves from the address that was asked, also if the
-/// server is bound to all. Under `ThreadPool` (and each policy that takes the parking lot over) the
-/// threads of the policy take the datagrams from the socket while `serve_forever` runs, and
-/// `verify_request` is called there, concurrently; else the serving thread takes them. What nobody
-/// takes in time the kernel drops: `Stats::datagrams_lost`.
+/// The constructors are those of `TcpServer`. A reply is sent from the address that the datagram
+/// was sent to, even if the server is bound to all addresses. Under `ThreadPool`, and each policy
+/// that takes over the parking lot, the threads of the policy receive the datagrams while
+/// `serve_forever` runs, and call `verify_request` concurrently. Otherwise the serving thread
+/// receives them. If no thread receives a datagram in time, the kernel drops it:
+/// `Stats::datagrams_lost`.
 template <class Handler, class Policy = ThreadPool>
 class UdpServer : public ServerOf<Handler, Policy, ServerKind::udp> {
   static_assert(
@@ -107,10 +124,11 @@ class UdpServer : public ServerOf<Handler, Policy, ServerKind::udp> {
 ///
 ///     net::UnixStreamServer<Echo> server{net::Address::unix_path("/run/echo.sock")};
 ///
-/// Constructed as `TcpServer` is. The file of a server that is dead is replaced; where a live one
-/// is, or anything else, it throws `std::errc::address_in_use`. The file goes when the server
-/// closes, if it is still its own. `ServerOptions::unix_mode` sets its permissions.
-/// `Socket::peer_credentials` identifies the client.
+/// The constructors are those of `TcpServer`. The socket file of a dead server is replaced. If
+/// there is a live server, or any other file, the constructor throws `std::errc::address_in_use`.
+/// The server removes the file when it closes, if the file is still its own.
+/// `ServerOptions::unix_mode` sets its permissions. `Socket::peer_credentials` identifies the
+/// client.
 template <class Handler, class Policy = ThreadPool>
 class UnixStreamServer : public ServerOf<Handler, Policy, ServerKind::unix_stream> {
   static_assert(
@@ -122,12 +140,12 @@ class UnixStreamServer : public ServerOf<Handler, Policy, ServerKind::unix_strea
   using ServerOf<Handler, Policy, ServerKind::unix_stream>::ServerOf;
 };
 
-/// Serves a Unix datagram socket. Python: `UnixDatagramServer`. As `UdpServer`, with the file of a
-/// `UnixStreamServer`. A client that has no name can ask, but gets no reply, nor does one whose
-/// name is a path that is relative, leads through a symbolic link, or is another user's file
-/// (`Datagram::reply`). One that does not read its replies loses them. The kernel keeps what is
-/// unread in the server's send buffer: a few such clients leave others without replies too
-/// (`Stats::replies_dropped`), until they read or go.
+/// Serves a Unix datagram socket. Python: `UnixDatagramServer`. It works as `UdpServer` does, and
+/// its file as that of `UnixStreamServer`. A client without a name can send requests but gets no
+/// reply. Nor does one whose name is a relative path, a path through a symbolic link, or a file of
+/// another user (`Datagram::reply`). A client that does not read its replies loses them. The kernel
+/// keeps unread replies in the server's send buffer, so a few such clients can leave others without
+/// replies (`Stats::replies_dropped`) until they read or close.
 template <class Handler, class Policy = ThreadPool>
 class UnixDatagramServer : public ServerOf<Handler, Policy, ServerKind::unix_datagram> {
   static_assert(
@@ -143,10 +161,11 @@ class UnixDatagramServer : public ServerOf<Handler, Policy, ServerKind::unix_dat
 ///
 ///     net::PacketServer<Shout> server{net::Address::packet("eth0", 0x88B5)};
 ///
-/// As `UdpServer`: a frame's payload is a datagram, its sender a hardware address, and a reply goes
-/// back there, within the same protocol. With `ServerOptions::link_header` frames are whole, and a
-/// reply begins with the header that the handler makes. What this host itself sends is not
-/// received. Needs CAP_NET_RAW: without, it throws `std::errc::operation_not_permitted`.
+/// It works as `UdpServer` does: the payload of a frame is a datagram, its sender is a hardware
+/// address, and a reply is sent to that address in the same protocol. With
+/// `ServerOptions::link_header`, frames include their header, and the handler writes that of each
+/// reply. Frames that this host itself sends are not received. The constructor throws
+/// `std::errc::operation_not_permitted` without CAP_NET_RAW.
 template <class Handler, class Policy = ThreadPool>
 class PacketServer : public ServerOf<Handler, Policy, ServerKind::packet> {
   static_assert(DatagramHandler<Handler>,
@@ -157,7 +176,7 @@ class PacketServer : public ServerOf<Handler, Policy, ServerKind::packet> {
   using ServerOf<Handler, Policy, ServerKind::packet>::ServerOf;
 };
 
-/// Python's names of combinations.
+/// Python's names for servers with these policies.
 template <class Handler>
 using ThreadingTcpServer = TcpServer<Handler, ThreadPerRequest>;
 template <class Handler>

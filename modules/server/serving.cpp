@@ -51,7 +51,7 @@ Serving::~Serving() {
   try {
     stop_within(std::nullopt);
   } catch (...) {
-    // Whoever wants to know calls `stop`.
+    // Call `stop` to get the exception.
   }
 }
 
@@ -63,7 +63,7 @@ DrainReport Serving::stop_within(std::optional<Deadline> deadline) {
   Thread& serving = *thread_;
   if (!serving.thread.joinable()) return serving.report;
   server_.shutdown();
-  // This also ends a `serve_forever` that is held up by a handler.
+  // Closing also ends a `serve_forever` that a handler delays.
   serving.report = deadline ? server_.server_close(*deadline) : server_.server_close();
   serving.thread.join();
   if (serving.error) std::rethrow_exception(std::exchange(serving.error, nullptr));
@@ -81,7 +81,7 @@ sigset_t set_of(std::span<const int> signals) {
   return set;
 }
 
-// Returns when one of the signals, which this thread blocks, has come, or the other is readable.
+// Waits until one of the signals, which this thread blocks, has arrived, or `other` is readable.
 void wait_for(const sigset_t& signals, int other) {
   const Descriptor descriptor(above_standard_streams(::signalfd(-1, &signals, SFD_CLOEXEC)));
   if (descriptor.get() < 0) throw_system_error(errno, "signalfd");
@@ -89,7 +89,7 @@ void wait_for(const sigset_t& signals, int other) {
   while (::poll(polled.data(), polled.size(), -1) < 0) {
     if (errno != EINTR) throw_system_error(errno, "poll");
   }
-  // It has been waited for, and is not to act once more.
+  // Takes the signal, so that it has no effect later.
   signalfd_siginfo taken{};
   if (polled[0].revents != 0 && ::read(descriptor.get(), &taken, sizeof taken) < 0) {
     throw_system_error(errno, "read");

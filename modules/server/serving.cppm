@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:serving`: servers that run beside something else.
+/// `net.server:serving`: a server in a thread of its own, and a server that signals stop.
 export module net.server:serving;
 
 import net.standard;
@@ -9,8 +9,8 @@ import :options;
 
 export namespace net {
 
-/// Serves in a thread of its own for as long as it lives: in a test, or beside a program's other
-/// work.
+/// Runs a server in a thread of its own while this object lives: in a test, or beside other work of
+/// a program.
 ///
 ///     net::TcpServer<Echo> server{net::Address{"127.0.0.1", 0}};
 ///     net::Serving running{server};
@@ -19,19 +19,19 @@ export namespace net {
 /// Thread safety: none. The thread takes no signals.
 class Serving {
  public:
-  /// Starts `serve_forever` of the server, which must outlive this. Throws
-  /// `std::errc::resource_unavailable_try_again` if there is no thread for it.
+  /// Starts a thread that calls `serve_forever`. The server must outlive this object. Throws
+  /// `std::errc::resource_unavailable_try_again` if the thread cannot be started.
   explicit Serving(BaseServer& server);
   Serving(const Serving&) = delete;
   Serving& operator=(const Serving&) = delete;
-  /// Stops, unless that is done. What `serve_forever` threw is lost then.
+  /// Stops the server unless `stop` has. An exception of `serve_forever` is lost then.
   ~Serving();
 
-  /// Shuts the server down, waits until `serve_forever` has returned, and closes within `deadline`.
-  /// Throws what `serve_forever` has thrown, after it has closed. A second call returns the first
-  /// report.
+  /// Shuts the server down, waits until `serve_forever` has returned, and closes the server within
+  /// `deadline`. Then throws what `serve_forever` has thrown, if anything. A second call returns
+  /// the first report.
   DrainReport stop(Deadline deadline);
-  /// Does so within the drain limit of the server's options.
+  /// Does the same, within the drain limit of the server's options.
   DrainReport stop();
 
  private:
@@ -43,17 +43,17 @@ class Serving {
   std::unique_ptr<Thread> thread_;
 };
 
-/// Serves until one of these signals comes, then shuts down and closes within the drain limit of
-/// the options. While it drains, the signals do what they did before the call: by default, another
-/// one ends the program.
+/// Serves until one of `signals` arrives, then shuts the server down and closes it within the drain
+/// limit of the options. While the server drains, the signals have the action that they had before
+/// the call: by default, another signal ends the program.
 ///
 ///     net::serve_until(server, {SIGTERM, SIGINT});
 ///
-/// To be called by the main thread, before the program starts threads of its own, as one that does
-/// not block the signals may get them; those of the library do. A signal that comes before the call
-/// does what it did before, unless it is blocked: then it ends the serving at once. Returns early
-/// if the server is shut down in another way. Throws what `serve_forever` throws, and
-/// `std::errc::invalid_argument` if one is no signal.
+/// Call it on the main thread, before the program starts threads of its own: a thread that does not
+/// block these signals may receive them. The threads of the library block them. A signal that
+/// arrives before the call has its usual action, unless it is blocked: then the server stops at
+/// once. Returns early if the server is shut down in another way. Throws what `serve_forever`
+/// throws, and `std::errc::invalid_argument` for a number that is not a signal.
 DrainReport serve_until(BaseServer& server, std::span<const int> signals);
 template <std::size_t count>
 DrainReport serve_until(BaseServer& server, const int (&signals)[count]) {

@@ -30,7 +30,7 @@ import :native;
 namespace net {
 namespace {
 
-// The family's number, which every sockaddr begins with.
+// The number of the family, which is the first field of every sockaddr.
 sa_family_t number_of(std::span<const std::byte> bytes) {
   return bytes.size() < sizeof(sa_family_t) ? sa_family_t{AF_UNSPEC} : read_as<sa_family_t>(bytes);
 }
@@ -41,8 +41,8 @@ sa_family_t number_of(std::span<const std::byte> bytes) {
       "\"" + std::string(host) + "\" is not a numeric address; names are for net::resolve");
 }
 
-// The name first, as in getaddrinfo(3): an interface may be named by a number that is another's
-// index, and `host` gives the name.
+// Looks for a name first, as getaddrinfo(3) does: an interface may have a number as its name that
+// is the index of another interface, and `host` returns names.
 std::uint32_t scope_of(std::string_view host, std::string_view scope) {
   std::uint32_t index = ::if_nametoindex(std::string(scope).c_str());
   if (index != 0) return index;
@@ -52,8 +52,9 @@ std::uint32_t scope_of(std::string_view host, std::string_view scope) {
   return index;
 }
 
-// The kernel ends the longest path with a NUL beyond sockaddr_un (unix(7), BUGS), but does not take
-// it back with it. So of a path, what counts ends with its NUL, or without if there is no room.
+// The kernel may return a path of the full length of sun_path with a NUL after it (unix(7), BUGS),
+// but does not accept that NUL. So the canonical size of a path includes the NUL, unless that would
+// exceed sockaddr_un.
 std::optional<std::size_t> size_of_unix(std::span<const std::byte> bytes) {
   const auto name = bytes.subspan(offsetof(sockaddr_un, sun_path));
   const bool abstract = !name.empty() && name.front() == std::byte{0};
@@ -66,7 +67,8 @@ std::optional<std::size_t> size_of_unix(std::span<const std::byte> bytes) {
   return std::min(size + 1, sizeof(sockaddr_un));
 }
 
-// The kernel gives as many bytes as the hardware address has, but takes no fewer than sockaddr_ll.
+// The kernel returns as many bytes as the hardware address has, but accepts no fewer than
+// sockaddr_ll has.
 std::optional<std::size_t> size_of_packet(std::span<const std::byte> bytes) {
   constexpr std::size_t before = offsetof(sockaddr_ll, sll_addr);
   const auto size = before + read_as<sockaddr_ll>(bytes).sll_halen;
@@ -74,8 +76,8 @@ std::optional<std::size_t> size_of_packet(std::span<const std::byte> bytes) {
   return std::max(size, sizeof(sockaddr_ll));
 }
 
-// How many bytes the address is to have, whatever else was stored behind it: bytes without meaning
-// would make equal addresses differ. Nothing if it cannot be one.
+// The number of bytes that are part of the address, without any that were stored after it: bytes
+// without meaning would make equal addresses differ. Nothing if the bytes are not an address.
 std::optional<std::size_t> canonical_size(std::span<const std::byte> bytes) {
   const auto only = [&](std::size_t size) {
     return bytes.size() == size ? std::optional(size) : std::nullopt;
@@ -89,7 +91,7 @@ std::optional<std::size_t> canonical_size(std::span<const std::byte> bytes) {
   }
 }
 
-// Text with what cannot be printed as \xNN.
+// Returns the text with unprintable bytes as \xNN.
 std::string printable(std::string_view text) {
   constexpr std::string_view digits = "0123456789abcdef";
   std::string shown;
@@ -184,7 +186,7 @@ std::string Address::host() const {
 }
 
 std::uint16_t Address::port() const noexcept {
-  // sin_port and sin6_port stand at the same place.
+  // sin_port and sin6_port are at the same offset.
   static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
   const auto known = family();
   if (known != Family::ipv4 && known != Family::ipv6) return 0;

@@ -28,7 +28,7 @@ constexpr std::size_t before_hardware_address = offsetof(sockaddr_ll, sll_addr);
 int index_of(std::string_view interface_name) {
   if (interface_name.empty()) return 0;
   const std::string name(interface_name);
-  // A name does not end at a NUL.
+  // if_nametoindex would ignore everything after a NUL.
   const unsigned index =
       name.find('\0') == std::string::npos ? ::if_nametoindex(name.c_str()) : (errno = ENODEV, 0U);
   if (index == 0) throw_system_error(errno, "network interface \"" + name + '"');

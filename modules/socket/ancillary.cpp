@@ -20,10 +20,10 @@ namespace {
 
 constexpr std::size_t header_size = CMSG_LEN(0);
 
-// More than any message has: the kernel bounds it by net.core.optmem_max, 128 KiB.
+// More than any message can have: the kernel limits ancillary data to net.core.optmem_max, 128 KiB.
 constexpr std::size_t most_room = std::size_t{16} * 1024 * 1024;
 
-// Calls `visit` with each item of a control buffer, the last perhaps cut short.
+// Calls `visit` with each item of a control buffer. The last item may be truncated.
 template <class Visit>
 void for_each_item(std::span<const std::byte> control, Visit visit) {
   while (control.size() >= header_size) {
@@ -49,7 +49,7 @@ Ancillary::Ancillary(std::size_t room, std::size_t items) {
                                    std::to_string(most_room));
   }
   if (room == 0 || items == 0) return;
-  // CMSG_LEN alone for the last: with its padding, one descriptor more than asked for would come.
+  // CMSG_LEN alone for the last item: with padding, one descriptor more than requested would fit.
   room_ = CMSG_LEN(room) + (items - 1) * (header_size + CMSG_ALIGN(1));
 }
 
@@ -91,7 +91,7 @@ std::vector<Descriptor> Ancillary::take_descriptors() {
 
 void Ancillary::make_room() {
   descriptors_.clear();
-  // All of the memory beforehand: once the descriptors are ours, nothing may fail.
+  // Allocates all memory beforehand: once we own the descriptors, nothing may fail.
   descriptors_.reserve(std::min(room_ / sizeof(int), most_descriptors));
   control_.assign(room_, std::byte{0});
 }
@@ -105,7 +105,7 @@ bool Ancillary::keep(std::size_t size) noexcept {
       const int received = read_as<int>(left);
       const int descriptor = above_standard_streams(received);
       if (descriptor != received) {
-        // What `items` shows is what there is.
+        // `items` must show the descriptor that we keep.
         const auto at = static_cast<std::size_t>(left.data() - control_.data());
         std::memcpy(control_.data() + at, &descriptor, sizeof descriptor);
       }

@@ -18,7 +18,7 @@ module net.socket;
 import :native;
 import :waiting;
 
-// What a socket sends and receives: a part of net.socket:socket.
+// Sending and receiving on a socket: a part of net.socket:socket.
 
 namespace net {
 
@@ -36,8 +36,8 @@ std::optional<std::size_t> Socket::try_recv(std::span<std::byte> into) {
   }
 }
 
-// After a receive that failed: whether to try again at once. If not, it would have to wait; other
-// errors are thrown.
+// Called after a failed receive. Returns whether to retry at once; false if the receive would
+// block. Throws other errors.
 [[gnu::noinline]] bool Socket::receives_again() {
   if (errno == EINTR) return true;
   if (errno != EAGAIN) fail(errno, "receive");
@@ -51,7 +51,7 @@ std::optional<std::size_t> Socket::try_recv(std::span<std::byte> into) {
   return false;
 }
 
-// As recv(2), which does not tell that it dropped descriptors.
+// Receives with recvmsg(2), since recv(2) does not report that it dropped descriptors.
 [[gnu::noinline]] std::optional<std::size_t> Socket::try_recv_message(std::span<std::byte> into) {
   iovec buffer{.iov_base = into.data(), .iov_len = into.size()};
   msghdr message{};

@@ -23,13 +23,14 @@ Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
 Descriptor::~Descriptor() { close(); }
 
 void Descriptor::close() noexcept {
-  // Linux closes even if it reports EINTR; a second close could hit somebody else's descriptor.
+  // Linux closes the descriptor even if it reports EINTR. A second close could close a descriptor
+  // that another thread has just opened.
   if (descriptor_ >= 0) ::close(release());
 }
 
 int move_above_standard_streams(int descriptor) noexcept {
   const int copy = ::fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-  const int error = errno == EINVAL ? EMFILE : errno;  // if not even number 3 is allowed
+  const int error = errno == EINVAL ? EMFILE : errno;  // EINVAL: not even number 3 is allowed
   ::close(descriptor);
   errno = error;
   return copy;

@@ -1,21 +1,21 @@
 /// \file
-/// `net.socket:descriptor`: one descriptor of any kind, owned.
+/// `net.socket:descriptor`: a descriptor of any kind, with an owner.
 export module net.socket:descriptor;
 
 import net.standard;
 
 export namespace net {
 
-/// Owns a descriptor that need not be a socket (a file, a pipe, one that was received); moves, does
-/// not copy, closes at the end of its life. Python: the number alone.
+/// A move-only owner of any descriptor, such as a file, a pipe, or a descriptor that was received
+/// in a message. The destructor closes it. In Python, this is a plain number.
 ///
-/// Thread safety: distinct objects, safe; one object, by one thread at a time.
+/// Thread safety: distinct objects may be used concurrently; one object, by one thread at a time.
 class Descriptor {
  public:
   /// Owns nothing.
   Descriptor() noexcept = default;
 
-  /// Takes ownership of a descriptor; a negative one is none.
+  /// Takes ownership of a descriptor. A negative number means none.
   inline explicit Descriptor(int descriptor) noexcept : descriptor_(descriptor) {}
 
   inline Descriptor(Descriptor&& other) noexcept : descriptor_(other.release()) {}
@@ -24,37 +24,38 @@ class Descriptor {
   Descriptor& operator=(const Descriptor&) = delete;
   ~Descriptor();
 
-  /// Returns the descriptor, -1 if there is none.
+  /// Returns the descriptor; -1 if there is none.
   inline int get() const noexcept { return descriptor_; }
 
-  /// Returns whether there is one.
+  /// Returns whether the object owns a descriptor.
   inline explicit operator bool() const noexcept { return descriptor_ >= 0; }
 
-  /// Gives up ownership, and returns the descriptor.
+  /// Returns the descriptor and gives up ownership.
   inline int release() noexcept { return std::exchange(descriptor_, -1); }
 
-  /// Closes; closing twice is harmless. close(2).
+  /// Closes the descriptor; closing it twice is harmless. close(2).
   void close() noexcept;
 
  private:
   int descriptor_ = -1;
 };
 
-/// Moves a descriptor that the system has just returned out of the way of stdin, stdout and stderr:
-/// in a program that closed one of these, it may have got its number, and would be sent what is
-/// meant for that. Returns the descriptor if it is 3 or more (or negative), else a close-on-exec
-/// copy that is, and closes the original; -1 with errno if the system has no more. Everything that
-/// the library opens goes through this.
+/// Moves a descriptor that the system has just returned above the numbers of stdin, stdout and
+/// stderr. In a program that closed one of these streams, a new descriptor may get its number, and
+/// would then receive the output that is meant for the stream. Returns the descriptor itself if it
+/// is 3 or more (or negative). Otherwise returns a close-on-exec copy, and closes the original; -1
+/// with errno if the system has no more descriptors. The library calls this for everything that it
+/// opens.
 int move_above_standard_streams(int descriptor) noexcept;
-/// Does the same, without a call where there is nothing to do.
+/// Does the same, but makes no system call if the descriptor need not be moved.
 inline int above_standard_streams(int descriptor) noexcept {
   return descriptor > 2 || descriptor < 0 ? descriptor : move_above_standard_streams(descriptor);
 }
 
-/// Writes to a descriptor of any kind as write(2) does, and returns what that returns, with errno;
-/// but raises no signal: neither SIGPIPE if the reader of a pipe or the peer of a socket is gone,
-/// nor SIGXFSZ or SIGTTOU. It changes no signal disposition, so it can be used in any host program
-/// and on any thread. For log lines and reports.
+/// Writes to a descriptor of any kind as write(2) does, with the same result and errno, but raises
+/// no signal: neither SIGPIPE (the reader of a pipe or the peer of a socket has closed) nor SIGXFSZ
+/// or SIGTTOU. It changes no signal disposition, so any program can call it on any thread. For log
+/// lines and reports.
 std::ptrdiff_t write_without_signals(int descriptor, std::span<const std::byte> bytes) noexcept;
 
 }  // namespace net

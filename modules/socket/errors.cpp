@@ -29,7 +29,7 @@ const std::error_code& last_code(const std::vector<std::system_error>& errors) {
   return errors.back().code();
 }
 
-// All texts, without the last one's end, which `std::system_error` puts there itself.
+// Joins all texts. Omits the message of the last code, which `std::system_error` appends itself.
 std::string texts(const std::vector<std::system_error>& errors) {
   std::string all;
   for (const std::system_error& error : errors) {

@@ -23,7 +23,7 @@ import :waiting;
 namespace net {
 namespace {
 
-// They refuse MSG_CMSG_CLOEXEC, and bring no descriptors. Keeps errno.
+// Packet sockets reject MSG_CMSG_CLOEXEC, and receive no descriptors. Keeps errno.
 bool is_packet_socket(int descriptor) noexcept {
   const int error = errno;
   int family = 0;
@@ -35,8 +35,8 @@ bool is_packet_socket(int descriptor) noexcept {
 
 }  // namespace
 
-// A msghdr, and what it points to. It lives on the stack, since nobody should have to allocate to
-// send a message; what is not used of it is not even written.
+// A msghdr, and the buffers that it points to. It is on the stack, so that sending a message
+// allocates nothing; unused buffers are not even initialized.
 class MessageHeader {
  public:
   template <class Byte>
@@ -64,14 +64,14 @@ class MessageHeader {
   MessageHeader(const MessageHeader&) = delete;
   MessageHeader& operator=(const MessageHeader&) = delete;
 
-  // Leaves out what was sent already: less than the first buffer.
+  // Omits bytes that were sent already. Precondition: fewer than in the first buffer.
   void skip(std::size_t bytes) noexcept {
     iovec& first = buffers_.front();
     first.iov_base = static_cast<std::byte*>(first.iov_base) + bytes;
     first.iov_len -= bytes;
   }
 
-  // Nothing if it would block or was interrupted; errno tells.
+  // Returns nothing if the call failed; errno tells why.
   std::optional<std::size_t> send_on(const Operation& operation) const noexcept {
     const auto count = ::sendmsg(operation.fileno(), &header_, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (count < 0) return std::nullopt;
@@ -96,7 +96,7 @@ class MessageHeader {
       if (ancillary != nullptr) ancillary->keep(0);
       return std::nullopt;
     }
-    // Before anything can throw, as there may be descriptors in it.
+    // Must come before anything that can throw, since the message may contain descriptors.
     const bool kept = ancillary == nullptr || ancillary->keep(header_.msg_controllen);
     *sender.size() = header_.msg_namelen;
     ReceivedMessage received;
@@ -131,7 +131,7 @@ namespace {
 using SendBuffers = std::span<const std::span<const std::byte>>;
 using ReceiveBuffers = std::span<const std::span<std::byte>>;
 
-// Of a stream, MSG_TRUNC would throw the bytes away: tcp(7).
+// On a stream, MSG_TRUNC would discard the bytes: tcp(7).
 int native_flags(const Operation& operation, ReceiveOptions options) {
   return (options.peek ? MSG_PEEK : 0) | (operation.takes_a_stream() ? 0 : MSG_TRUNC);
 }
@@ -206,7 +206,7 @@ void sendmsg_all(Socket& socket, SendBuffers from, Deadline deadline) {
 
 std::size_t send_fds(Socket& socket, std::span<const std::byte> bytes,
                      std::span<const int> descriptors) {
-  // The kernel would drop them without a word: unix(7).
+  // The kernel would silently drop the descriptors: unix(7).
   if (bytes.empty() && socket.type() == SocketType::stream) {
     throw_system_error(EINVAL, "send descriptors without a byte");
   }

@@ -1,6 +1,6 @@
 /// \file
-/// `net.socket:message`: messages of several buffers, with what the kernel carries beside them:
-/// descriptors, credentials, and whatever else the system's headers name.
+/// `net.socket:message`: messages of several buffers, with their ancillary data: descriptors,
+/// credentials, and any other kind that the headers of the system define.
 export module net.socket:message;
 
 import net.standard;
@@ -10,88 +10,89 @@ import :descriptor;
 import :socket;
 
 namespace net {
-class MessageHeader;  // interior: what recvmsg and sendmsg take
+class MessageHeader;  // internal: the arguments of recvmsg and sendmsg
 }
 
 export namespace net {
 
 class Ancillary;
 
-/// How `recvmsg` receives.
+/// The options of `recvmsg`.
 struct ReceiveOptions {
-  bool peek = false;  ///< leave the message where it is; MSG_PEEK
+  bool peek = false;  ///< leave the message in the queue; MSG_PEEK
 };
 
-/// What `recvmsg` received.
+/// The result of `recvmsg`.
 struct ReceivedMessage {
   std::size_t size = 0;        ///< bytes stored; 0 at the end of a stream
-  std::size_t whole_size = 0;  ///< bytes of the datagram, also of what did not fit; MSG_TRUNC
-  bool truncated = false;      ///< some did not fit, and are lost
-  bool ancillary_truncated =
-      false;                   ///< some of the `Ancillary` did not fit, and is lost; MSG_CTRUNC
-  bool end_of_record = false;  ///< MSG_EOR
-  Address address;             ///< the sender, as of `Socket::recvfrom`
+  std::size_t whole_size = 0;  ///< bytes of the datagram, including any that did not fit; MSG_TRUNC
+  bool truncated = false;      ///< some bytes did not fit, and are lost
+  bool ancillary_truncated = false;  ///< some ancillary data did not fit, and are lost; MSG_CTRUNC
+  bool end_of_record = false;        ///< MSG_EOR
+  Address address;                   ///< the sender, as returned by `Socket::recvfrom`
 };
 
-/// Receives a message into several buffers, the first filled first, waiting for it if need be.
-/// Without an `Ancillary`, whatever came beside the bytes is lost, and descriptors are closed.
-/// Received descriptors are close-on-exec. recvmsg(2); Python: `recvmsg_into`.
+/// Receives a message into several buffers, which are filled in order. Waits for a message if there
+/// is none. Without an `Ancillary`, the ancillary data are lost, and descriptors in them are
+/// closed. Received descriptors are close-on-exec. recvmsg(2); Python: `recvmsg_into`.
 /// Throws `message_size` for more than 1024 buffers (IOV_MAX).
 ReceivedMessage recvmsg(Socket& socket, std::span<const std::span<std::byte>> into,
                         Ancillary* ancillary = nullptr, ReceiveOptions options = {});
 
-/// Receives without waiting; nothing if nothing is there.
+/// Receives without waiting. Returns nothing if there is no message.
 std::optional<ReceivedMessage> try_recvmsg(Socket& socket,
                                            std::span<const std::span<std::byte>> into,
                                            Ancillary* ancillary = nullptr,
                                            ReceiveOptions options = {});
 
-/// Sends several buffers as one message, waiting for room if need be; returns how many bytes. On a
-/// stream that may be some of them, and the ancillary data go with the first. sendmsg(2).
+/// Sends several buffers as one message, and waits for buffer space if necessary. Returns the
+/// number of bytes sent. On a stream, this may be only a part of them; the ancillary data go with
+/// the first bytes. sendmsg(2).
 /// Throws `message_size` for a datagram that is too long, or for more than 1024 buffers (IOV_MAX).
 std::size_t sendmsg(Socket& socket, std::span<const std::span<const std::byte>> from,
                     const Ancillary* ancillary = nullptr, const Address* to = nullptr);
 
-/// Sends without waiting; nothing if there is no room.
+/// Sends without waiting. Returns nothing if there is no buffer space.
 std::optional<std::size_t> try_sendmsg(Socket& socket,
                                        std::span<const std::span<const std::byte>> from,
                                        const Ancillary* ancillary = nullptr,
                                        const Address* to = nullptr);
 
-/// Sends all bytes of any number of buffers on a stream, within `deadline` in total. After an error
-/// it is unknown how many the peer got.
+/// Sends all bytes of any number of buffers on a stream, within `deadline` in total. After an
+/// error, it is unknown how many bytes the peer received.
 void sendmsg_all(Socket& socket, std::span<const std::span<const std::byte>> from,
                  Deadline deadline = Deadline::never());
 
-/// Sends bytes with copies of descriptors over a Unix socket; returns how many bytes were sent, as
-/// `Socket::send` does. The descriptors stay with the caller too. unix(7), SCM_RIGHTS.
-/// Throws `invalid_argument` for more than 253 descriptors, and on a stream if there is no byte.
+/// Sends bytes with copies of descriptors over a Unix socket. Returns the number of bytes sent, as
+/// `Socket::send` does. The caller keeps its descriptors. unix(7), SCM_RIGHTS.
+/// Throws `invalid_argument` for more than 253 descriptors, and on a stream if `bytes` is empty.
 std::size_t send_fds(Socket& socket, std::span<const std::byte> bytes,
                      std::span<const int> descriptors);
 
-/// Receives bytes, and the descriptors that came with them; more than `most` of those are closed.
-/// They are close-on-exec (in Python they are not).
+/// Receives bytes, and the descriptors that came with them. Descriptors beyond `most` are closed.
+/// Received descriptors are close-on-exec (in Python they are not).
 std::pair<std::size_t, std::vector<Descriptor>> recv_fds(Socket& socket, std::span<std::byte> into,
                                                          std::size_t most);
 
-/// Holds what goes beside the bytes of a message, to be sent or as it was received. cmsg(3).
+/// The ancillary data of a message, to be sent or as received. cmsg(3).
 ///
-/// Descriptors that were received and not taken are closed with the object, or by its next receive.
+/// Received descriptors that were not taken are closed by the destructor, or by the next receive
+/// into the object.
 ///
-/// Thread safety: distinct objects, safe; one object, by one thread at a time.
+/// Thread safety: distinct objects may be used concurrently; one object, by one thread at a time.
 class Ancillary {
  public:
-  /// Is one thing beside the message. The data live as long as the object is neither received into
-  /// nor added to.
+  /// One item of the ancillary data. `data` stays valid until the next receive into the object, or
+  /// the next `add`.
   struct Item {
     int level;                        ///< SOL_SOCKET, …
     int type;                         ///< SCM_RIGHTS, …
     std::span<const std::byte> data;  ///< without the header
   };
 
-  /// Makes room for receiving so many items, whose data are `room` bytes together. An object that
-  /// is only sent needs none. Throws `invalid_argument` beyond 16 Mi of either. Python: `CMSG_LEN`,
-  /// `CMSG_SPACE`.
+  /// Reserves space to receive `items` items, whose data have `room` bytes in total. An object that
+  /// is only used for sending needs none. Throws `invalid_argument` if either is more than 16 Mi.
+  /// Python: `CMSG_LEN`, `CMSG_SPACE`.
   explicit Ancillary(std::size_t room = 0, std::size_t items = 1);
 
   Ancillary(Ancillary&& other) noexcept = default;
@@ -101,15 +102,15 @@ class Ancillary {
   /// Adds an item to send.
   void add(int level, int type, std::span<const std::byte> data);
 
-  /// Adds copies of descriptors to send; they stay with the caller, and open until they are sent.
-  /// Throws `invalid_argument` for more than 253 in one message (SCM_MAX_FD).
+  /// Adds copies of descriptors to send. The caller keeps its descriptors, and must leave them open
+  /// until they are sent. Throws `invalid_argument` for more than 253 in one message (SCM_MAX_FD).
   void add_descriptors(std::span<const int> descriptors);
 
-  /// Returns what was received, or added. Numbers of descriptors in it are for looking at:
-  /// `take_descriptors` gives the descriptors themselves.
+  /// Returns the items that were received, or added. The descriptor numbers in them are for
+  /// information only: `take_descriptors` returns the descriptors themselves.
   std::vector<Item> items() const;
 
-  /// Returns the descriptors that were received, in order, and leaves none behind.
+  /// Returns the received descriptors, in order, and transfers their ownership to the caller.
   std::vector<Descriptor> take_descriptors();
 
  private:
@@ -117,8 +118,8 @@ class Ancillary {
   void make_room();
   bool keep(std::size_t size) noexcept;  // false if a descriptor was lost
 
-  std::size_t room_ = 0;            // to receive, headers included
-  std::vector<std::byte> control_;  // items as the system wants them, or stored them
+  std::size_t room_ = 0;            // for receiving, headers included
+  std::vector<std::byte> control_;  // items, in the format of the kernel
   std::vector<Descriptor> descriptors_;
 };
 

@@ -1,5 +1,5 @@
 /// \file
-/// `net.socket:native`, internal: our values as the system has them, and back.
+/// `net.socket:native`, internal: conversions between the library's values and those of the system.
 module;
 
 #include <sys/socket.h>
@@ -13,7 +13,7 @@ import :socket;
 
 namespace net {
 
-// Reads a structure of the system from bytes; what they do not fill is zero.
+// Reads a structure of the system from bytes. Fields beyond the bytes are zero.
 template <class Native>
 Native read_as(std::span<const std::byte> bytes) {
   Native native{};
@@ -21,13 +21,13 @@ Native read_as(std::span<const std::byte> bytes) {
   return native;
 }
 
-// MAX_ADDR_LEN of the kernel, the most that sll_addr may be followed by.
+// The kernel's MAX_ADDR_LEN: the longest hardware address that sll_addr can hold.
 inline constexpr std::size_t longest_hardware_address = 32;
 
-// SCM_MAX_FD of the kernel, the most descriptors of a message: unix(7).
+// The kernel's SCM_MAX_FD: the most descriptors in one message. unix(7).
 inline constexpr std::size_t most_descriptors = 253;
 
-// What bind, connect and their like take; the one place where bytes become a sockaddr.
+// The arguments of bind, connect and similar calls. Only here are bytes cast to a sockaddr.
 const sockaddr* native_pointer(const Address& address) noexcept;
 socklen_t native_size(const Address& address) noexcept;
 
@@ -36,10 +36,10 @@ Family family_of(int native) noexcept;
 int native_type(SocketType type) noexcept;
 std::optional<SocketType> type_of(int native) noexcept;
 
-// poll's timeout, rounded up so that a wait never ends before its deadline; -1 is for ever.
+// A timeout for poll, rounded up so that a wait never ends before its deadline; -1 waits forever.
 int poll_milliseconds(Deadline deadline) noexcept;
 
-// Room for an address that a call stores.
+// Storage for an address that a system call returns.
 class NativeAddress {
  public:
   sockaddr* pointer() noexcept { return reinterpret_cast<sockaddr*>(&storage_); }

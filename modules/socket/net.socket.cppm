@@ -1,25 +1,26 @@
 /// \file
-/// Module `net.socket`: sockets as Python's `socket` has them, owned by objects and typed.
+/// Module `net.socket`: typed sockets that own their descriptors, modelled on Python's `socket`.
 ///
-/// A `Socket` owns one descriptor. It moves, it does not copy, and it closes at the end of its
-/// life. An `Address` is numeric (IPv4, IPv6), a path or a name (Unix), or a network interface
-/// (packet); names of hosts become addresses through `resolve`. A `Deadline` is a point on the
-/// steady clock, and a duration converts to it, so both calls here are bounded:
+/// A `Socket` owns one descriptor. It can be moved but not copied, and its destructor closes the
+/// descriptor. An `Address` is numeric (IPv4, IPv6), a path or a name (Unix), or a network
+/// interface (packet). `resolve` turns host names into addresses. A `Deadline` is a point on the
+/// steady clock, and a duration converts to one, so both calls here are bounded:
 ///
 ///     net::Socket peer = net::create_connection("localhost", 8080, 5s);
 ///     peer.sendall(net::bytes("hello\n"), 2s);
 ///
-/// `sendmsg` and `recvmsg` take several buffers and, as an `Ancillary`, what goes beside them:
-/// descriptors of files for example, each then owned by a `Descriptor`. `sendfile` sends a file.
+/// `sendmsg` and `recvmsg` take several buffers. An `Ancillary` holds the ancillary data of a
+/// message, such as file descriptors; each received descriptor is owned by a `Descriptor`.
+/// `sendfile` sends a file.
 ///
-/// Errors are exceptions of type `std::system_error` whose code compares with `std::errc`; a time
-/// that ran out is a `TimeoutError`. What happens in normal life is a value: the end of a stream is
-/// a receive of 0 bytes.
+/// Errors are exceptions of type `std::system_error`, whose code compares with `std::errc`. A call
+/// that times out throws `TimeoutError`. Normal conditions are return values: at the end of a
+/// stream, a receive returns 0 bytes.
 ///
-/// Descriptors are close-on-exec. A call that a signal interrupts goes on with what is left of its
-/// time. No call raises SIGPIPE. The module changes no state of the process.
+/// Descriptors are close-on-exec. A call that a signal interrupts continues with the rest of its
+/// time. No call raises SIGPIPE. The module changes no process-wide state.
 ///
-/// Nothing here knows of servers: see `net.handler` and `net.server`.
+/// This module knows nothing of servers: see `net.handler` and `net.server`.
 export module net.socket;
 
 export import :errors;

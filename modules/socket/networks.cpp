@@ -23,8 +23,8 @@ import :native;
 namespace net {
 
 struct Networks::Network {
-  std::size_t bits;                 // of the prefix
-  std::array<std::byte, 16> bytes;  // of its address; those of IPv4 come first
+  std::size_t bits;                 // length of the prefix
+  std::array<std::byte, 16> bytes;  // the address; an IPv4 address is in the first four bytes
   Family family;
 };
 
@@ -71,7 +71,7 @@ Address address_of(const HostBytes& host) {
   return Address::from_native(std::as_bytes(std::span(&native, 1)));
 }
 
-// The address without its bits behind the prefix.
+// Returns the address with the bits after the prefix cleared.
 std::array<std::byte, 16> prefix_of(std::array<std::byte, 16> bytes, std::size_t bits) noexcept {
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     const std::size_t kept = bits > i * 8 ? std::min<std::size_t>(bits - i * 8, 8) : 0;

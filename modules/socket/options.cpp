@@ -72,7 +72,7 @@ void Socket::setsockopt(int level, int option, std::span<const std::byte> value)
                    gsl::narrow_cast<socklen_t>(value.size())) != 0) {
     throw_system_error(errno, "setsockopt");
   }
-  // From now on that timeout is the caller's.
+  // From now on, the timeout belongs to the caller.
   if (level == SOL_SOCKET && option == SO_RCVTIMEO) {
     waits_in_receive_ = false;
     kernel_timeout_ = no_timeout;
@@ -99,7 +99,7 @@ bool Socket::listening() const { return value_of<int>(*this, SO_ACCEPTCONN) != 0
 
 PeerCredentials Socket::peer_credentials() const {
   const auto credentials = value_of<ucred>(*this, SO_PEERCRED);
-  // The kernel answers for every socket, and means nobody by this.
+  // The kernel returns credentials for every socket; this user ID means that there are none.
   if (credentials.uid == std::numeric_limits<uid_t>::max()) {
     throw_system_error(family() == Family::unix_domain ? ENOTCONN : EOPNOTSUPP, "peer credentials");
   }

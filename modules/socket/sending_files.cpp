@@ -26,7 +26,7 @@ import :write_signals;
 namespace net {
 namespace {
 
-// Has the descriptor not block while it lives, as sendfile has no MSG_DONTWAIT.
+// Makes the descriptor non-blocking during its lifetime, since sendfile has no MSG_DONTWAIT.
 class WithoutBlocking {
  public:
   explicit WithoutBlocking(const Operation& operation)
@@ -44,12 +44,12 @@ class WithoutBlocking {
   int before_;
 };
 
-// The part of a file that is still to be sent.
+// The part of a file that remains to be sent.
 struct Rest {
   int file;
   bool has_position;
   off_t offset;
-  std::uint64_t count;  // at most; the file may end before
+  std::uint64_t count;  // at most; the file may end earlier
   std::uint64_t sent = 0;
 
   void took(std::size_t bytes) noexcept {
@@ -58,7 +58,7 @@ struct Rest {
   }
 };
 
-// Sends by the kernel alone. False if it does not do that with this file.
+// Sends with sendfile(2). Returns false if the kernel does not support this for the file.
 bool send_uncopied(Operation& operation, Rest& rest) {
   constexpr std::uint64_t most = 1U << 30U;
   const WithoutWriteSignals without_signals;  // sendfile has no MSG_NOSIGNAL
@@ -92,7 +92,7 @@ void wait_to_read(const Operation& operation, int file) {
 
 std::size_t read_some(const Operation& operation, const Rest& rest, std::span<std::byte> into) {
   for (;;) {
-    // A pipe may have nothing to read for as long as it likes.
+    // A pipe may have nothing to read for any length of time.
     if (!rest.has_position) wait_to_read(operation, rest.file);
     const auto count = rest.has_position ? ::pread(rest.file, into.data(), into.size(), rest.offset)
                                          : ::read(rest.file, into.data(), into.size());
@@ -127,7 +127,7 @@ void check_offset(std::uint64_t offset) {
   throw_system_error(EOVERFLOW, "offset into the file to send");
 }
 
-// Nothing: the socket takes none now.
+// Returns nothing if the socket takes no bytes now.
 std::optional<std::size_t> try_send_copied(const Operation& operation, const Rest& rest) {
   std::array<std::byte, 65536> buffer;
   const auto room = std::min<std::uint64_t>(rest.count, buffer.size());
@@ -150,7 +150,7 @@ std::uint64_t sendfile(Socket& socket, int file, std::uint64_t offset,
                        std::optional<std::uint64_t> count, Deadline deadline) {
   Operation operation(socket, "send a file", deadline);
   if (socket.type() != SocketType::stream) operation.fail(EINVAL);
-  // It could only say that it sent a part, but not which.
+  // Without waiting, a part may be sent, and the exception could not tell how much.
   if (!operation.waits_to_send()) operation.fail(EINVAL);
   struct stat status{};
   if (::fstat(file, &status) != 0) throw_system_error(errno, "the file to send");

@@ -41,7 +41,7 @@ Address name_of(int descriptor, NameCall call, std::string_view what) {
 }  // namespace
 
 Socket::Socket(Family family, SocketType type, int protocol) : type_(type) {
-  // Packet sockets alone want the order of the network here.
+  // Only packet sockets need this number in network byte order.
   if (family == Family::packet) protocol = htons(gsl::narrow_cast<std::uint16_t>(protocol));
   descriptor_ = above_standard_streams(
       ::socket(native_family(family), native_type(type) | SOCK_CLOEXEC, protocol));
@@ -105,7 +105,7 @@ Socket::~Socket() { close(); }
 void Socket::fail(int error, std::string_view call) const {
   std::string what(call);
   NativeAddress peer;
-  // A Unix peer without a name would only lengthen the text.
+  // An unnamed Unix peer would only lengthen the text.
   if (descriptor_ >= 0 && ::getpeername(descriptor_, peer.pointer(), peer.size()) == 0 &&
       *peer.size() > sizeof(sa_family_t) &&
       family_of(peer.pointer()->sa_family) != Family::unspecified) {
@@ -121,7 +121,7 @@ void Socket::bind(const Address& address) {
 }
 
 void Socket::listen(int backlog) {
-  // The kernel cuts the backlog to net.core.somaxconn, so the largest number is the maximum.
+  // The kernel limits the backlog to net.core.somaxconn, so the largest number gives the maximum.
   const int wanted = backlog <= 0 ? std::numeric_limits<int>::max() : backlog;
   if (::listen(descriptor_, wanted) != 0) throw_system_error(errno, "listen");
   const int flags = ::fcntl(descriptor_, F_GETFL);
@@ -151,14 +151,14 @@ void Socket::connect(const Address& address, Deadline deadline) {
     connect_to_path(address, std::min(deadline, send_limit()), call);
     return;
   }
-  // Non-blocking for the call alone: there is no MSG_DONTWAIT for connect.
+  // Non-blocking only during the call: connect has no MSG_DONTWAIT.
   const int flags = ::fcntl(descriptor_, F_GETFL);
   if (flags < 0 || ::fcntl(descriptor_, F_SETFL, flags | O_NONBLOCK) != 0) {
     throw_system_error(errno, call);
   }
   int error = 0;
   if (::connect(descriptor_, native_pointer(address), native_size(address)) != 0) error = errno;
-  // An interrupted connect goes on by itself, like one in progress.
+  // An interrupted connect continues in the background, like one in progress.
   if (error == EINPROGRESS || error == EINTR) {
     wait(POLLOUT, std::min(deadline, send_limit()), call);
     socklen_t size = sizeof error;
@@ -168,8 +168,8 @@ void Socket::connect(const Address& address, Deadline deadline) {
   if (::fcntl(descriptor_, F_SETFL, flags) != 0) throw_system_error(errno, call);
 }
 
-// Non-blocking, a Unix socket does not begin to connect when the listener's queue is full, and no
-// poll tells when there is room; so it blocks, for as long as the deadline lets it.
+// A non-blocking Unix socket does not start to connect while the queue of the listener is full, and
+// poll does not report when there is space again. So this blocks, at most until the deadline.
 void Socket::connect_to_path(const Address& address, Deadline deadline, std::string_view call) {
   const bool waits = send_timeout_ != Duration::zero();
   const auto set_time = [&](timeval time) {
@@ -183,7 +183,7 @@ void Socket::connect_to_path(const Address& address, Deadline deadline, std::str
   for (;;) {
     if (!deadline.is_never()) {
       const auto left = std::chrono::ceil<std::chrono::microseconds>(deadline.left()).count();
-      // A time of zero would be for ever.
+      // A timeout of zero would mean forever.
       set_time({.tv_sec = static_cast<time_t>(left / 1'000'000),
                 .tv_usec = static_cast<suseconds_t>(std::max<std::int64_t>(left % 1'000'000, 1))});
     }
@@ -206,7 +206,8 @@ void Socket::shutdown(ShutdownHow how) {
 }
 
 void Socket::close() noexcept {
-  // Linux closes even if it reports EINTR; a second close could hit somebody else's descriptor.
+  // Linux closes the descriptor even if it reports EINTR. A second close could close a descriptor
+  // that another thread has just opened.
   if (const int released = release(true); released >= 0) ::close(released);
 }
 
@@ -225,9 +226,9 @@ int Socket::release(bool closing) noexcept {
 
 Socket Socket::dup() const {
   const int copy = ::fcntl(descriptor_, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-  // EINVAL: the limit allows none of these numbers.
+  // EINVAL: the limit of descriptors allows no number above 2.
   if (copy < 0) throw_system_error(errno == EINVAL ? EMFILE : errno, "dup");
-  // The copy is of the same socket, and would have its timeout.
+  // The copy refers to the same socket, and would share its timeout.
   waits_in_receive_ = false;
   set_kernel_timeout(no_timeout);
   Socket socket;
@@ -248,7 +249,7 @@ std::pair<Socket, Socket> socket_pair(SocketType type) {
     throw_system_error(errno, "socketpair");
   }
   std::pair<Socket, Socket> sockets;
-  // The second first, so that it is closed if the first cannot be moved.
+  // `second` takes its descriptor first, so that it is closed if the first one cannot be moved.
   sockets.second = Socket::adopt_unchecked(pair[1], type);
   sockets.first = Socket::adopt_unchecked(above_standard_streams(pair[0]), type);
   if (sockets.first.fileno() < 0) throw_system_error(errno, "socketpair");

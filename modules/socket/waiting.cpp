@@ -34,8 +34,8 @@ nanoseconds in_nanoseconds(timespec time) noexcept {
   return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
 }
 
-// The steady clock to the kernel's tick, which costs a fifth to read. It lags behind by up to
-// `coarse_lag`.
+// Reads the steady clock with the resolution of the kernel tick, in a fifth of the time. The result
+// lags behind the clock by up to `coarse_lag`.
 nanoseconds coarse_now() noexcept {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
@@ -86,14 +86,14 @@ Deadline Socket::receive_limit() const {
 }
 
 Deadline Socket::send_limit() const {
-  // That of progress is each wait's.
+  // With `set_send_by_progress`, the timeout applies to each wait instead.
   const bool none = send_timeout_ == no_timeout || send_by_progress_;
   return std::min(none ? Deadline::never() : Deadline(send_timeout_), deadline_);
 }
 
-// A poll tells of room only when a good part of the buffer is free, for which a slow peer may take
-// longer than the timeout. So this looks at the queue meanwhile, often enough for a peer that took
-// something at first and nothing since.
+// poll reports buffer space only when a large part of the buffer is free, and a slow peer may need
+// longer than the timeout for that. So this function checks the send queue in between, often enough
+// to detect a peer that took some bytes at first and none since.
 Socket::Wait Socket::wait_for_progress(Deadline deadline) const {
   const auto queued = [this] {
     int bytes = 0;
@@ -118,7 +118,7 @@ Socket::Wait Socket::wait_for_progress(Deadline deadline) const {
 }
 
 Socket::Wait Socket::poll(short events, Deadline deadline) const {
-  // poll(2) would pass over it, and wait.
+  // poll(2) would ignore a negative descriptor, and wait.
   if (descriptor_ < 0) fail(EBADF, "poll");
   const bool receiving = events == POLLIN;
   bool quiet_first = false;
@@ -156,7 +156,7 @@ void Socket::wait_in_receive(bool on) noexcept {
   if (!on) set_kernel_timeout(no_timeout);
 }
 
-// The kernel knows of a timeout, and of nothing else.
+// The kernel supports only a timeout, no deadline.
 bool Socket::may_wait_in_receive() const noexcept {
   return waits_in_receive_ && receive_timeout_ != Duration::zero() && end_quiet_ == no_timeout &&
          deadline_.is_never() && receive_deadline_.is_never();
@@ -164,9 +164,9 @@ bool Socket::may_wait_in_receive() const noexcept {
 
 bool Socket::set_kernel_timeout(Duration timeout) const noexcept {
   if (kernel_timeout_ == timeout) return true;
-  timeval time{};  // none
+  timeval time{};  // no timeout
   if (timeout != no_timeout) {
-    // Rounded up, as zero would be none.
+    // Rounded up, since zero would mean no timeout.
     const auto whole = std::chrono::ceil<std::chrono::microseconds>(timeout);
     const auto seconds = std::chrono::floor<std::chrono::seconds>(whole);
     time = {.tv_sec = static_cast<std::time_t>(seconds.count()),
@@ -177,8 +177,9 @@ bool Socket::set_kernel_timeout(Duration timeout) const noexcept {
   return true;
 }
 
-// Nothing if the rest of the wait, until `limit`, is to be polled for: the time is over, a signal
-// came, the descriptor was made non-blocking, or the kernel did not wait for as long as it should.
+// Returns nothing if the caller must poll for the rest of the wait, until `limit`: the timeout
+// expired, a signal interrupted the call, the descriptor was made non-blocking, or the kernel
+// waited for too short a time.
 std::optional<std::size_t> Socket::receive_or_wait(std::span<std::byte> into, Deadline& limit) {
   if (into.empty()) return 0;
   const bool endless = receive_timeout_ == no_timeout || receive_timeout_ > std::chrono::years(100);
@@ -208,7 +209,8 @@ Operation::Operation(Socket& socket, std::string_view call, Deadline deadline)
 
 void Operation::note(Socket::Received received, std::size_t size) noexcept {
   if (size != 0 && socket_.watch_counts_) socket_.watch_->received(size);
-  // Several threads may be here, of a datagram socket, and nobody waits for its edges.
+  // Several threads may call this for one datagram socket, and none uses edge-triggered polling on
+  // it.
   if (socket_.type_ == SocketType::datagram || socket_.type_ == SocketType::raw) return;
   socket_.last_receive_ = received;
 }
@@ -235,8 +237,8 @@ void Operation::go_on_sending(int error) {
   if (to_ != nullptr && to_->family() == Family::unix_domain) wait_for_receiver(*limit_);
 }
 
-// To poll, a Unix socket that is not connected has room however full its receiver is. One that is
-// connected to the receiver tells.
+// poll always reports buffer space for an unconnected Unix socket, even if its receiver is full.
+// For a socket that is connected to the receiver, poll reports correctly.
 void Operation::wait_for_receiver(Deadline limit) const {
   Socket connected(Family::unix_domain, socket_.type());
   connected.connect(*to_);

@@ -1,5 +1,5 @@
 /// \file
-/// `net.socket:waiting`, internal: calls on a socket that wait under its limits.
+/// `net.socket:waiting`, internal: socket calls that wait within the limits of the socket.
 module net.socket:waiting;
 
 import net.standard;
@@ -9,29 +9,31 @@ import :socket;
 
 namespace net {
 
-// One call on a socket, tried again and again until it neither would block nor was interrupted.
+// A socket call that is retried until it neither would block nor is interrupted.
 class Operation {
  public:
-  // The text of errors begins with `call`, and names whom it sends to. Its time runs from the first
-  // wait.
+  // The text of errors begins with `call`, and names the address `to`. The time limit starts at the
+  // first wait.
   Operation(Socket& socket, std::string_view call, const Address* to = nullptr) noexcept
       : socket_(socket), call_(call), to_(to) {}
-  // For sending in several calls: the time runs from here, and to `deadline` for all of them.
+  // For sending in several calls: the time limit starts here, and covers all of them, as does
+  // `deadline`.
   Operation(Socket& socket, std::string_view call, Deadline deadline);
 
-  // After a receive that failed: waits if it would have blocked, and throws other errors. False if
-  // the input was ended meanwhile; the call then returns what it does at the end.
+  // To be called after a failed receive. Waits if the receive would have blocked, and throws other
+  // errors. Returns false if the input ended meanwhile; the call then returns its end-of-input
+  // result.
   bool goes_on_receiving(int error);
-  // After a send that failed.
+  // The same, after a failed send.
   void go_on_sending(int error);
 
-  // Returns whether there are no messages whose bounds are kept.
+  // Returns whether the socket is a stream, which keeps no message boundaries.
   bool takes_a_stream() const;
   bool waits_to_send() const noexcept;
-  // Until when to wait for something else than the socket.
+  // Returns the deadline for a wait on a descriptor other than the socket.
   Deadline limit_of_one_wait() const;
   int fileno() const noexcept { return socket_.fileno(); }
-  // After one that did not.
+  // Records the outcome of a receive.
   void note(Socket::Received received, std::size_t size = 0) noexcept;
   void note_sent(std::size_t size) const noexcept { socket_.note_sent(size); }
   [[noreturn]] void fail(int error) const;

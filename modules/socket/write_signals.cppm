@@ -1,5 +1,5 @@
 /// \file
-/// `net.socket:write_signals`, internal: writing without the signals that writing can raise.
+/// `net.socket:write_signals`, internal: writing without the signals that a write can raise.
 module;
 
 #include <csignal>
@@ -8,11 +8,11 @@ module net.socket:write_signals;
 
 namespace net {
 
-// Keeps from this thread the signals that a write may raise, and takes those that it did raise, so
-// that nothing of them is seen once this object is gone: SIGPIPE (the reader is gone), SIGXFSZ (a
-// file at its limit) and SIGTTOU (the terminal of another foreground process). The kernel sends the
-// first two to the thread that writes, so no other thread's can be hit; one that was pending before
-// stays pending. No disposition changes.
+// Blocks the signals that a write can raise on this thread, and consumes those that it did raise,
+// so that none is delivered after this object is destroyed: SIGPIPE (the reader has closed),
+// SIGXFSZ (the file is at its size limit) and SIGTTOU (another process group owns the terminal).
+// The kernel sends the first two to the writing thread, so no other thread can receive them. A
+// signal that was already pending stays pending. No disposition changes.
 class WithoutWriteSignals {
  public:
   WithoutWriteSignals() noexcept;
@@ -21,7 +21,7 @@ class WithoutWriteSignals {
   ~WithoutWriteSignals();  // keeps errno
 
  private:
-  sigset_t raised_{};  // those that only a write of ours can make pending
+  sigset_t raised_{};  // signals that only our write can have made pending
   sigset_t before_{};
 };
 

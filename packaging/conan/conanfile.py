@@ -37,7 +37,7 @@ class NetserveConan(ConanFile):
         cmake_layout(self)
 
     def requirements(self):
-        self.requires("ms-gsl/[>=4.0.0 <5]", transitive_headers=True)  # our package for CMake asks for it
+        self.requires("ms-gsl/[>=4.0.0 <5]")  # of our .cpp files: consumers do not see it
         if self.options.monitor:
             self.requires("boost/[>=1.74.0 <2]", options={"header_only": True})
 

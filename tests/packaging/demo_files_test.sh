@@ -22,7 +22,7 @@ complete_at_end() { # complete_at_end WORD...: what bash offers for the last wor
 }
 
 help=$("$program" echo --help)
-options=$(grep -oE '^ +(-h,)?--[a-z-]+' <<<"$help" | tr ',' '\n' | tr -d ' ' | words)
+options=$(grep -oE '^ +(-h, *)?--[a-z-]+' <<<"$help" | tr ',' '\n' | tr -d ' ' | words)
 [[ $(wc -w <<<"$options") -gt 20 ]] || fail "the program shows only these options: $options"
 
 manual=$(sed 's/\\-/-/g' "$here/netserve.1")
@@ -53,6 +53,6 @@ done <<<"$choices"
 while read -r option default; do
   grep -A 4 -F -- "$option " <<<"$manual" | grep -qE "by default $default\b" ||
     fail "the manual has another default of $option than $default"
-done < <(grep -oE -- '--[a-z-]+ SECONDS=[0-9]+' <<<"$help" | sed 's/ SECONDS=/ /')
+done < <(grep -oE -- '--[a-z-]+ SECONDS(=| \[)[0-9]+' <<<"$help" | sed -E 's/ SECONDS(=| \[)/ /')
 
 exit "$failed"

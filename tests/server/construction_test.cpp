@@ -176,6 +176,16 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_server_has_several_addresses, Policy, Policies) 
   BOOST_TEST(server.stats().accepted == 3U);
 }
 
+BOOST_AUTO_TEST_CASE(several_addresses_are_given_as_a_list, *timeout(20)) {
+  net::TcpServer<Where> server{{loopback(), {"127.0.0.1", 0}}, quick()};
+  BOOST_TEST(server.listeners() == 2U);
+  Running running{server};
+  for (std::size_t i = 0; i < 2; ++i) {
+    const net::Address address = server.server_address(i);
+    BOOST_TEST(answer_of(address, "?") == address.to_string());
+  }
+}
+
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(servers_share_a_policy, Policy, Policies) {
   std::optional<net::SharedPolicy<Policy>> shared(at_once<Policy>(4));

@@ -30,7 +30,7 @@ void Canary::sing(const Line& server) {
   while (!stopped_) {
     const auto begin = Clock::now();
     try {
-      // Datagrams that are not its own answer are passed over.
+      // Ignores datagrams that are not its own answer.
       if (!echoes(server, "canary\n")) (server.stream() ? wrong_ : missed_) = "no such answer";
     } catch (const std::exception& error) {
       missed_ = error.what();

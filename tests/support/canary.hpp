@@ -1,4 +1,4 @@
-// A client beside others that do what they like.
+// A well-behaved client beside clients that misbehave.
 #pragma once
 
 #include <atomic>
@@ -10,8 +10,8 @@
 
 namespace support {
 
-// Comes again and again for one answer, and keeps the longest time that it took. One of datagrams
-// asks again when it hears nothing for a while.
+// Asks for one answer again and again, and records the longest time that an answer took. For
+// datagrams, it asks again when no answer arrives for a while.
 class Canary {
  public:
   explicit Canary(const Line& server);
@@ -20,7 +20,7 @@ class Canary {
   ~Canary();
 
   void join();
-  // Of these, once it is joined. What went wrong: an answer that was not its own; or none in 10 s.
+  // Read these after `join`. `wrong`: an answer was not its own. `missed`: no answer in 10 s.
   const std::string& wrong() const noexcept { return wrong_; }
   const std::string& missed() const noexcept { return missed_; }
   std::chrono::milliseconds longest() const noexcept;

@@ -49,20 +49,20 @@ std::optional<Client> try_connect(const Place& place) {
   } catch (const std::system_error& error) {
     if (error.code() == std::errc::connection_refused) return std::nullopt;
     if (error.code() == std::errc::no_such_file_or_directory) return std::nullopt;
-    // Completed by the kernel just when the listener closed.
+    // The kernel completed the connection just when the listener closed.
     if (error.code() == std::errc::connection_reset) return std::nullopt;
     throw;
   }
 }
 
-// 0 at the end of the stream, if a reset is one as well.
+// Returns 0 at the end of the stream or after a reset.
 std::size_t receive_some(int socket, std::span<char> into) {
   const auto count = ::recv(socket, into.data(), into.size(), 0);
   if (count < 0 && errno != ECONNRESET) fail(errno, "recv");
   return count < 0 ? 0 : static_cast<std::size_t>(count);
 }
 
-// One client's part in `echo_all`.
+// The exchange of one client in `echo_all`.
 struct Exchange {
   const Client* client;
   const std::string* message;
@@ -73,7 +73,7 @@ struct Exchange {
   short events() const noexcept {
     return done() ? short{0} : sent < message->size() ? short{POLLIN | POLLOUT} : short{POLLIN};
   }
-  // False if it failed.
+  // Returns false if the exchange failed.
   bool go_on(short ready) {
     if ((ready & POLLOUT) != 0 && sent < message->size()) {
       const auto count = ::send(client->fileno(), message->data() + sent, message->size() - sent,
@@ -172,7 +172,7 @@ std::size_t echo_all(std::span<const Client> clients, std::span<const std::strin
       const bool alive = exchanges.at(i).go_on(one.revents);
       one.events = exchanges.at(i).events();
       if (alive && one.events != 0) continue;
-      one.fd = -1;  // poll passes over it
+      one.fd = -1;  // poll ignores it
       --left;
     }
   }

@@ -1,4 +1,4 @@
-// Clients of programs under test, made of system calls alone. No call waits for more than 10 s.
+// Clients of programs under test, built on system calls only. No call waits for more than 10 s.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,8 @@
 
 namespace support {
 
-// Where a program listens: a numeric address and its port, or the path of a Unix socket, in which a
-// '@' begins a name without file.
+// The endpoint of a program: a numeric address and its port, or the path of a Unix socket. A path
+// that begins with '@' is a name without a file.
 struct Place {
   std::string host;
   std::uint16_t port = 0;
@@ -22,21 +22,21 @@ struct Place {
 // A connection.
 class Client {
  public:
-  // `from`, unless empty, is an address of our own. Throws std::system_error if nobody listens
+  // `from`, unless empty, is the local address. Throws std::system_error if no program listens
   // there.
   explicit Client(const Place& place, const std::string& from = {});
   Client(const std::string& host, std::uint16_t port, const std::string& from = {})
       : Client(Place{host, port, {}}, from) {}
 
   void send(std::string_view text) const;
-  // Sends what the connection takes; returns how much before it took nothing for 300 ms.
+  // Sends until the connection takes nothing for 300 ms; returns how many bytes it took.
   std::size_t send_until_stuck() const;
-  // Throws if the stream ends before.
+  // Throws if the stream ends earlier.
   std::string receive(std::size_t count) const;
   std::string receive_line() const;
-  // Up to the end of the stream; a reset is an end here.
+  // Receives until the stream ends or is reset.
   std::string receive_to_end() const;
-  // Says that no more will be sent.
+  // Ends the output of the connection.
   void end_output() const;
 
   int fileno() const noexcept { return socket_.get(); }
@@ -45,12 +45,12 @@ class Client {
   Descriptor socket_;
 };
 
-// Connects again and again until somebody listens there, or nobody any more.
+// Connect repeatedly until a program listens there, or until none does any more.
 Client wait_until_accepted(const Place& place);
 void wait_until_refused(const Place& place);
 
-// Sends messages[i] through clients[i], all at once, while receiving as many bytes from each;
-// returns how many clients got their own bytes back.
+// Sends messages[i] through clients[i], all at once, while receiving as many bytes from each.
+// Returns how many clients got their own bytes back.
 std::size_t echo_all(std::span<const Client> clients, std::span<const std::string> messages);
 
 }  // namespace support

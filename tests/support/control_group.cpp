@@ -19,7 +19,7 @@ ControlGroup::ControlGroup(const std::string& controller)
 }
 
 ControlGroup::~ControlGroup() {
-  // What was in it may still be on its way out.
+  // The processes that were in the group may still be ending.
   for (int i = 0; made_ && ::rmdir(path_.c_str()) != 0 && i < 1000; ++i) {
     std::this_thread::sleep_for(1ms);
   }

@@ -1,4 +1,4 @@
-// Limits of what processes take, cgroups(7).
+// Limits on the resources of processes, cgroups(7).
 #pragma once
 
 #include <sys/types.h>
@@ -15,7 +15,7 @@ class ControlGroup {
   ControlGroup(const ControlGroup&) = delete;
   ControlGroup& operator=(const ControlGroup&) = delete;
 
-  // False if that cannot be done here.
+  // Returns false if the process cannot be moved into the group.
   bool take(pid_t process) const { return write("cgroup.procs", std::to_string(process)); }
   std::string directory() const { return path_.string(); }
 
@@ -29,14 +29,14 @@ class ControlGroup {
   bool made_ = false;
 };
 
-// With a limit of how many they are, threads included.
+// A group with a limit on the number of processes and threads.
 class PidsGroup : public ControlGroup {
  public:
   PidsGroup() : ControlGroup("pids") {}
   bool allow(std::size_t tasks) const { return write("pids.max", std::to_string(tasks)); }
 };
 
-// With a limit of the memory that they use.
+// A group with a limit on memory.
 class MemoryGroup : public ControlGroup {
  public:
   MemoryGroup() : ControlGroup("memory") {}

@@ -56,7 +56,7 @@ void DatagramClient::send(std::string_view text) const {
     const int error = try_send(text);
     if (error == 0) return;
     if (error != EAGAIN || Clock::now() > until) fail(error, "sendto");
-    // Of whether a Unix server has room, an unconnected client is not told.
+    // Polls: an unconnected client is not notified when a Unix server can receive again.
     ::poll(nullptr, 0, 1);
   }
 }
@@ -87,7 +87,7 @@ bool DatagramClient::echoes(const std::string& text, std::chrono::milliseconds w
 bool send_from_port(const Place& server, std::uint16_t port, std::string_view text) {
   const Descriptor raw(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP));
   if (raw.get() < 0) return false;
-  // Source, destination, length, and no sum.
+  // Source port, destination port, length, and no checksum.
   const auto size = static_cast<std::uint16_t>(8 + text.size());
   const std::array<std::uint16_t, 4> header{htons(port), htons(server.port), htons(size), 0};
   std::string packet(size, '\0');

@@ -1,4 +1,4 @@
-// Clients of datagrams, made of system calls alone.
+// Datagram clients, built on system calls only.
 #pragma once
 
 #include <chrono>
@@ -16,20 +16,20 @@ namespace support {
 
 class DatagramClient {
  public:
-  // A socket of the place's family. It gets a name of its own: of a Unix socket that is `from`, or
-  // one without file that the system picks.
+  // Opens a socket of the place's family. A Unix socket also gets a name: `from`, or a name without
+  // a file that the system picks.
   explicit DatagramClient(const Place& place, const std::string& from = {});
 
-  // Returns 0, or what sendto(2) said: a Unix server that has no room now is not waited for.
+  // Returns 0 or the error of sendto(2). Does not wait for a Unix server whose queue is full.
   int try_send(std::string_view text) const;
-  // Throws what it said; waits for room.
+  // Throws the error of sendto(2). Waits for a Unix server whose queue is full.
   void send(std::string_view text) const;
-  // The next datagram; nothing if none comes in time.
+  // Returns the next datagram, or nothing if none arrives in time.
   std::optional<std::string> receive(
       std::chrono::milliseconds within = std::chrono::seconds(10)) const;
 
-  // Whether exactly that comes back, in time. Datagrams may get lost: what is not answered is sent
-  // again after 200 ms, and answers that come late are passed over.
+  // Returns whether exactly this text comes back in time. Datagrams may get lost: without an answer
+  // the client sends again after 200 ms, and it ignores late answers.
   bool echoes(const std::string& text,
               std::chrono::milliseconds within = std::chrono::seconds(10)) const;
 
@@ -40,8 +40,8 @@ class DatagramClient {
   Descriptor socket_;
 };
 
-// Sends a datagram to a UDP server from a port that need not be ours, by a raw socket; false if
-// this process may not.
+// Sends a datagram to a UDP server by a raw socket, from any port, even one that is not ours.
+// Returns false if this process may not do that.
 bool send_from_port(const Place& server, std::uint16_t port, std::string_view text);
 
 }  // namespace support

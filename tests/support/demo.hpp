@@ -17,12 +17,12 @@ using Words = std::vector<std::string>;
 
 inline const std::array<std::string, 4> policies{"pool", "thread", "fork", "inline"};
 
-// What a server may listen on: "unix@" is a name without a file.
+// The kinds of endpoints of a server. "unix@" is a name without a file.
 inline const std::array<std::string, 5> endpoint_kinds{"tcp", "udp", "unix", "unix@", "unixgram"};
 inline const std::array<std::string, 3> stream_kinds{"tcp", "unix", "unix@"};
 inline const std::array<std::string, 2> datagram_kinds{"udp", "unixgram"};
 
-// A directory that goes with this object, and what is in it.
+// A temporary directory, removed with its contents when this object is destroyed.
 class Scratch {
  public:
   Scratch();
@@ -31,33 +31,34 @@ class Scratch {
   ~Scratch();
 
   std::string path(const std::string& name) const { return directory_ + "/" + name; }
-  // An endpoint of that kind which nobody has: a port that the system picks, a path in here.
+  // Returns an unused endpoint of this kind: a port that the system picks, or a path in this
+  // directory.
   std::string endpoint(const std::string& kind) const;
 
  private:
   std::string directory_;
 };
 
-// The demo's command line with these arguments.
+// Returns the demo's command line with these arguments.
 Words demo(const Words& arguments);
 
-// The line that it prints for each endpoint.
+// The line that the demo prints for each endpoint.
 struct Line : Place {
-  // Throws if the text is no such line.
+  // Throws if the text is not such a line.
   explicit Line(const std::string& text);
   Client client() const { return Client(*this); }
   DatagramClient datagram_client() const { return DatagramClient(*this); }
   bool stream() const { return scheme == "tcp" || scheme == "unix"; }
-  // As --listen takes it.
+  // Returns the endpoint in the form that --listen takes.
   std::string endpoint() const;
 
   std::string scheme;
-  std::string description;  // what is in parentheses
+  std::string description;  // the text in parentheses
 };
 
 // An echo server on an endpoint of its own.
 struct Echo {
-  // The starter is a program that runs the command that follows its own arguments.
+  // The starter is a program with its arguments, which runs the command that follows them.
   explicit Echo(const Words& arguments = {}, const Process::Options& options = {},
                 const Words& starter = {}, const std::string& kind = "tcp");
 
@@ -72,16 +73,16 @@ struct Echo {
   Line line;
 };
 
-// Whether a client gets back what it sends.
+// Returns whether a client gets back what it sends.
 bool echoes(const Client& client, const std::string& text = "hello\n");
-// The same of a client that comes for it, of whatever kind.
+// The same with a new client of the line's kind.
 bool echoes(const Line& line, const std::string& text = "hello\n",
             std::chrono::milliseconds within = std::chrono::seconds(10));
 
-// Bytes that differ from one seed and place to the next.
+// Returns bytes that depend on the seed and on their position.
 std::string pattern(std::size_t size, std::size_t seed);
 
-// Whether a text is exactly one line.
+// Returns whether a text is exactly one line.
 bool one_line(const std::string& text);
 
 }  // namespace support

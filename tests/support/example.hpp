@@ -13,7 +13,7 @@
 
 namespace support {
 
-// The address that a line "listening on ADDRESS" tells, and its port.
+// Returns the address in a line "listening on ADDRESS"; below, its port.
 inline std::string address_in(const std::string& line) {
   BOOST_TEST(line.starts_with("listening on "), line);
   return line.substr(line.find_last_of(' ') + 1);
@@ -22,7 +22,7 @@ inline std::uint16_t port_of(const std::string& line) {
   return static_cast<std::uint16_t>(std::stoi(line.substr(line.rfind(':') + 1)));
 }
 
-// An example that runs; at its end, it must end well.
+// A running example. The destructor stops it and checks that it ends well.
 class Example {
  public:
   explicit Example(const std::string& name, const std::string& argument = "0")

@@ -5,8 +5,8 @@
 #include <string>
 #include <system_error>
 
-// Tells whether a call throws a `std::system_error` with exactly this condition; if not, says what
-// it did instead.
+// Returns whether a call throws a `std::system_error` with exactly this condition; if not, the
+// result has a message that says what the call did instead.
 template <class Call>
 boost::test_tools::assertion_result fails_with(std::errc expected, Call&& call) {
   boost::test_tools::assertion_result result(false);
@@ -22,7 +22,7 @@ boost::test_tools::assertion_result fails_with(std::errc expected, Call&& call) 
   return result;
 }
 
-// Returns what the exception of a call says; empty if there was none.
+// Returns the message of the exception that a call throws, or an empty string if it throws none.
 template <class Call>
 std::string text_of_failure(Call&& call) {
   try {

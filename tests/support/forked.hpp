@@ -1,4 +1,5 @@
-// A process that a test forks. It imports nothing, so it may come before any other include.
+// A process that a test forks. This header imports nothing, so it may come before any other
+// include.
 #pragma once
 
 #include <sys/types.h>
@@ -7,17 +8,18 @@
 
 namespace support {
 
-// Runs a function in a forked process, which ends with the status that it returns, and without
-// destructors. Killed if it is left.
+// Runs a function in a forked process, which ends with the status that the function returns,
+// without running destructors. The destructor kills the process if it still runs.
 class Forked {
  public:
   explicit Forked(const std::function<int()>& run);
   Forked(const Forked&) = delete;
   Forked& operator=(const Forked&) = delete;
   ~Forked();
-  // The exit status; -1 for a signal, -2 if it goes on for ten seconds.
+  // Returns the exit status; -1 if a signal ended the process, -2 if it still runs after ten
+  // seconds.
   int status();
-  // Whether it has not ended.
+  // Returns whether the process has not ended.
   bool runs() const;
   pid_t process() const noexcept { return process_; }
 

@@ -12,7 +12,7 @@
 extern "C" {
 // NOLINTBEGIN(*-reserved-identifier): the sanitizers' names
 [[gnu::weak]] void __sanitizer_set_death_callback(void (*callback)());
-// Children of a process with threads are what some of these tests are about.
+// Some of these tests create children of a process with threads on purpose.
 const char* __tsan_default_options();
 const char* __tsan_default_options() { return "die_after_fork=0"; }
 // NOLINTEND(*-reserved-identifier)
@@ -20,7 +20,7 @@ const char* __tsan_default_options() { return "die_after_fork=0"; }
 
 namespace {
 
-// Where stderr was when the program began, and where it goes during a test.
+// The original stderr, and the file that receives stderr during a test.
 int real_stderr = -1;
 int captured = -1;
 off_t taken = 0;
@@ -34,7 +34,7 @@ void copy_captured() {
   }
 }
 
-// A test that hangs or crashes ends the program: what it left running would spoil the others.
+// A test that hangs or crashes ends the program: what it left running would disturb other tests.
 void end_program(int signal) {
   copy_captured();
   constexpr std::string_view text = "\nthe time of the test is over, or it crashed\n";
@@ -43,7 +43,8 @@ void end_program(int signal) {
   ::raise(signal);
 }
 
-// What a program's start found: a sanitizer's handlers, which print more than Boost.Test's.
+// The actions at the start of the program: a sanitizer's handlers, which print more than
+// Boost.Test's.
 constexpr std::array crashes{SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 using Dispositions = std::array<struct sigaction, crashes.size()>;
 const Dispositions at_start = [] {
@@ -68,12 +69,12 @@ void prepare_once() {
   static const bool done = [] {
     real_stderr = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
     captured = ::memfd_create("stderr of a test", MFD_CLOEXEC);
-    // Its report is in what was captured, a child's as well.
+    // A sanitizer's report, even one of a child, is in the captured text.
     if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(copy_captured);
-    // Sanitizers make threads and descriptors of their own with the first thread.
+    // With the first thread, sanitizers create threads and descriptors of their own.
     int first = 0;
     std::thread([&first] { first = ::gettid(); }).join();
-    // A thread that was joined may be listed for a moment.
+    // A joined thread may still be listed for a moment.
     soon([first] { return !entries("/proc/self/task").contains(first); });
     return true;
   }();

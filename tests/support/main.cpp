@@ -1,4 +1,4 @@
-// The program of each test: the one main that they share.
+// The `main` function that all test programs share.
 
 #include <boost/test/unit_test.hpp>
 

@@ -1,4 +1,4 @@
-// A place as the system calls have it. For the .cpp files of clients.
+// A place as a socket address for system calls. For the .cpp files of clients.
 #pragma once
 
 #include <sys/socket.h>
@@ -9,7 +9,7 @@ namespace support {
 
 class Name {
  public:
-  // Throws std::system_error if it is no place.
+  // Throws std::system_error if the place is invalid.
   explicit Name(const Place& place);
 
   sa_family_t family() const noexcept { return storage_.ss_family; }

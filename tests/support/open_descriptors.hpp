@@ -4,9 +4,9 @@
 #include <filesystem>
 #include <iterator>
 
-// How many descriptors this process has open.
+// Returns how many descriptors this process has open.
 inline std::size_t open_descriptors() {
   using Entries = std::filesystem::directory_iterator;
-  // Reading the directory takes one.
+  // Reading the directory opens one.
   return static_cast<std::size_t>(std::distance(Entries("/proc/self/fd"), Entries())) - 1;
 }

@@ -32,14 +32,14 @@ Descriptor packet_socket() {
   return socket;
 }
 
-// An interface that is up loses frames for a moment still: asks with some of its own until one has
-// come.
+// An interface that is up still loses frames for a moment, so this sends frames of its own until
+// one arrives.
 void wait_until_frames_pass(const char* from, const char* to) {
   constexpr int tries = 500;
   constexpr int each = 10;  // milliseconds
   sockaddr_ll name{};
   name.sll_family = AF_PACKET;
-  name.sll_protocol = htons(0x88B6);  // another than the tests have
+  name.sll_protocol = htons(0x88B6);  // not used by the tests
   name.sll_ifindex = static_cast<int>(::if_nametoindex(to));
   const Descriptor receiver = packet_socket();
   if (::bind(receiver.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) {
@@ -48,7 +48,7 @@ void wait_until_frames_pass(const char* from, const char* to) {
   const Descriptor sender = packet_socket();
   name.sll_ifindex = static_cast<int>(::if_nametoindex(from));
   name.sll_halen = 6;
-  for (unsigned char& digit : name.sll_addr) digit = 0xff;  // to all
+  for (unsigned char& digit : name.sll_addr) digit = 0xff;  // broadcast
   for (int i = 0; i < tries; ++i) {
     ::sendto(sender.get(), "?", 1, 0, reinterpret_cast<const sockaddr*>(&name), sizeof name);
     pollfd polled{receiver.get(), POLLIN, 0};
@@ -57,10 +57,10 @@ void wait_until_frames_pass(const char* from, const char* to) {
   throw std::runtime_error("no frame passes between the interfaces");
 }
 
-// Empty if this process can make a network and open packet sockets in it.
+// Returns an empty string if this process can make a network and open packet sockets in it.
 std::string why_no_own_network() {
   std::string why;
-  // In a thread, as its network ends with it.
+  // In a thread, as the network is destroyed when the thread ends.
   std::thread([&why] {
     try {
       const OwnNetwork network;

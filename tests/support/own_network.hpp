@@ -1,4 +1,4 @@
-// A network that a test has for itself: two interfaces joined by a cable, and nothing else.
+// A private network of a test: two interfaces joined by a cable, and nothing else.
 #pragma once
 
 #include <array>
@@ -10,11 +10,11 @@
 
 namespace support {
 
-// Runs ip(8) with the arguments. Throws what it printed if it fails.
+// Runs ip(8) with the arguments. If it fails, throws its output.
 void ip(const std::vector<std::string>& arguments);
 
-// Puts the thread that makes it, and the programs that it starts, into the network; back at the
-// end.
+// Moves the thread that constructs it, and the programs that this thread starts, into the network.
+// The destructor moves the thread back.
 class OwnNetwork {
  public:
   // The interfaces, which are up, and their hardware addresses.
@@ -23,8 +23,8 @@ class OwnNetwork {
   static constexpr std::array<unsigned char, 6> left_address{2, 0, 0, 0, 0, 1};
   static constexpr std::array<unsigned char, 6> right_address{2, 0, 0, 0, 0, 2};
 
-  // A precondition of test cases: false, with the reason, if this process can make no network or
-  // open no packet sockets in it.
+  // A precondition of test cases: false, with the reason, if this process cannot make a network or
+  // cannot open packet sockets in it.
   static boost::test_tools::assertion_result may_be_made(boost::unit_test::test_unit_id test);
 
   OwnNetwork();

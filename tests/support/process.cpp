@@ -38,7 +38,7 @@ struct Pipe {
   Descriptor write;
 };
 
-// Who is 0, 1 and 2 in the child.
+// The files that become descriptors 0, 1 and 2 in the child.
 class FileActions {
  public:
   FileActions() { ::posix_spawn_file_actions_init(&actions_); }
@@ -67,7 +67,7 @@ void wait_readable(int descriptor, Clock::time_point until, const char* what) {
   }
 }
 
-// False at the end of the pipe.
+// Returns false at the end of the pipe.
 bool read_some(const Descriptor& from, std::string& into, Clock::time_point until) {
   wait_readable(from.get(), until, "the program said nothing in time");
   std::array<char, 4096> buffer;  // read fills it
@@ -114,7 +114,8 @@ Process::Process(const std::vector<std::string>& command, const Options& options
   actions.connect(STDERR_FILENO, error.write);
   if (options.without_stdout) actions.close(STDOUT_FILENO);
   if (options.without_stderr) actions.close(STDERR_FILENO);
-  // From copies out of their way, so that none takes another's place before that is taken up.
+  // Duplicates them to high numbers first, so that no descriptor overwrites another before that is
+  // copied.
   std::vector<Descriptor> copies;
   for (const int descriptor : options.inherited) {
     copies.emplace_back(::fcntl(descriptor, F_DUPFD_CLOEXEC, 100));

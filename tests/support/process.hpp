@@ -1,4 +1,4 @@
-// Programs as their users start them: their output through pipes, and every wait bounded.
+// Programs started as users start them: their output goes through pipes, and every wait is bounded.
 #pragma once
 
 #include <sys/types.h>
@@ -26,15 +26,15 @@ class Descriptor {
   int number_ = -1;
 };
 
-// Runs a program from construction to `wait`; one that is left is killed. Whatever does not come
-// within `patience` (10 s) throws.
+// A program that runs from construction to `wait`; the destructor kills it if it still runs. A wait
+// of more than `patience` (10 s) throws.
 class Process {
  public:
   struct Options {
-    std::string input;            // at most 64 KiB, which is what a pipe holds
+    std::string input;            // at most 64 KiB, the capacity of a pipe
     bool without_stdout = false;  // closed at its start, as by `>&-`
     bool without_stderr = false;
-    std::vector<int> inherited = {};  // descriptors of ours, which become 3, 4 and so on
+    std::vector<int> inherited = {};  // our descriptors; they become 3, 4 and so on
   };
 
   // Looks the program up in PATH unless it has a '/'.
@@ -44,16 +44,16 @@ class Process {
   Process& operator=(const Process&) = delete;
   ~Process();
 
-  // The next line of each, without its end.
+  // Return the next line of stdout or stderr, without its end.
   std::string read_line();
   std::string read_error_line();
-  // What is left of each until its end.
+  // Return the rest of stdout or stderr, up to its end.
   std::string rest_of_stdout();
   std::string rest_of_stderr();
 
   void signal(int number) const;
 
-  // Its exit status, or 128 and the signal that ended it.
+  // Waits, and returns the exit status, or 128 plus the signal that ended the program.
   int wait();
 
   pid_t pid() const noexcept { return pid_; }

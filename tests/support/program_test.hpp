@@ -1,4 +1,4 @@
-// What the tests of programs share: they look at them from outside.
+// Shared by the tests of programs, which observe the programs from outside.
 #pragma once
 
 #include <boost/test/data/monomorphic.hpp>
@@ -14,5 +14,5 @@ using boost::unit_test::timeout;
 namespace data = boost::unit_test::data;
 using Clock = std::chrono::steady_clock;
 
-// Far below the drain time-out of 10 s, far above what a loaded machine takes.
+// Far below the drain limit of 10 s, and far above what a loaded machine takes.
 constexpr auto quickly = 5s;

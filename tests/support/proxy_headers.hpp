@@ -17,8 +17,8 @@ inline std::string big_endian(std::size_t number) {
   return {static_cast<char>(number >> 8U & 0xffU), static_cast<char>(number & 0xffU)};
 }
 
-// A header of version 2: command, family and transport as their bytes, then what follows the
-// length.
+// Returns a header of version 2: the bytes for the command and for the family and transport, then
+// the block that follows the length.
 inline std::string version_2(int command, int family, const std::string& block) {
   return "\r\n\r\n\0\r\nQUIT\n"s + static_cast<char>(command) + static_cast<char>(family) +
          big_endian(block.size()) + block;
@@ -50,12 +50,12 @@ inline std::string unix_header(std::string source) {
   return version_2(0x21, 0x31, source + std::string(108, '\0'));
 }
 
-// A field of what follows the addresses.
+// Returns a field (TLV) for the part after the addresses.
 inline std::string field(int type, std::string_view value) {
   return std::string(1, static_cast<char>(type)) + big_endian(value.size()) + std::string(value);
 }
 
-// The header with a field for its checksum behind it, in which that checksum stands, plus `off`.
+// Appends a checksum field to the header. Its value is the correct checksum plus `off`.
 inline std::string with_checksum(std::string header, std::uint32_t off = 0) {
   header += field(3, std::string(4, '\0'));
   header.replace(14, 2, big_endian(header.size() - 16));

@@ -1,4 +1,4 @@
-// What the tests of servers share. It imports, so it is the last include of a test.
+// Shared by the tests of servers. This header imports, so it is the last include of a test.
 #pragma once
 
 #include <atomic>
@@ -22,7 +22,7 @@
 
 import net.server;
 
-// What tells of events is as in the suite that is installed.
+// The installed suite defines these helpers.
 using net::conformance::Gate;
 using net::conformance::Shared;
 using net::conformance::soon;
@@ -31,11 +31,11 @@ using boost::unit_test::timeout;
 
 // --- what a test leaves behind -----------------------------------------------------------------
 
-// The open descriptors of this process.
+// Returns the open descriptors of this process.
 std::set<int> open_descriptors();
 
-// Requires that the test leaves descriptors, threads and children as it found them, and that
-// nothing was written to stderr but what the test took from `stderr_so_far`.
+// Checks that the test leaves descriptors, threads and children as it found them, and that nothing
+// was written to stderr except what the test took with `stderr_so_far`.
 class LeavesNothing {
  public:
   LeavesNothing();
@@ -43,7 +43,7 @@ class LeavesNothing {
   LeavesNothing& operator=(const LeavesNothing&) = delete;
   ~LeavesNothing();
 
-  // Returns what was written to stderr and not yet taken.
+  // Returns what was written to stderr and has not been taken yet.
   std::string stderr_so_far();
 
  private:
@@ -55,8 +55,8 @@ class LeavesNothing {
 
 net::Address loopback();
 
-// Serves in a thread of its own; at the end shuts down, joins, closes, and requires that each
-// connection came to exactly one end.
+// Serves in a thread of its own. The destructor shuts down, joins, closes, and checks that each
+// connection has ended exactly once.
 class Running {
  public:
   explicit Running(net::BaseServer& server);
@@ -64,9 +64,9 @@ class Running {
   Running& operator=(const Running&) = delete;
   ~Running();
 
-  // Waits until serve_forever has returned; rethrows what it threw.
+  // Waits until serve_forever has returned; rethrows its exception.
   void join();
-  // Shuts down, joins, closes, and checks the sum.
+  // Shuts down, joins, closes, and calls `check_sum`.
   net::DrainReport stop(net::Deadline deadline = 5s);
 
  private:
@@ -76,18 +76,18 @@ class Running {
   std::thread thread_;
 };
 
-// Requires that all that was accepted has ended.
+// Checks that all accepted connections have ended.
 void check_sum(const net::BaseServer& server);
 
-// A connection to a server that fails, instead of waiting for ever. It ends with this object,
-// though children of the test may have copies of its descriptor.
+// A connection to a server that fails instead of waiting forever. The destructor ends the
+// connection, even if children of the test have copies of the descriptor.
 class Client {
  public:
   explicit Client(const net::Address& server);
   explicit Client(const net::BaseServer& server) : Client(server.server_address()) {}
-  // Over a connection that is there already.
+  // Uses an open connection.
   explicit Client(net::Socket connected);
-  // With so little room for what it receives that the server's sending stands still soon.
+  // Returns a socket with a receive buffer so small that the server's sending soon blocks.
   static net::Socket slow_reader(const net::BaseServer& server);
 
   Client(const Client&) = delete;
@@ -103,21 +103,21 @@ class Client {
     send(text);
     return receive(text.size());
   }
-  // True if the server closes without another byte.
+  // Returns whether the server closes without sending another byte.
   bool sees_end() { return receive_all().empty(); }
-  // True if the server closed or cut the connection, whatever it sent before.
+  // Returns whether the server closed or cut the connection, whatever it sent before.
   bool is_closed();
   void end_sending() { socket.shutdown(net::ShutdownHow::write); }
-  // Resets the connection, as a host does that lost its memory of it.
+  // Closes the connection with a reset, as a host does that has restarted.
   void reset();
 
   net::Socket socket;
 };
 
-// A client of datagrams, which fails instead of waiting for ever.
+// A datagram client that fails instead of waiting forever.
 class DatagramClient {
  public:
-  // Its socket is of the server's family, and has a name of its own.
+  // Its socket has the server's family, and a name of its own.
   explicit DatagramClient(const net::Address& server);
   explicit DatagramClient(const net::BaseServer& server)
       : DatagramClient(server.server_address()) {}
@@ -134,7 +134,7 @@ class DatagramClient {
   const net::Address server;
 };
 
-// A directory that goes with this object, and what is in it.
+// A temporary directory, removed with its contents when this object is destroyed.
 class ScratchDirectory {
  public:
   ScratchDirectory();
@@ -147,7 +147,7 @@ class ScratchDirectory {
   std::string directory_;
 };
 
-// Runs the function in a thread without that capability (capabilities(7)).
+// Runs the function in a thread without this capability (capabilities(7)).
 void without_capability(unsigned capability, const std::function<void()>& function);
 
 // Counts errors instead of printing them.
@@ -160,7 +160,7 @@ struct QuietHooks : net::ServerHooks {
   std::atomic<net::Phase> phase{};
 };
 
-// Gives connections little room for what is sent.
+// Gives connections a small send buffer.
 struct SmallBuffers : net::ServerHooks {
   void server_bind(net::Socket& listener, const net::Address& address) override {
     listener.setsockopt(net::SocketOption::send_buffer, 4096);
@@ -168,10 +168,10 @@ struct SmallBuffers : net::ServerHooks {
   }
 };
 
-// Options whose limits make no test wait.
+// Returns options whose limits do not make tests wait.
 net::ServerOptions quick();
 
-// Bytes that no two positions near each other share.
+// Returns bytes of which neighbouring positions never have the same value.
 std::string pattern(std::size_t size, unsigned seed = 0);
 
 // --- handlers and policies ---------------------------------------------------------------------
@@ -207,10 +207,10 @@ struct LineEcho : net::StreamRequestHandler {
 using Policies =
     std::tuple<net::ThreadPool, net::ThreadPerRequest, net::ForkPerRequest, net::Inline>;
 using ThreadPolicies = std::tuple<net::ThreadPool, net::ThreadPerRequest, net::Inline>;
-// Those that run a request beside another.
+// The policies that run requests concurrently.
 using Concurrent = std::tuple<net::ThreadPool, net::ThreadPerRequest, net::ForkPerRequest>;
 
-// A policy with a form of handler.
+// A policy together with a form of handler.
 template <class H, class P>
 struct With {
   using Handler = H;
@@ -224,7 +224,7 @@ using EchoForms =
                With<EchoConversation, net::ThreadPerRequest>,
                With<EchoConversation, net::ForkPerRequest>, With<EchoConversation, net::Inline>>;
 
-// Options that let a policy run so many requests at once.
+// Returns options that let a policy run this many requests at a time.
 template <class P>
 typename P::Options at_once(std::size_t count) {
   if constexpr (requires { typename P::Options{}.workers; }) {

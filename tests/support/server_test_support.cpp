@@ -69,7 +69,7 @@ Client::~Client() {
   try {
     if (socket.fileno() >= 0) socket.shutdown(net::ShutdownHow::both);
   } catch (const std::system_error&) {
-    // It is gone already.
+    // The connection has ended already.
   }
 }
 

@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 namespace fs = std::filesystem;
 
-// /proc tells nobody of a change: it is polled.
+// Polls, since /proc does not report changes.
 bool soon(const std::function<bool()>& condition, Clock::duration within = 10s) {
   for (const auto until = Clock::now() + within; !condition();) {
     if (Clock::now() > until) return false;
@@ -55,7 +55,8 @@ std::size_t number_in_status(pid_t process, const std::string& name) {
   return 0;
 }
 
-// The time on a CPU of all its threads, in microseconds; to the nanosecond, unlike stat's.
+// Returns the CPU time of all threads of the process, in microseconds. Unlike stat, this is exact
+// to the nanosecond.
 std::uint64_t cpu_of(pid_t process) {
   std::uint64_t sum = 0;
   std::error_code gone;
@@ -67,7 +68,7 @@ std::uint64_t cpu_of(pid_t process) {
   return sum;
 }
 
-// With stats; and threads that are kept for a moment, so that a test sees them go.
+// Adds --stats, and a short time for which idle threads are kept, so that a test sees them end.
 Words told(Words arguments) {
   arguments.insert(arguments.end(), {"--stats", "3600"});
   const auto has = [&](const char* word) {
@@ -134,7 +135,7 @@ bool Survivor::comes_to_rest() const {
 }
 
 bool Survivor::is_idle() const {
-  // What was going on may still be coming to its end in the first of these.
+  // Earlier work may still be ending in the first of these windows.
   return soon(
       [this] {
         constexpr auto window = 100ms;
@@ -146,7 +147,7 @@ bool Survivor::is_idle() const {
 }
 
 void Survivor::common_end() {
-  // A sanitizer's fork takes tens of milliseconds, and those who came before are served before.
+  // A sanitizer's fork takes tens of milliseconds, and requests that came earlier are served first.
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
   constexpr auto patience = 10s;
 #else
@@ -182,8 +183,8 @@ Words under(const std::string& policy) {
 
 Words injecting(const std::string& what) {
   const std::string call = what.substr(0, what.find(':'));
-  // -D: the server is our child, and the tracer nobody's. -I 2: that one heeds signals. A
-  // sanitizer's search for leaks needs ptrace for itself.
+  // -D: the server is our child, and the tracer is not. -I 2: the tracer reacts to signals. A
+  // sanitizer's leak search needs ptrace for itself.
   return {"strace", "-D",
           "-f",     "-qq",
           "-I",     "2",

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <string>
 
-// A directory of the test's own, removed with everything in it.
+// A temporary directory of a test, removed with its contents.
 class TemporaryDirectory {
  public:
   TemporaryDirectory() { BOOST_REQUIRE(::mkdtemp(name_.data()) != nullptr); }

@@ -1,5 +1,5 @@
-// Children of a process with threads are what some tests are about; the thread sanitizer would end
-// them.
+// Some tests create children of a process with threads on purpose; by default, the thread sanitizer
+// would end them.
 
 extern "C" {
 // NOLINTBEGIN(*-reserved-identifier): the sanitizer's name

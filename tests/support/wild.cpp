@@ -18,13 +18,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// What a client sends: any byte tells its place, and lines are short.
+// The byte that a client sends at a position. It depends on the position; lines are short.
 char letter(std::uint64_t client, std::uint64_t place) {
   if (place % 97 == 96) return '\n';
   return static_cast<char>('a' + ((place + client * 7919) * 2654435761U >> 11) % 26);
 }
 
-// A connection with moods.
+// A connection whose behaviour changes at random.
 class WildConnection final : public Wild {
  public:
   WildConnection(const Line& server, std::uint64_t number, Random& random)
@@ -41,7 +41,7 @@ class WildConnection final : public Wild {
       return;
     }
     if ((ready & POLLOUT) != 0 && !talk()) return leave();
-    // What is told without being asked for is an end, which a deaf client has not heard yet.
+    // poll also reports errors and ends that were not asked for. A deaf client ignores them.
     if ((ready & POLLIN) != 0 && !listen()) return leave();
     if (now >= mood_until_) change_mood(now);
   }
@@ -51,7 +51,7 @@ class WildConnection final : public Wild {
     try {
       client_ = std::make_unique<Client>(server());
     } catch (const std::system_error&) {
-      return;  // the kernel's queue may be full of those who have left already; another time
+      return;  // tries again: connections that were closed may still fill the kernel's queue
     }
     sent_ = received_ = 0;
     ended_ = false;
@@ -84,7 +84,7 @@ class WildConnection final : public Wild {
     }
   }
 
-  // False if the connection is over.
+  // Returns false if the connection has ended.
   bool talk() {
     std::array<char, 16384> block;  // filled next
     const std::size_t size = below(3) == 0 ? 1 + below(block.size()) : 1 + below(200);
@@ -124,8 +124,8 @@ class WildConnection final : public Wild {
   bool ended_ = false;
 };
 
-// A client of datagrams. What it sends tells by whom and the how-maniest it is, as an answer may
-// come to whoever has its name by then.
+// A datagram client. Each datagram contains its sender's number and its own, as an answer may reach
+// a later client that has got the same name.
 class WildDatagrams final : public Wild {
  public:
   WildDatagrams(const Line& server, std::uint64_t number, Random& random)
@@ -142,7 +142,7 @@ class WildDatagrams final : public Wild {
     next_ = now + milliseconds_below(400);
     listens_ = true;
     switch (below(16)) {
-      case 0:  // gone before the answer
+      case 0:  // ends before the answer arrives
         send_some(40, 2000);
         client_.reset();
         break;
@@ -160,7 +160,7 @@ class WildDatagrams final : public Wild {
   }
 
  private:
-  static constexpr std::size_t most = 65507;  // of UDP over IPv4
+  static constexpr std::size_t most = 65507;  // the maximum of UDP over IPv4
 
   static std::string text(std::uint64_t number, std::uint64_t place, std::size_t size) {
     std::string all =

@@ -1,4 +1,4 @@
-// Clients that do at random what clients do.
+// Clients that behave at random.
 #pragma once
 
 #include <poll.h>
@@ -15,23 +15,24 @@
 
 namespace support {
 
-// One of many in a loop of polls.
+// One of many clients in a poll loop.
 class Wild {
  public:
   using Clock = std::chrono::steady_clock;
   using Random = std::mt19937_64;
 
-  // Of the kind that the server is for. The server and the source of chance outlive it.
+  // Returns a client of the kind that the server serves. The server and the random source must
+  // outlive it.
   static std::unique_ptr<Wild> client(const Line& server, std::uint64_t number, Random& random);
 
   Wild(const Wild&) = delete;
   Wild& operator=(const Wild&) = delete;
   virtual ~Wild();
 
-  // What it waits for.
+  // The events that the client waits for.
   virtual pollfd interest() const noexcept = 0;
   virtual void go_on(short ready, Clock::time_point now) = 0;
-  // Whether it has got what nobody sent.
+  // Returns whether the client has received data that no client sent.
   bool wrong() const noexcept { return wrong_; }
 
  protected:

@@ -285,9 +285,184 @@ TcpServer<Echo> constant_hooks{address, constant};
 // must not compile: a server takes net::ServerOptions, its policy's Options or a net::SharedPolicy
 TcpServer<Echo> options_of_another{address, net::ForkPerRequest::Options{}};
 
-// must not compile: a policy has a type Options
+// must not compile: a server takes net::ServerOptions, its policy's Options or a net::SharedPolicy
+TcpServer<Echo> addresses_without_list{address, address};
+
+// must not compile: a server takes net::ServerOptions, its policy's Options or a net::SharedPolicy
+TcpServer<Echo> limits_alone{address, net::Limits{}};
+
+// must not compile: the factory must return the server's handler, by value
+TcpServer<Echo> factory_of_another{address, [] { return 1; }};
+
+// must not compile: the factory must return the server's handler, by value
+TcpServer<Echo> factory_of_pointers{address, [] { return new Echo; }};
+
+// must not compile: a server takes a net::Address
+TcpServer<Echo> name_for_address{"127.0.0.1", 9999};
+
+// must not compile: a server takes a net::Address
+UdpServer<Datagram> text_for_address{std::string_view("localhost:9999"), hooks};
+
+// --- policies -----------------------------------------------------------------------------------
+
+// must not compile: a policy has a type `Options`
 struct NoPolicy {};
 TcpServer<Echo, NoPolicy> no_policy{address};
+
+// must not compile: a policy has `net::DrainReport drain(net::Deadline)`
+struct NeverDrains {
+  struct Options {};
+  NeverDrains(Options, net::PolicyContext&) {}
+  void process(net::Request) {}
+};
+TcpServer<Echo, NeverDrains> never_drains{address};
+
+// must not compile: a policy has `net::DrainReport drain(net::Deadline)`
+struct DrainsSilently {
+  struct Options {};
+  DrainsSilently(Options, net::PolicyContext&) {}
+  void process(net::Request) {}
+  void drain(net::Deadline) {}
+};
+TcpServer<Echo, DrainsSilently> drains_silently{address};
+
+// must not compile: a policy has a constructor from `(Options, net::PolicyContext&)`
+struct WithoutOptions {
+  struct Options {};
+  explicit WithoutOptions(net::PolicyContext&) {}
+  void process(net::Request) {}
+  net::DrainReport drain(net::Deadline) { return {}; }
+};
+net::UnixStreamServer<Echo, WithoutOptions> without_options{address};
+
+// What the following have right.
+struct SomePolicy {
+  struct Options {};
+  SomePolicy(Options, net::PolicyContext&) {}
+  void process(net::Request) {}
+  net::DrainReport drain(net::Deadline) { return {}; }
+};
+
+// must not compile: a policy has `void process(net::Request)`
+struct TakesReference : SomePolicy {
+  using SomePolicy::SomePolicy;
+  void process(net::Request&) {}
+};
+TcpServer<Echo, TakesReference> takes_reference{address};
+
+// must not compile: a policy's start must be `void start()`
+struct StartTakes : SomePolicy {
+  using SomePolicy::SomePolicy;
+  void start(int) {}
+};
+TcpServer<Echo, StartTakes> start_takes{address};
+
+// must not compile: a policy's expire must be `void expire()`
+struct ExpireTakes : SomePolicy {
+  using SomePolicy::SomePolicy;
+  void expire(net::Deadline) {}
+};
+UdpServer<Datagram, ExpireTakes> expire_takes{address};
+
+// must not compile: a policy's load must be `net::PolicyLoad load()`
+struct LoadIsNumber : SomePolicy {
+  using SomePolicy::SomePolicy;
+  int load() { return 0; }
+};
+TcpServer<Echo, LoadIsNumber> load_is_number{address};
+
+// --- hooks --------------------------------------------------------------------------------------
+
+// must not compile: server_bind must be `void server_bind(net::Socket&, const net::Address&)`
+struct BindsConstant : net::ServerHooks {
+  void server_bind(const net::Socket&, const net::Address&) {}
+};
+BindsConstant binds_constant;
+TcpServer<Echo> constant_listener{address, binds_constant};
+
+// must not compile: server_activate must be `void server_activate(net::Socket&, int)`
+struct ActivatesNothing : net::ServerHooks {
+  void server_activate(net::Socket&) {}
+};
+ActivatesNothing activates_nothing;
+TcpServer<Echo> no_backlog{address, activates_nothing};
+
+// must not compile: verify_request must be `bool verify_request(const net::Socket&, const net::Addr
+struct VerifiesAddress : net::ServerHooks {
+  bool verify_request(const Address&) { return false; }
+};
+VerifiesAddress verifies_address;
+TcpServer<Echo> not_verified{address, verifies_address};
+
+// must not compile: verify_request must be `bool verify_request(const net::Socket&, const net::Addr
+struct VerifiesConstant : net::ServerHooks {
+  bool verify_request(const net::Socket&, const Address&) const { return false; }
+};
+VerifiesConstant verifies_constant;
+UdpServer<Datagram> constant_verifier{address, verifies_constant};
+
+// must not compile: on_overload must be `std::string on_overload(const net::Address&)`
+struct OverloadsWithText : net::ServerHooks {
+  std::string_view on_overload(const Address&, int) { return "later"; }
+};
+OverloadsWithText overloads_with_text;
+TcpServer<Echo> other_word{address, overloads_with_text};
+
+// must not compile: on_bad_request must be `std::string on_bad_request(const net::Address&, net::Ba
+struct BadWithoutWhy : net::ServerHooks {
+  std::string on_bad_request(const Address&) { return {}; }
+};
+BadWithoutWhy bad_without_why;
+TcpServer<Echo> no_why{address, bad_without_why};
+
+// must not compile: on_close must be `void on_close(const net::ClosedConnection&)`
+struct ClosesAddress : net::ServerHooks {
+  void on_close(const Address&) {}
+};
+ClosesAddress closes_address;
+TcpServer<Echo> not_told_of_ends{address, closes_address};
+
+// must not compile: on_request must be `void on_request(const net::RequestRecord&)`
+struct RequestByValue : net::ServerHooks {
+  void on_request(net::RequestRecord) {}
+};
+RequestByValue request_by_value;
+TcpServer<Echo> not_told_of_requests{address, request_by_value};
+
+// must not compile: service_actions must be `void service_actions()`
+struct ActsOn : net::ServerHooks {
+  void service_actions(net::BaseServer&) {}
+};
+ActsOn acts_on;
+TcpServer<Echo> never_acts{address, acts_on};
+
+// must not compile: handle_timeout must be `void handle_timeout()`
+struct TimesOut : net::ServerHooks {
+  void handle_timeout(int) {}
+};
+TimesOut times_out;
+TcpServer<Echo> never_times_out{address, times_out};
+
+// must not compile: handle_listener_error must be `void handle_listener_error(const net::Address&,
+struct ListenerDies : net::ServerHooks {
+  void handle_listener_error(const Address&) {}
+};
+ListenerDies listener_dies;
+TcpServer<Echo> never_told{address, listener_dies};
+
+// must not compile: handle_error must be `void handle_error(const net::RequestError&)`
+struct ErrorOfAddress : net::ServerHooks {
+  void handle_error(const Address&) {}
+};
+ErrorOfAddress error_of_address;
+TcpServer<Echo> errors_lost{address, error_of_address};
+
+// must not compile: report must be `void report(const net::Event&)`
+struct ReportsText : net::ServerHooks {
+  void report(std::string_view) {}
+};
+ReportsText reports_text;
+TcpServer<Echo> reports_lost{address, reports_text};
 
 // --- what is the library's own ------------------------------------------------------------------
 

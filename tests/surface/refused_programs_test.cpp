@@ -122,3 +122,12 @@ BOOST_AUTO_TEST_CASE(each_mistake_is_refused_with_what_is_required, *timeout(60)
     }
   }
 }
+
+// But for the compiler's own words about what is not exported.
+BOOST_AUTO_TEST_CASE(the_page_has_each_message, *timeout(20)) {
+  const std::string page = content(PAGE);
+  for (const Program& program : programs()) {
+    if (program.message.find("'net") != std::string::npos) continue;
+    BOOST_TEST(page.find("| " + program.message) != std::string::npos, program.message);
+  }
+}

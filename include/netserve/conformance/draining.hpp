@@ -1,16 +1,16 @@
-// A part of <netserve/policy_conformance.hpp>: how a policy ends.
+// A part of <netserve/policy_conformance.hpp>: tests of draining.
 #pragma once
 
 namespace net::conformance {
 
-/// The promise is 100 ms after the deadline; a machine that is busy gets some more.
+/// The guarantee is 100 ms after the deadline; a busy machine gets some more time.
 inline constexpr milliseconds after_deadline = 600ms;
 
 inline std::string in_ms(Clock::duration time) {
   return std::to_string(std::chrono::duration_cast<milliseconds>(time).count()) + " ms";
 }
 
-/// Closes, and says how long that took. A never is a deadline that no test waits for.
+/// Closes the server, and stores in `took` how long that took.
 inline net::DrainReport timed_close(net::BaseServer& server, net::Deadline deadline,
                                     Clock::duration& took) {
   const auto begin = Clock::now();
@@ -73,7 +73,7 @@ inline void a_drain_serves_who_had_got_through_to_the_kernel(Trial& trial) {
                "the policy dropped a request that came before its server was closed");
 }
 
-/// A handler that no call of the library ends, in a thread or a child of the policy.
+/// A handler that no call of the library can end, in a thread or a child of the policy.
 inline void a_stuck_handler_does_not_hold_up_a_drain(Trial& trial, Form form) {
   Gate entered;
   Gate released;
@@ -109,8 +109,8 @@ inline void a_stuck_handler_does_not_hold_up_a_drain(Trial& trial, Form form) {
                "the destructor did not wait for a handler that was stuck");
 }
 
-/// What is stuck, what waits behind it, and what is there when drain returns: none of it begins
-/// later.
+/// Checks that no handler begins after drain has returned: some requests are stuck, and others wait
+/// behind them, when the server drains.
 inline void nothing_begins_after_drain(Trial& trial) {
   Gate entered;
   Gate released;
@@ -141,7 +141,7 @@ inline void nothing_begins_after_drain(Trial& trial) {
   }
   trial.step("the destructor of the server, which waits until all its requests have ended");
   server.reset();
-  // What began after drain is checked at the end of each test.
+  // The end of each test checks that no handler began after drain.
 }
 
 inline void the_threads_end_with_drain(Trial& trial) {
@@ -186,7 +186,7 @@ inline void who_reads_nothing_is_cut_at_the_deadline(Trial& trial, Form form) {
   Trial::check(
       took < 200ms + after_deadline,
       "drain took " + in_ms(took) + " with a deadline of 200 ms, as a client read nothing");
-  // The handler notices in its own time, if the machine is busy.
+  // If the machine is busy, the handler may notice this later.
   Trial::check(soon([&] { return server->stats().cut == 1; }),
                "a client that read nothing was not cut at the deadline");
 }

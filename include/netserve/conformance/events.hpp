@@ -1,5 +1,5 @@
-// A part of <netserve/policy_conformance.hpp>: what tells of events, and of what a test leaves
-// behind. Imports nothing.
+// A part of <netserve/policy_conformance.hpp>: waiting for events, and the check of what a test
+// leaves behind. Imports nothing.
 #pragma once
 
 #include <dirent.h>
@@ -36,10 +36,11 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-/// How long a test waits for what should come at once: far more than a busy machine takes.
+/// How long a test waits for an event that should follow at once: far more than a busy machine
+/// takes.
 inline constexpr milliseconds patience = 10s;
 
-/// Opens once, for threads and children alike.
+/// An event that happens once, visible to threads and children.
 class Gate {
  public:
   Gate() : descriptor_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
@@ -51,7 +52,7 @@ class Gate {
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = ::write(descriptor_, &one, sizeof one);
   }
-  /// Returns false if it did not open in time.
+  /// Returns false if the gate did not open in time.
   bool wait(milliseconds within = patience) const {
     const auto end = Clock::now() + within;
     for (;;) {
@@ -67,7 +68,7 @@ class Gate {
   int descriptor_;
 };
 
-/// Holds an object that a process shares with its children.
+/// An object that a process shares with its children.
 template <class T>
 class Shared {
  public:
@@ -84,7 +85,7 @@ class Shared {
   T* object_;
 };
 
-/// Polls a condition that an event brings about soon: for what tells nobody, as /proc.
+/// Polls until a condition holds. For changes that no event reports, as in /proc.
 inline bool soon(const std::function<bool()>& condition, milliseconds within = patience) {
   for (const auto end = Clock::now() + within; !condition();) {
     if (Clock::now() >= end) return false;
@@ -108,7 +109,8 @@ inline bool has_children() {
   return ::waitid(P_ALL, 0, &found, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
-/// Blocks all signals in this thread until its end, so that threads started meanwhile get none.
+/// Blocks all signals in this thread while it lives, so that threads started meanwhile block them
+/// too.
 class NoSignals {
  public:
   NoSignals() {
@@ -124,14 +126,14 @@ class NoSignals {
   sigset_t before_{};
 };
 
-/// How long a test may take: 60 s, or what the environment says.
+/// The time limit of a test: 60 s, or the environment variable.
 inline std::chrono::seconds time_of_a_test() {
   const char* const seconds = std::getenv("NETSERVE_CONFORMANCE_SECONDS");
   return std::chrono::seconds(seconds != nullptr ? std::max(1, std::atoi(seconds)) : 60);
 }
 
-/// Ends the program unless it is destroyed in time, and says what hung: a thread of a policy that
-/// hangs cannot be ended otherwise.
+/// Ends the program unless it is destroyed in time, and prints what hung: a hanging thread of a
+/// policy cannot be ended in any other way.
 class Watchdog {
  public:
   Watchdog(std::string what, std::chrono::seconds within)
@@ -150,7 +152,7 @@ class Watchdog {
     thread_.join();
   }
 
-  /// Says what the test waits for from now on.
+  /// Sets what the test waits for from now on.
   void step(std::string text) {
     const std::lock_guard lock(mutex_);
     step_ = std::move(text);
@@ -178,7 +180,7 @@ class Watchdog {
   std::thread thread_;
 };
 
-/// Opens a gate after a while, so that a handler that is stuck does not hold the test for ever.
+/// Opens a gate after a while, so that a stuck handler does not block the test forever.
 class Later {
  public:
   Later(Gate& gate, milliseconds after) : gate_(gate) {
@@ -190,7 +192,7 @@ class Later {
   Later(const Later&) = delete;
   Later& operator=(const Later&) = delete;
   ~Later() { open(); }
-  /// Opens it now, unless that has happened.
+  /// Opens the gate now, unless it is open.
   void open() {
     if (!thread_.joinable()) return;
     now_.open();

@@ -15,7 +15,7 @@ inline const char* name_of(Where where) {
   return "";
 }
 
-/// A handler that answers with "fine\n", and throws there if the flag is set.
+/// A handler that answers "fine\n", or throws at the given place if `bad` is set.
 inline Script throwing(Record& record, Where where, const std::atomic<bool>& bad) {
   Script script(record);
   const auto throws_at = [where, &bad](Where here) {
@@ -90,7 +90,7 @@ inline void every_datagram_is_answered_once(Trial& trial) {
       expected.insert(line(i));
       client.send(line(i));
     }
-    // One that dropped has no more to say: the others need not wait as long for it.
+    // After one dropped datagram, the following waits are short.
     while (!expected.empty()) {
       const std::string got =
           client.receive(unanswered == 0 ? milliseconds(2000) : milliseconds(50));

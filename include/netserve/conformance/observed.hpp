@@ -1,26 +1,27 @@
-// A part of <netserve/policy_conformance.hpp>: the policy, with notes of what it is asked and how
-// it answers.
+// A part of <netserve/policy_conformance.hpp>: the policy, wrapped so that its calls and their
+// results are recorded.
 #pragma once
 
 namespace net::conformance {
 
-/// What the suite cannot know of a policy. Every member may be left out.
+/// What the suite needs to be told about a policy. Every member is optional.
 template <class P>
 struct PolicySetup {
   using Options = typename P::Options;
 
-  /// Returns the options of nearly all tests; by default `Options{}`.
+  /// Returns the options for nearly all tests; by default `Options{}`.
   std::function<Options()> options = [] { return Options{}; };
-  /// Returns options with which the policy runs one conversation at a time on a thread of its own,
-  /// and the next one waits: for the tests of its queue.
+  /// Returns options with which the policy runs one conversation at a time, on a thread of its own,
+  /// and the next conversation waits. For the tests of the policy's queue.
   std::function<Options()> one_place = {};
-  /// The same, and further requests are rejected, or silent conversations evicted: `net::Overload`.
+  /// The same, but further requests are rejected, or silent conversations are evicted:
+  /// `net::Overload`.
   std::function<Options()> rejecting = {};
   std::function<Options()> evicting = {};
-  /// Whether several servers may share one object: `net::SharedPolicy`.
+  /// Whether several servers may share one policy object: `net::SharedPolicy`.
   bool shareable = true;
-  /// Whether the threads that run requests are the policy's own, so that they end with `drain`.
-  /// False for a policy over an executor of the program's.
+  /// Whether the policy owns the threads that run requests, so that they end with `drain`. False
+  /// for a policy that runs on the program's own executor.
   bool own_threads = true;
 };
 
@@ -82,7 +83,8 @@ class Observed {
   P policy_;
 };
 
-// Makes servers of the handlers above. `Policy` is what their constructor takes for it.
+// Makes servers for the handlers above. `Policy` is the argument for the policy in their
+// constructors.
 template <class P, class Policy>
 std::unique_ptr<net::BaseServer> make_server(const Plan& plan, const Policy& policy,
                                              net::ServerHooks& hooks) {

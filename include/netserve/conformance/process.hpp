@@ -1,10 +1,10 @@
-// A part of <netserve/policy_conformance.hpp>: a policy and its process: signals, forks, and an
+// A part of <netserve/policy_conformance.hpp>: a policy within its process: signals, forks, and an
 // early end.
 #pragma once
 
 namespace net::conformance {
 
-/// Handlers of the program for its signals are to run in its own threads.
+/// The signal handlers of the program must run in its own threads.
 inline void the_threads_take_no_signals_of_the_program(Trial& trial) {
   const Shared<std::atomic<int>> taken;
   const Shared<std::atomic<int>> serving_thread;
@@ -21,8 +21,8 @@ inline void the_threads_take_no_signals_of_the_program(Trial& trial) {
     return net::Next::keep;
   };
   const auto server = trial.server({Form::lines, script, quick()});
-  // Not by `Serving`, whose thread takes no signals: those that a policy starts there would inherit
-  // that.
+  // Not by `Serving`: its thread blocks signals, and the threads that a policy starts there would
+  // inherit that.
   std::thread thread([&] {
     *serving_thread = ::gettid();
     server->serve_forever(50ms);
@@ -36,8 +36,8 @@ inline void the_threads_take_no_signals_of_the_program(Trial& trial) {
                                 std::to_string(*taken) + " is not blocked there");
 }
 
-/// A server whose address is in use destroys its policy at once; others are closed before they
-/// serve.
+/// A server whose address is in use destroys its policy at once; other servers are closed before
+/// they serve.
 inline void a_policy_that_never_ran_ends_at_once(Trial& trial) {
   const Script script = lines_echo(*trial.record);
   trial.step("the destructor of a policy that was never started");
@@ -70,7 +70,7 @@ inline void a_policy_that_never_ran_ends_at_once(Trial& trial) {
   Trial::check(report.stuck == 0, "drain reported that something is stuck, and nothing ran");
 }
 
-/// Runs a function in a forked process; whether it returned true there, in time.
+/// Runs a function in a forked process. Returns whether it returned true there, in time.
 inline bool succeeds_in_a_child(const std::function<bool()>& run) {
   const pid_t child = ::fork();
   if (child == 0) ::_exit(run() ? 0 : 1);
@@ -84,9 +84,9 @@ inline bool succeeds_in_a_child(const std::function<bool()>& run) {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/// Serves a client that asks for the end.
+/// Serves one client, which asks the server to stop.
 inline bool serves_until_asked_to_stop(net::BaseServer& server) {
-  Client client(server);  // in the kernel's queue
+  Client client(server);  // waits in the kernel's queue
   client.send("stop\n");
   server.restart();
   server.serve_forever(50ms);

@@ -1,9 +1,9 @@
-// A part of <netserve/policy_conformance.hpp>: requests and conversations.
+// A part of <netserve/policy_conformance.hpp>: tests of requests and conversations.
 #pragma once
 
 namespace net::conformance {
 
-/// How often the handlers ran each request, by its number.
+/// How often the handlers ran each request, by the request's number.
 struct Runs {
   void note(std::string_view request) {
     std::size_t number = 0;
@@ -24,7 +24,7 @@ struct Runs {
   std::array<std::atomic<unsigned>, 4096> count{};
 };
 
-/// Handlers of all forms that give back what they get.
+/// Echo handlers of all forms.
 inline Script echo(Record& record, Runs& runs) {
   Script script(record);
   script.step = [&runs](Stream& handler) {
@@ -71,7 +71,7 @@ inline Script lines_echo(Record& record) {
   return script;
 }
 
-/// Many clients at a time, several rounds; of conversations, one round, as a policy may run one
+/// Many clients at a time, in several rounds. Conversations have one round, as a policy may run one
 /// after another.
 inline void every_client_is_answered_once(Trial& trial, Form form) {
   constexpr std::size_t clients = 100;
@@ -82,7 +82,7 @@ inline void every_client_is_answered_once(Trial& trial, Form form) {
   const auto server = trial.server({form, script, quick()});
   Serving serving(trial, *server);
   std::list<Client> all;
-  const net::Deadline until = 3 * patience;  // of all together: a fork for each takes its time
+  const net::Deadline until = 3 * patience;  // for all clients together: forks take time
   for (std::size_t i = 0; i < clients; ++i) all.emplace_back(*server, until);
   std::set<const Client*> unanswered;
   bool wrong = false;
@@ -105,7 +105,7 @@ inline void every_client_is_answered_once(Trial& trial, Form form) {
   for (Client& client : all) twice = !client.receive_all().empty() || twice;
   Trial::check(unanswered.empty(),
                "the policy dropped a request: " + in_words(unanswered.size(), clients));
-  // Where an answer is missing, a late one looks like a second one.
+  // If an answer is missing, a late one would look like a second one.
   if (runs->check_once("request") && unanswered.empty()) {
     Trial::check(!twice, "the policy ran one request twice: a client got a second answer");
     Trial::check(!wrong, "the policy mixed requests up: a client got what another one asked for");
@@ -116,7 +116,7 @@ inline void every_client_is_answered_once(Trial& trial, Form form) {
                    " were destroyed before they were served");
 }
 
-/// The next request comes at the very moment when the connection is parked.
+/// The next request arrives just when the connection is being parked.
 inline void a_request_that_comes_while_the_connection_is_parked_is_not_lost(Trial& trial) {
   constexpr std::size_t clients = 4;
   constexpr int rounds = 300;
@@ -175,8 +175,8 @@ inline void a_request_in_pieces_is_served(Trial& trial) {
   }
 }
 
-/// `more` as often as there are pieces, then `close`; and an answer that does not fit into any
-/// buffer.
+/// The handler returns `more` for each piece but the last, and then `close`. The answer is larger
+/// than any buffer.
 inline void answers_in_pieces_arrive_whole_and_close_ends(Trial& trial) {
   constexpr std::size_t size = 100'000;
   Script script(*trial.record);
@@ -212,7 +212,7 @@ inline void idle_clients_hold_nobody_up(Trial& trial) {
   idle.clear();
 }
 
-/// One client never stops sending; others want their turn.
+/// One client never stops sending; the others must be served too.
 inline void a_client_that_floods_starves_nobody(Trial& trial) {
   const Script script = lines_echo(*trial.record);
   const auto server = trial.server({Form::lines, script, quick()});

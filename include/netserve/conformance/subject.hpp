@@ -1,48 +1,48 @@
-// A part of <netserve/policy_conformance.hpp>: a policy under test, whatever its type. Included
-// after the import, so it includes nothing.
+// A part of <netserve/policy_conformance.hpp>: a policy under test, independent of its type.
+// Included after the import, so it includes nothing.
 #pragma once
 
 namespace net::conformance {
 
-/// What handlers and the policy did, for all processes of a test.
+/// Records the actions of handlers and of the policy, for all processes of a test.
 struct Record {
   const int process = ::getpid();
-  std::atomic<int> running{0};      // calls of handle that go on in this process
-  std::atomic<int> overlapping{0};  // calls of one handler at the same time
+  std::atomic<int> running{0};      // running calls of handle in this process
+  std::atomic<int> overlapping{0};  // concurrent calls of one handler
   std::atomic<int> begun_after_drain{0};
   std::atomic<int> processed_after_drain{0};
   std::atomic<bool> drained{false};  // drain has returned, or thrown
   std::atomic<std::uint64_t> stuck{0};
   std::atomic<int> running_at_drain{0};          // in this process, when drain returned
-  std::atomic<std::int64_t> beyond_deadline{0};  // by how many ms drain missed its own
+  std::atomic<std::int64_t> beyond_deadline{0};  // how many ms too late drain returned
 };
 
 class Stream;
 class Bare;
 class Packet;
 
-/// What the handlers of a server do. Outlives the server.
+/// The actions of a server's handlers. Must outlive the server.
 struct Script {
   explicit Script(Record& of) : record(of) {}
 
   Record& record;
-  std::function<net::Next(Stream&)> step;     // forms `lines` and `some`
-  std::function<void(Stream&)> converse;      // form `conversation`
-  std::function<net::Next(Bare&)> bare_step;  // form `bare`
-  std::function<void(Bare&)> bare_converse;   // form `bare_conversation`
-  std::function<void(Packet&)> answer;        // form `datagrams`
-  // Of all forms; may throw.
+  std::function<net::Next(Stream&)> step;     // for the forms `lines` and `some`
+  std::function<void(Stream&)> converse;      // for the form `conversation`
+  std::function<net::Next(Bare&)> bare_step;  // for the form `bare`
+  std::function<void(Bare&)> bare_converse;   // for the form `bare_conversation`
+  std::function<void(Packet&)> answer;        // for the form `datagrams`
+  // For all forms; these may throw.
   std::function<void()> make = [] {};
   std::function<void()> setup = [] {};
   std::function<void()> finish = [] {};
 };
 
-/// Notes a call of `handle`.
+/// Records a call of `handle`.
 class Visit {
  public:
   struct Inside {
     std::atomic<bool> taken{false};
-    int calls = 0;  // on purpose not atomic: each call happens before the next
+    int calls = 0;  // deliberately not atomic: the calls must not overlap
   };
   Visit(Record& record, Inside& inside) : record_(record), inside_(inside) {
     if (inside_.taken.exchange(true)) ++record_.overlapping;
@@ -139,10 +139,10 @@ struct BareConversation : Bare {
 /// two without buffers, and datagrams.
 enum class Form : std::uint8_t { lines, some, conversation, bare, bare_conversation, datagrams };
 
-/// Which options the policy gets.
+/// The options that the policy gets.
 enum class Places : std::uint8_t { any, one, one_rejecting, one_evicting };
 
-/// What a server of a test is made of.
+/// The parts of a server for a test.
 struct Plan {
   Form form = Form::lines;
   const Script& script;
@@ -177,7 +177,7 @@ class Subject {
   bool starts = false;   // has `start`
   bool expires = false;  // has `expire`
   bool loads = false;    // has `load`
-  bool has_one = false;  // the user has told how to give it one place, and so on
+  bool has_one = false;  // the setup has `one_place`; likewise below
   bool has_rejecting = false;
   bool has_evicting = false;
   bool shareable = true;

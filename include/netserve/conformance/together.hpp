@@ -1,4 +1,4 @@
-// A part of <netserve/policy_conformance.hpp>: several servers, many clients.
+// A part of <netserve/policy_conformance.hpp>: tests with several servers, or with many clients.
 #pragma once
 
 namespace net::conformance {
@@ -41,7 +41,7 @@ inline void servers_share_a_policy(Trial& trial) {
   group.reset();
 }
 
-/// The last server does not drain a policy that the program still holds.
+/// Closing the last server does not drain a policy that the program still holds.
 inline void a_shared_policy_that_was_not_drained_ends(Trial& trial) {
   const Script script = lines_echo(*trial.record);
   auto group = trial.subject.group(*trial.record);
@@ -87,7 +87,7 @@ inline void load_tells_how_busy_it_is(Trial& trial) {
                "load reports busy workers, or requests that wait, although nothing is to be done");
 }
 
-/// Clients that come, ask, and go in every way.
+/// Clients that connect, send requests, and leave in every possible way.
 inline void many_clients_come_and_go(Trial& trial) {
   constexpr std::size_t threads = 8;
   constexpr std::size_t connections = 40;
@@ -131,7 +131,7 @@ inline void many_clients_come_and_go(Trial& trial) {
   Trial::check(report.cut + report.stuck == 0, "connections whose clients are gone had to be cut");
 }
 
-/// Clients that ask without a pause while the server is closed.
+/// Clients that send requests without a pause while the server is closed.
 inline void a_drain_amid_many_requests_loses_none(Trial& trial) {
   constexpr int count = 8;
   const Script script = lines_echo(*trial.record);
@@ -147,7 +147,7 @@ inline void a_drain_amid_many_requests_loses_none(Trial& trial) {
         const std::string answer = client.ask("hello\n");
         if (answer != "hello\n") {
           if (!answer.empty()) ++wrong;
-          return;  // it was ended between two requests
+          return;  // the server closed the connection between two requests
         }
         if (!counted) ++busy;
       }

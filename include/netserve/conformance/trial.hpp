@@ -1,9 +1,9 @@
-// A part of <netserve/policy_conformance.hpp>: one test of one policy, and what it is made of.
+// A part of <netserve/policy_conformance.hpp>: one test of one policy, with its server and clients.
 #pragma once
 
 namespace net::conformance {
 
-/// Counts errors instead of printing them: in children as well.
+/// Counts errors instead of printing them, also those in children.
 class Hooks : public net::ServerHooks {
  public:
   void handle_error(const net::RequestError&) override { ++*errors_; }
@@ -21,7 +21,7 @@ inline net::ServerOptions quick() {
   return options;
 }
 
-/// One test: what it waits for, what it finds wrong, and what it leaves behind.
+/// One test: reports what it waits for, the faults that it finds, and what is left behind.
 class Trial {
  public:
   Trial(const Subject& policy, const std::string& test)
@@ -43,17 +43,17 @@ class Trial {
           "the policy left descriptors open, although it is destroyed");
   }
 
-  /// Says what the test waits for from now on.
+  /// Sets what the test waits for from now on.
   void step(std::string text) { watchdog_->step(std::move(text)); }
   static bool check(bool fulfilled, const std::string& fault) {
     BOOST_TEST(fulfilled, fault);
     return fulfilled;
   }
-  /// How many threads there were before the policy, with those that the test has started.
+  /// Returns how many threads there were before the policy was made, those of the test included.
   std::size_t threads_before() const noexcept { return threads_; }
 
   std::unique_ptr<net::BaseServer> server(const Plan& plan) {
-    record->drained = false;  // another one may have been before
+    record->drained = false;  // an earlier server of the test may have been drained
     return subject.server(plan, hooks);
   }
 
@@ -67,7 +67,7 @@ class Trial {
   std::size_t descriptors_;
 };
 
-/// Serves in a thread of its own, and closes at its end.
+/// Serves in a thread of its own, and closes the server when it is destroyed.
 class Serving {
  public:
   Serving(Trial& trial, net::BaseServer& server) : trial_(trial), server_(server) {
@@ -80,7 +80,7 @@ class Serving {
     if (!closed_) stop();
   }
 
-  /// Shuts down, closes, and requires that each connection has come to exactly one end.
+  /// Shuts down, closes, and checks that each connection has ended exactly once.
   net::DrainReport stop(net::Deadline deadline = patience) {
     trial_.step("the end of server_close");
     server_.shutdown();
@@ -117,22 +117,22 @@ class Serving {
   std::thread thread_;
 };
 
-/// A client that throws nothing and waits for nothing longer than its deadline.
+/// A client that does not throw after connecting, and waits no longer than its deadline.
 class Client {
  public:
   explicit Client(const net::BaseServer& server, net::Deadline until = patience)
       : until_(until), socket_(net::create_connection(server.server_address(), until)) {
-    // Pieces of a request leave as they are.
+    // Sends each piece of a request at once.
     socket_.setsockopt(net::SocketOption::no_delay, 1);
   }
   Client(Client&&) noexcept = default;
   Client& operator=(Client&&) = delete;
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
-  // Children of the test may have copies of the descriptor.
+  // Closing alone is not enough: children of the test may have copies of the descriptor.
   ~Client() { end(net::ShutdownHow::both); }
 
-  /// A client with so little room that a sender stands still soon.
+  /// A client with a receive buffer so small that the server's sending soon blocks.
   static Client deaf(const net::BaseServer& server) {
     net::Socket socket(net::Family::ipv4);
     socket.setsockopt(net::SocketOption::receive_buffer, 4096);
@@ -148,7 +148,7 @@ class Client {
       return false;
     }
   }
-  /// Returns that many bytes, or what came of them.
+  /// Returns that many bytes, or fewer if the stream ends or the deadline expires.
   std::string receive(std::size_t count) {
     std::string text;
     std::string some(65536, '\0');
@@ -169,14 +169,14 @@ class Client {
   }
   std::string receive_all() { return receive(std::string::npos); }
   std::string ask(std::string_view text) { return send(text) ? receive(text.size()) : ""; }
-  /// Whether the server closes the connection, whatever it sends before.
+  /// Returns whether the server closes the connection, whatever it sends before.
   bool sees_end() {
     if (!ended_) receive_all();
     return ended_;
   }
   void end_sending() { end(net::ShutdownHow::write); }
   void wait_until(net::Deadline until) { until_ = until; }
-  /// Resets the connection, as a host does that lost its memory of it.
+  /// Closes the connection with a reset, as a host does that has restarted.
   void reset() {
     socket_.set_linger(std::chrono::seconds(0));
     socket_.close();
@@ -188,7 +188,7 @@ class Client {
     try {
       if (socket_.fileno() >= 0) socket_.shutdown(how);
     } catch (const std::exception&) {
-      // It is gone already.
+      // The connection has ended already.
     }
   }
 
@@ -197,7 +197,7 @@ class Client {
   net::Socket socket_;
 };
 
-/// A client of datagrams.
+/// A datagram client.
 class PacketClient {
  public:
   explicit PacketClient(const net::BaseServer& server)
@@ -205,7 +205,7 @@ class PacketClient {
     socket_.bind({"127.0.0.1", 0});
   }
   void send(std::string_view text) { socket_.sendto(net::bytes(text), server_); }
-  /// Returns a datagram; nothing if none comes in time.
+  /// Returns a datagram, or an empty string if none arrives in time.
   std::string receive(milliseconds within = patience) {
     std::string text(70000, '\0');
     if (!socket_.wait_to_receive(within)) return {};
@@ -222,7 +222,7 @@ class PacketClient {
   net::Address server_;
 };
 
-/// A test, and to which policies it applies.
+/// A test, and the policies to which it applies.
 struct Case {
   const char* name;
   void (*run)(Trial& trial);

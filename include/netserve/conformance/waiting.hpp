@@ -1,10 +1,10 @@
-// A part of <netserve/policy_conformance.hpp>: what waits for a place in a policy that has one, and
-// eviction.
+// A part of <netserve/policy_conformance.hpp>: tests of requests that wait for a slot in a policy
+// that has one, and of eviction.
 #pragma once
 
 namespace net::conformance {
 
-/// Says "hello\n", then gives back lines until the end.
+/// Sends "hello\n", then echoes lines until the end.
 inline Script talk(Record& record) {
   Script script = lines_echo(record);
   script.converse = [](Stream& handler) {
@@ -28,7 +28,7 @@ inline void a_conversation_that_waits_is_served_next(Trial& trial) {
   Trial::check(soon([&] { return server->stats().accepted >= 2; }),
                "process waits while a conversation runs, so nobody is accepted");
   Trial::check(first.ask("text\n") == "text\n", "a conversation ended when another one came");
-  // In whichever order: that is the policy's.
+  // In any order: the policy decides.
   for (Client* const client : {&first, &second, &third}) client->end_sending();
   for (Client* const client : {&second, &third}) {
     Trial::check(greets(*client),
@@ -54,7 +54,7 @@ inline void a_conversation_that_waits_too_long_is_shed(Trial& trial) {
     Trial::check(first.ask("text\n") == "text\n", "expire ended a conversation that was running");
   } else {
     soon([&] { return server->stats().accepted == 2; });
-    std::this_thread::sleep_for(2 * options.limits.request);  // it is time itself that is tested
+    std::this_thread::sleep_for(2 * options.limits.request);  // the test is about time itself
   }
   first.end_sending();
   Trial::check(second.receive_all().empty() && second.sees_end(),
@@ -63,7 +63,7 @@ inline void a_conversation_that_waits_too_long_is_shed(Trial& trial) {
   Trial::check(shed, "a conversation that waited too long was not counted as shed");
 }
 
-/// A policy that receives by itself leaves it with the kernel; then it is answered later.
+/// If the policy itself receives datagrams, it leaves this one in the kernel, and answers it later.
 inline void a_datagram_that_waits_too_long_is_shed(Trial& trial) {
   Gate entered;
   Gate released;
@@ -87,7 +87,7 @@ inline void a_datagram_that_waits_too_long_is_shed(Trial& trial) {
     Trial::check(soon([&] { return server->stats().shed_waiting == 1; }),
                  "expire did not end a datagram that waited for longer than its limit");
   } else if (taken) {
-    std::this_thread::sleep_for(2 * options.limits.request);  // it is time itself that is tested
+    std::this_thread::sleep_for(2 * options.limits.request);  // the test is about time itself
   }
   released.open();
   Trial::check(client.receive() == "first", "the policy dropped a datagram");
@@ -164,7 +164,7 @@ inline void without_a_place_the_silent_are_evicted(Trial& trial) {
       "a conversation that was evicted was not counted: the policy did not call evict_idle");
 }
 
-/// The server's own places: it takes a connection back that is parked.
+/// Here the slots are the server's: it takes back a connection that is parked.
 inline void a_parked_connection_can_be_evicted(Trial& trial) {
   const Script script = lines_echo(*trial.record);
   net::ServerOptions options = quick();

@@ -1,6 +1,6 @@
 /// \file
-/// `net.server:handler_binding`: any handler class behind one interface, so that what serves it is
-/// no template.
+/// `net.server:handler_binding`: one interface to any handler class, so that the engine has no
+/// templates.
 export module net.server:handler_binding;
 
 import net.standard;
@@ -8,7 +8,7 @@ import net.handler;
 
 namespace net {
 
-/// A handler as the server calls it. Made by a `HandlerMaker`.
+/// The interface by which a server calls any handler. Made by a `HandlerMaker`.
 class BoundHandler {
  public:
   BoundHandler() noexcept = default;
@@ -20,7 +20,7 @@ class BoundHandler {
   virtual void finish() = 0;
 };
 
-/// Makes handlers, and knows of their class what the server must know before there is one.
+/// Makes handlers, and has the properties of their class that the server needs before it makes one.
 class HandlerMaker {
  public:
   HandlerMaker(const HandlerMaker&) = delete;
@@ -28,14 +28,14 @@ class HandlerMaker {
   virtual ~HandlerMaker();
 
   /// Makes a handler for a connection, which owns it. Called concurrently.
-  // A std::unique_ptr would be a tenth of compiling a small server.
+  // A std::unique_ptr would cost a tenth of the time to compile a small server.
   virtual BoundHandler* make(RequestContext& context) = 0;
 
   using RequestSize = std::size_t (*)(std::span<const std::byte> received);
 
   inline bool conversation() const noexcept { return conversation_; }
   inline bool reads_ahead() const noexcept { return reads_ahead_; }
-  /// Returns the framing, null if any byte is a request.
+  /// Returns the framing; null if the class has none.
   inline RequestSize request_size() const noexcept { return request_size_; }
 
  protected:
@@ -48,7 +48,7 @@ class HandlerMaker {
   RequestSize request_size_;
 };
 
-/// Makes the handler as `LibraryConstructible` says: the factory of those who give none.
+/// The default factory, which makes handlers that are `LibraryConstructible`.
 template <class H>
 struct DefaultFactory {
   H operator()(RequestContext& context) const
@@ -63,7 +63,7 @@ struct DefaultFactory {
   }
 };
 
-/// Returns handlers of class `H`: called with the context, or with nothing.
+/// A function that returns handlers of class `H`, called with the context or without an argument.
 export template <class F, class H>
 concept HandlerFactory = requires(F& factory, RequestContext& context) {
   { factory(context) } -> std::same_as<H>;

@@ -1,67 +1,68 @@
 /// \file
-/// `net.server:server_parts`: what the constructors of servers are given, sorted.
+/// `net.server:server_parts`: sorts the arguments of a server's constructor.
 export module net.server:server_parts;
 
 import net.standard;
 import net.socket;
 import net.handler;
 import :handler_binding;
+import :hook_checks;
 import :hooks;
 import :options;
 import :policy;
 
 namespace net {
 
-// Names what a server serves: which families of addresses, and which type of socket.
+// What a server serves: its address families and its type of socket.
 enum class ServerKind : std::uint8_t { tcp, udp, unix_stream, unix_datagram, packet };
 
 constexpr bool is_stream(ServerKind kind) noexcept {
   return kind == ServerKind::tcp || kind == ServerKind::unix_stream;
 }
 
-// Hooks whose type says that they verify nothing; if it is also the type of the object.
+// Hooks whose class does not override `verify_request`, if that is also the class of the object.
 template <class H>
 concept LeavesVerifyRequest =
     std::same_as<decltype(&H::verify_request), decltype(&ServerHooks::verify_request)>;
 
-// The same for hooks that are not told of ends.
+// The same for `on_close`.
 template <class H>
 concept LeavesOnClose = std::same_as<decltype(&H::on_close), decltype(&ServerHooks::on_close)>;
 
-// The same for hooks that are not told of requests.
+// The same for `on_request`.
 template <class H>
 concept LeavesOnRequest =
     std::same_as<decltype(&H::on_request), decltype(&ServerHooks::on_request)>;
 
-// Whether an object is perhaps not of the class that it is known by.
+// Whether an object may be of a class derived from its static type.
 template <class H>
 bool may_be_derived([[maybe_unused]] const H& hooks) {
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 16
-  // It refuses typeid wherever <typeinfo> has not been included by the importer itself.
+  // This GCC refuses typeid unless the importer itself has included <typeinfo>.
   return !std::is_final_v<H>;
 #else
   return typeid(hooks) != typeid(H);
 #endif
 }
 
-// What a server is made of, whatever its handler and policy. Its functions are no templates and not
-// inline: what the standard library's pointers take to compile is taken here, once.
+// The parts of a server that do not depend on its handler and policy. The functions are neither
+// templates nor inline, so that the standard library's pointers are compiled only once.
 struct AnyServerParts {
   AnyServerParts() noexcept;
   AnyServerParts(const AnyServerParts&) = delete;
   AnyServerParts& operator=(const AnyServerParts&) = delete;
   ~AnyServerParts();
 
-  // The first two take their argument into possession.
+  // The first two take ownership of their argument.
   void own(HandlerMaker* handler_maker) noexcept;
   void own(AnyPolicy* any_policy);
   void share(const std::shared_ptr<AnyPolicy>& any_policy) noexcept;
   void adopt(Socket socket);
   void adopt(std::vector<Socket> sockets);
-  // Throws `invalid_argument` if the options are out of bounds, or do not fit what is served.
+  // Throws `invalid_argument` if the options are out of bounds, or do not fit this kind of server.
   void check_options() const;
 
-  std::span<const Address> addresses;  // the caller's, which outlive this
+  std::span<const Address> addresses;  // owned by the caller; must outlive this
   ServerOptions options;
   std::shared_ptr<HandlerMaker> maker;
   std::shared_ptr<AnyPolicy> policy;
@@ -71,12 +72,12 @@ struct AnyServerParts {
   ServerKind kind = ServerKind::tcp;
 };
 
-// Sorts what a server's constructor was given, by type, so that nobody counts commas.
+// Sorts the arguments of a server's constructor by their type, so that they may come in any order.
 template <class H, class P>
 struct ServerParts : AnyServerParts {
   P* given_policy = nullptr;
 
-  // What an argument is.
+  // The kind of an argument.
   template <class A>
   static constexpr bool is_options = std::same_as<A, ServerOptions>;
   template <class A>
@@ -90,6 +91,11 @@ struct ServerParts : AnyServerParts {
   template <class A>
   static constexpr bool is_factory =
       !is_options<A> && !is_policy<A> && !is_hooks<A> && !is_sockets<A> && HandlerFactory<A, H>;
+  // Can be called as a factory, but may return something else.
+  template <class A>
+  static constexpr bool is_callable = requires(A& factory, RequestContext& context) {
+    factory(context);
+  } || requires(A& factory) { factory(); };
 
   template <class... Args>
   ServerParts(ServerKind server_kind, std::span<const Address> server_addresses, Args&&... args) {
@@ -108,7 +114,7 @@ struct ServerParts : AnyServerParts {
                   "the server a factory that returns one");
     kind = server_kind;
     addresses = server_addresses;
-    // The policy comes last, as it may start threads.
+    // The policy comes last, as its constructor may start threads.
     (take_options(args), ...);
     check_options();
     (take(std::forward<Args>(args)), ...);
@@ -134,6 +140,7 @@ struct ServerParts : AnyServerParts {
       share(argument.any_);
       given_policy = &*argument;
     } else if constexpr (is_hooks<Plain>) {
+      static_assert(HookChecks<Plain>::passed);
       static_assert(std::is_lvalue_reference_v<A>, "the hooks must outlive the server");
       static_assert(!std::is_const_v<std::remove_reference_t<A>>, "the hooks must not be const");
       hooks = &argument;
@@ -145,6 +152,8 @@ struct ServerParts : AnyServerParts {
       adopt(std::forward<A>(argument));
     } else if constexpr (is_factory<Plain>) {
       own(new HandlerMaking<H, Plain>(std::forward<A>(argument)));
+    } else if constexpr (is_callable<Plain>) {
+      static_assert(is_factory<Plain>, "the factory must return the server's handler, by value");
     } else {
       static_assert(
           is_factory<Plain>,

@@ -22,10 +22,10 @@ namespace {
 
 constexpr std::size_t batch = 64;
 constexpr std::size_t most_datagrams_at_once = 1024;
-constexpr auto rush = std::chrono::milliseconds(2);  // no more than this between two batches
+constexpr auto rush = std::chrono::milliseconds(2);  // two batches within this time are a burst
 constexpr auto gathering = std::chrono::microseconds(500);
-constexpr std::size_t worth_gathering = 3;  // who came meanwhile
-constexpr unsigned next_gathering = 16;     // batches, after one that was not worth it
+constexpr std::size_t worth_gathering = 3;  // connections after one sleep, at least
+constexpr unsigned next_gathering = 16;     // batches, after a sleep not worth it
 
 }  // namespace
 
@@ -43,7 +43,8 @@ void Acceptor::accept_from(Listener& listener) noexcept {
       let_newcomers_gather(accepted);
     }
   } else {
-    // Whoever was evicted, but had just begun to speak again, stays: then another must go.
+    // An evicted client that had just begun to send again stays. Then another one must be evicted,
+    // so try again soon.
     const bool evicting = service_.options.overload == Overload::evict_idle;
     listener.pause(evicting ? coarse_after(coarse_now(), Reaper::next_eviction) : Listener::never);
   }
@@ -52,7 +53,7 @@ void Acceptor::accept_from(Listener& listener) noexcept {
   }
 }
 
-// How many may come in now.
+// Returns how many connections may be accepted now. May evict one to free its slot.
 std::size_t Acceptor::make_room() noexcept {
   const Overload overload = service_.options.overload;
   if (service_.slots.free() == 0 && overload == Overload::evict_idle) {
@@ -64,10 +65,10 @@ std::size_t Acceptor::make_room() noexcept {
 }
 
 std::size_t Acceptor::take(Listener& listener, std::size_t most) noexcept {
-  // Who never stops sending must not keep a server from closing.
+  // A client that never stops sending must not keep a server from closing.
   if (!is_stream(kind_)) most = std::min(most, most_datagrams_at_once);
   for (std::size_t count = 0; count < most;) {
-    // A conversation may have taken its time in this very thread.
+    // A conversation may have run in this thread for a long time meanwhile.
     if (count > 0 && !dispatcher_.goes_on_accepting()) return count;
     Connection* taken = nullptr;
     switch (const int error = listener.take(taken)) {
@@ -107,7 +108,7 @@ void Acceptor::died(Listener& listener, int error) noexcept {
 
 void Acceptor::resume(CoarseTime now) noexcept {
   if (!service_.slots.anybody_paused()) return;
-  // First, as a listener in the lot may pause meanwhile.
+  // This comes first, because a listener in the parking lot may pause meanwhile.
   const bool room = service_.slots.begin_resuming();
   const bool may_reject =
       service_.options.overload == Overload::reject && !service_.closer.has_enough();
@@ -124,10 +125,10 @@ void Acceptor::resume(CoarseTime now) noexcept {
   }
 }
 
-// In a rush, a thread that wakes for each newcomer costs the others more than it does for them: two
-// changes of context for one accept. Whoever comes meanwhile waits in the backlog, and brings the
-// first request along. If hardly anybody came, the next batches do without: a lone client that
-// comes again as soon as it was served waits for that once in sixteen times.
+// During a burst, a wake-up for each new connection costs two context switches per accept. So this
+// thread sleeps for a moment: connections wait in the backlog, and their first requests arrive with
+// them. If hardly any arrive, the next batches do without the sleep. So a lone client that connects
+// again as soon as it was served waits only once in sixteen times.
 void Acceptor::let_newcomers_gather(std::size_t accepted) noexcept {
   const auto now = std::chrono::steady_clock::now();
   const bool rushed = now - std::exchange(last_batch_, now) < rush;
@@ -140,12 +141,11 @@ void Acceptor::let_newcomers_gather(std::size_t accepted) noexcept {
   std::this_thread::sleep_for(gathering);
 }
 
-// --- where a policy waits in the lot ----------------------------------------------------------
+// --- in the waits of the parking lot -----------------------------------------------------------
 
-// Not if those who are too many are told so, or if others go for newcomers: that is for the serving
-// thread to do. It accepts conversations, too, as those hold all workers for as long as they
-// please, and whom the application wants to see before, as `verify_request` is promised to run
-// there.
+// The serving thread accepts if clients must be rejected or evicted when no slot is free. It also
+// accepts conversations, because these hold all workers for as long as they please. And it accepts
+// connections that the application checks first, because `verify_request` is promised to run there.
 bool Acceptor::may_accept_in_lot() const noexcept {
   if (service_.polls_lot() || service_.options.overload == Overload::reject) return false;
   if (!is_stream(kind_)) return true;
@@ -164,7 +164,7 @@ void Acceptor::accept_in_lot(bool in_lot) noexcept {
     try {
       listener->enter_lot();
     } catch (const std::exception&) {
-      // Then the serving thread goes on accepting, and hands over.
+      // The serving thread goes on accepting then, and hands the connections over.
     }
   }
 }
@@ -198,8 +198,9 @@ std::size_t Acceptor::receive_from(Listener& listener, std::span<Request> ready)
   return made;
 }
 
-// No event comes while this wait lasts, so a connection can be registered while it is still out of
-// reach of those who end parked connections by a limit.
+// No event is delivered while this wait lasts, so the connection can be registered before it is
+// parked. Until it is parked, the thread that ends parked connections at their limits cannot reach
+// it.
 void Acceptor::enter_lot(Connection& connection) noexcept {
   if (!dispatcher_.admit(connection)) return;
   try {
@@ -211,7 +212,8 @@ void Acceptor::enter_lot(Connection& connection) noexcept {
   connection.become_parked();
 }
 
-// How many may come in by the lot now; if none, as the server is full or stopped, it pauses.
+// Returns how many connections may be accepted in the parking lot now. If the server is full or
+// stopped, returns 0 and pauses the listener.
 std::size_t Acceptor::room_in_lot(Listener& listener) noexcept {
   if (!dispatcher_.goes_on_accepting()) {
     listener.pause(0);
@@ -233,8 +235,8 @@ void Acceptor::leave_to_serving_thread() noexcept {
 
 // --- the end ----------------------------------------------------------------------------------
 
-// A listener closes when its queue is empty; while the system has no descriptors, that takes until
-// others have ended.
+// A listener closes when its queue is empty. While the system has no descriptors, that is only
+// after other connections have ended.
 void Acceptor::accept_rest() noexcept {
   for (const auto& listener : listeners_) {
     const CoarseTime until = listener->paused() ? listener->paused_until() : 0;

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:acceptor`, internal: the listeners of a server, and how its connections come in.
+/// `net.server:acceptor`, internal: the listeners of a server, and how it accepts connections.
 module net.server:acceptor;
 
 import net.standard;
@@ -15,15 +15,16 @@ import :service;
 
 namespace net {
 
-// Accepts and receives, while there are slots: on the serving thread, or where a policy waits in
-// the lot. All calls are the serving thread's, but for those of `Newcomers` that say otherwise.
+// Accepts connections and receives datagrams while slots are free: on the serving thread or, if a
+// policy polls the parking lot itself, on the threads that wait there. All calls are made by the
+// serving thread, except for those of `Newcomers` that say otherwise.
 class Acceptor final : private Newcomers {
  public:
   Acceptor(Service& service, Dispatcher& dispatcher, Reaper& reaper, AnyServerParts& parts);
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
-  // Before serving, in the thread that makes the server.
+  // To be called before serving, by the thread that makes the server.
   void bind();
   void activate();
   // From any thread.
@@ -33,21 +34,22 @@ class Acceptor final : private Newcomers {
   std::uint64_t datagrams_lost() const noexcept;
   std::vector<Socket> duplicate_listeners() const;
 
-  // This process serves the server.
+  // Notes that this process serves the server.
   void note_serving() noexcept;
-  // While the server serves, a policy that polls the lot by itself accepts there.
+  // Moves the listeners to the parking lot while the server serves, so that a policy that polls
+  // that lot accepts there; or moves them back. Does nothing unless `may_accept_in_lot`.
   void accept_in_lot(bool in_lot) noexcept;
-  // Resumes the listeners for which there is a slot, or whose time to pause is over.
+  // Resumes the paused listeners for which a slot is free, or whose pause is over.
   void resume(CoarseTime now) noexcept;
-  // Throws the error of the last listener if none is left.
+  // If every listener is dead, throws the error of the one that died last.
   void throw_if_dead() const;
   bool all_dead() const noexcept;
-  // While the server drains: who got through to the kernel got through to us.
+  // While the server drains: accepts the connections that wait in the kernel's queue.
   void accept_rest() noexcept;
   void close() noexcept;
 
-  // In a process that was forked since: takes over what the acceptor of the server in whose place
-  // this one is has; or closes its own.
+  // In a process that was forked since: takes over the listeners of the acceptor that this one
+  // replaces (`take_over`), or closes its own (`close_in_child`).
   void take_over(Acceptor& before);
   void close_in_child() noexcept;
   const std::vector<Address>& addresses() const noexcept { return addresses_; }
@@ -80,9 +82,9 @@ class Acceptor final : private Newcomers {
   std::vector<std::unique_ptr<Listener>> listeners_;
   bool active_ = false;
   std::exception_ptr last_error_;
-  std::chrono::steady_clock::time_point last_batch_;  // when listeners were last accepted from
-  bool gathered_ = false;                             // before that, new ones queued up
-  unsigned not_gathering_ = 0;                        // batches, until that is tried again
+  std::chrono::steady_clock::time_point last_batch_;  // when a listener last accepted
+  bool gathered_ = false;                             // the thread slept since then
+  unsigned not_gathering_ = 0;                        // batches until it may sleep again
 };
 
 }  // namespace net

@@ -18,7 +18,7 @@ import :acceptor;
 import :forked;
 import :option_checks;
 
-// How a server comes to its listeners: a part of net.server:acceptor.
+// How a server opens its listeners: a part of net.server:acceptor.
 
 namespace net {
 namespace {
@@ -39,7 +39,8 @@ bool is_unbound(const Address& address) {
   return address.unnamed() || (internet && address.port() == 0);
 }
 
-// Without a protocol: a packet socket that has one hears all interfaces until it is bound.
+// Opens a socket without a protocol: a packet socket that has one receives from all interfaces
+// until it is bound.
 Socket open_for(const Address& address, SocketType type) {
   try {
     return Socket(address.family(), type);
@@ -83,7 +84,7 @@ std::unique_ptr<Listener> Acceptor::bind_one(const Address& address) {
   if (kind_ == ServerKind::tcp) {
     if (service_.options.reuse_address) socket.setsockopt(SocketOption::reuse_address, 1);
     if (service_.options.no_delay)
-      socket.setsockopt(SocketOption::no_delay, 1);  // inherited by accept
+      socket.setsockopt(SocketOption::no_delay, 1);  // accepted sockets inherit it
   }
   if (internet && service_.options.reuse_port) socket.setsockopt(SocketOption::reuse_port, 1);
   if (family == Family::ipv6) {
@@ -139,7 +140,7 @@ void Acceptor::activate() {
   }
   try {
     for (const auto& listener : listeners_) {
-      // A datagram socket receives since it is bound, and an adopted one listens.
+      // A datagram socket receives as soon as it is bound, and an adopted socket listens already.
       if (Socket* const socket = listener->to_activate()) {
         service_.hooks.activate(*socket, service_.options.request_queue_size);
       }

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:backoff`, internal: how long a listener pauses that cannot accept.
+/// `net.server:backoff`, internal: how long a listener that cannot accept pauses.
 module net.server:backoff;
 
 import net.standard;
@@ -7,10 +7,11 @@ import net.standard;
 namespace net {
 
 // The pauses of a listener, in milliseconds. They double while the system refuses what the listener
-// needs, and start anew once it has accepted something.
+// needs, and start with the shortest again once the listener has accepted something.
 //
 // A listener may also be woken up although nothing waits, which happens now and then. A socket that
-// another process has shut down wakes it without end, so that counts as a failure in the long run.
+// another process has shut down causes such wake-ups without end, so many in a row count as a
+// failure.
 class Backoff {
  public:
   static constexpr std::int64_t shortest = 10;
@@ -29,8 +30,8 @@ class Backoff {
     return pause_;
   }
 
-  // The listener was woken up, and nothing was there. Returns whether that has happened so often
-  // that it counts as `failed`.
+  // The listener was woken up, but nothing waited. Returns whether that has happened so often that
+  // it counts as `failed`.
   bool woken_for_nothing() noexcept {
     if (++spurious_ < most_spurious) return false;
     spurious_ = 0;
@@ -38,7 +39,7 @@ class Backoff {
   }
 
  private:
-  std::int64_t pause_ = 0;  // the last one
+  std::int64_t pause_ = 0;  // the last pause
   int spurious_ = 0;
 };
 

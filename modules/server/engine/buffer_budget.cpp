@@ -35,8 +35,8 @@ std::size_t limit_of(int resource) noexcept {
   return limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : limit.rlim_cur;
 }
 
-// The limit of each group above the process holds too. In a container, whose root is its own group,
-// the path of the group may lead nowhere.
+// The limits of all parent groups apply as well. In a container, whose root is its own group, the
+// path of the group may not exist.
 std::size_t limit_of_group(const fs::path& root, std::string_view path, const char* name) {
   std::size_t least = SIZE_MAX;
   for (fs::path group = root / path;; group = group.parent_path()) {

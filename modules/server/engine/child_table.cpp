@@ -53,12 +53,12 @@ void ChildTable::follow(std::size_t slot, std::shared_ptr<Child::Tie> tie) noexc
     const std::lock_guard lock(registry_.mutex);
     children_.at(slot).tie = std::move(tie);
   }
-  close_if_given_away(slot);  // it may have told so already
+  close_if_given_away(slot);  // the child may have given it away already
 }
 
 void ChildTable::forget(std::size_t slot) noexcept {
   children_.at(slot).descriptor.store(taken);
-  // A signal handler must not wait for a lock, so this thread waits for it.
+  // A signal handler must not wait for a lock, so this thread waits for the handler.
   while (killing_.load() != 0) std::this_thread::yield();
 }
 
@@ -111,8 +111,9 @@ void ChildTable::cut() noexcept {
       connection = std::exchange(tie->connection, nullptr);
       if (connection == nullptr) continue;
       const int descriptor = children_.at(slot).descriptor.load();
-      // Hundreds of processes that end at once would leave this one hardly any time. If it has
-      // ended, and the host ignores SIGCHLD, its number may be somebody else's.
+      // Hundreds of processes that end at once would leave hardly any CPU time to this one, so
+      // their priority is lowered. If the child has ended and the host ignores SIGCHLD, its process
+      // number may belong to another process. So signal 0 checks first that the child exists.
       if (signal_child(descriptor, 0)) {
         ::setpriority(PRIO_PROCESS, static_cast<id_t>(tie->process), lowest_priority);
       }
@@ -124,7 +125,8 @@ void ChildTable::cut() noexcept {
   }
 }
 
-// Not by process number: the system may give one away again before we have learned that it is free.
+// By pidfd, not by process number: the system may reuse a number before this process has learned
+// that the child has ended.
 void ChildTable::kill() noexcept {
   const int saved = errno;
   killing_.fetch_add(1);

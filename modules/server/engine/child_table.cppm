@@ -11,7 +11,7 @@ import :shared_page;
 
 namespace net {
 
-// What a child's connection hangs by: the thread that takes it out ends it.
+// Ties a child to its connection. The thread that takes the connection out of the tie ends it.
 struct Child::Tie {
   std::mutex mutex;
   Connection* connection = nullptr;
@@ -21,8 +21,9 @@ struct Child::Tie {
 // Sends a child a signal by its pidfd; false if it has ended.
 bool signal_child(int descriptor, int signal) noexcept;
 
-// Knows the children that serve connections, and owns the memory in which they tell what becomes of
-// these; nothing that is read there is trusted. In a child, it tells.
+// The children that serve connections. Owns the shared memory in which each child reports what
+// becomes of its connection; the parent trusts nothing that it reads there. In a child, writes
+// these reports.
 class ChildTable {
  public:
   ChildTable(Registry& registry, const DueTimer& timer) noexcept
@@ -34,24 +35,25 @@ class ChildTable {
   Silence& silence(std::size_t slot) const noexcept { return shared_->slots.at(slot).silence; }
 
   // --- in the parent ---
-  // A child's place. Throws `resource_unavailable_try_again` if there is none left.
+  // Takes a slot for a child. Throws `resource_unavailable_try_again` if none is left.
   std::size_t take_slot();
-  // The child's descriptor, a pidfd, is for `kill`.
+  // Notes the child's pidfd, for `kill`.
   void note(std::size_t slot, int descriptor) noexcept;
-  // From here on our copy of the connection's descriptor is closed when the child's handler has
-  // given its own away, so that the client sees the end; and `cut` meets it.
+  // From here on, `cut` ends this child too. And when the child's handler gives its descriptor of
+  // the connection away, the parent closes its own copy, so that the client sees the end.
   void follow(std::size_t slot, std::shared_ptr<Child::Tie> tie) noexcept;
-  // Once this has returned, nobody uses the descriptor any more.
+  // Forgets the pidfd. Once this has returned, `kill` does not use it any more.
   void forget(std::size_t slot) noexcept;
   void free_slot(std::size_t slot) noexcept;
-  // What the child says of its connection, whose descriptor is closed if it was given away.
+  // Returns what the child reports of its connection. If the child gave the connection away, closes
+  // the parent's descriptor of it.
   Told take_told(std::size_t slot, Connection& connection) noexcept;
-  // On the serving thread: closes our copies of what children have given away.
+  // On the serving thread: closes the parent's copies of the sockets that children have given away.
   void close_given_away() noexcept;
-  // Whether a child has asked for a shutdown since the last look.
+  // Returns whether a child has asked for a shutdown since the last call.
   bool take_stop() noexcept { return shared_->stop.exchange(0) == Told::mark; }
-  // Kills those that are left, and ends their connections. Their processes are left to be
-  // collected: the system takes its time to end hundreds.
+  // Kills the children that are left, and ends their connections. Does not wait for their
+  // processes, because the system takes a while to end hundreds.
   void cut() noexcept;
   // From any thread or signal handler.
   void kill() noexcept;
@@ -60,17 +62,17 @@ class ChildTable {
   inline bool in_child() const noexcept { return own_slot_ != no_slot; }
   void become_child(std::size_t slot) noexcept { own_slot_ = slot; }
   void tell(const Told& told) noexcept;
-  // That the handler has given its socket away; the parent is to be woken.
+  // Reports that the handler has given its socket away. The caller then wakes the parent.
   void tell_given_away() noexcept;
   void ask_for_stop() noexcept { shared_->stop.store(Told::mark); }
-  // Leaves this process nothing to write to there.
+  // Makes the shared memory read-only for this process.
   void protect() const noexcept { shared_.protect(); }
 
  private:
-  // What this process knows of a child, whatever that writes to shared memory: a pidfd, or one of
-  // these.
+  // What this process itself knows of a child, whatever the child writes to shared memory. The
+  // descriptor is a pidfd or one of these values.
   static constexpr int free = -1;
-  static constexpr int taken = -2;  // without a child, yet or any more
+  static constexpr int taken = -2;  // has no child yet, or no child any more
   struct OwnChild {
     std::atomic<int> descriptor{free};
     std::shared_ptr<Child::Tie> tie;  // under the registry's lock
@@ -83,7 +85,7 @@ class ChildTable {
   const DueTimer& timer_;
   SharedWithChildren<FromChildren> shared_;
   std::array<OwnChild, most_children> children_;
-  std::atomic<int> killing_{0};  // who is reading them
+  std::atomic<int> killing_{0};  // calls of `kill` that read `children_` now
   std::size_t own_slot_ = no_slot;
 };
 

@@ -20,7 +20,8 @@ void ClientSilence::note_in(Silence& shared) noexcept {
 
 CoarseTime ClientSilence::idle_since(bool conversation) const noexcept {
   if (input_ended()) return 0;
-  // It notes nothing else, so whatever else is there has been written by a wild child.
+  // A conversation notes only `reading`. Anything else there was written by a child with a wild
+  // pointer.
   if (conversation) return time_of(noted_->reading);
   if (noted_->amid.load() != 0) return 0;
   return std::max(time_of(noted_->between), time_of(noted_->reading));
@@ -36,7 +37,7 @@ CoarseTime ClientSilence::evictable_since(bool conversation) const noexcept {
 void ClientSilence::end_input() noexcept {
   if (socket_ == nullptr || input_ended_.exchange(true)) return;
   noted_->ended.store(1);
-  // What waits to send is not woken by an end of the input.
+  // Ending the input alone does not wake a thread that waits to send.
   ::shutdown(socket_->fileno(), waits_for_room() ? SHUT_RDWR : SHUT_RD);
 }
 

@@ -1,5 +1,6 @@
 /// \file
-/// `net.server:client_silence`, internal: the waits of what runs a connection for its client.
+/// `net.server:client_silence`, internal: since when a conversation or a child waits for its
+/// client.
 module net.server:client_silence;
 
 import net.standard;
@@ -9,32 +10,33 @@ import :shared_page;
 
 namespace net {
 
-// A limit as a socket's time-out; one of more than a century is none.
+// Converts a limit to a socket's time-out. A limit of more than a century is no time-out.
 inline std::optional<Socket::Duration> timeout_of(std::chrono::milliseconds limit) noexcept {
   if (limit > std::chrono::years(100)) return std::nullopt;
   return limit;
 }
 
-// A conversation or a child waits for its client where nobody else can look. So it notes since when
-// (a child in the memory that it shares with its parent), and who wants it to end for that ends its
-// input. From any thread, except where it says otherwise.
+// A conversation or a child waits for its client where no other thread can see it. So it notes
+// since when it waits; a child does so in the memory that it shares with its parent. The server
+// ends a silent one by ending its input. From any thread, except where it says otherwise.
 class ClientSilence {
  public:
-  // Null: a datagram, whose socket is its listener's.
+  // `socket` is null for a datagram, whose socket belongs to its listener.
   explicit ClientSilence(Socket* socket) noexcept : socket_(socket) { note_in_own(); }
   ClientSilence(const ClientSilence&) = delete;
   ClientSilence& operator=(const ClientSilence&) = delete;
 
-  // Where the waits are noted: in a child, where its parent sees it. Before the fork.
+  // Sets where the waits are noted. A child notes them where its parent sees them. To be called
+  // before the fork.
   void note_in(Silence& shared) noexcept;
   void note_in_own() noexcept { note_in(own_); }
   bool in_this_process() const noexcept { return noted_ == &own_; }
-  // The socket has another owner from here on. Under the lock of the server's list, as
-  // `end_input`, so that that meets no descriptor that a handler gave away.
+  // The socket has another owner from here on. Under the registry's lock, like `end_input`, so that
+  // `end_input` never acts on a descriptor that a handler gave away.
   void let_go() noexcept { socket_ = nullptr; }
 
-  // For who runs the connection: waits for a request, for the rest of one, or for room for the rest
-  // of an answer, since then.
+  // For the thread that runs the connection: it waits since `since` for a request (`between`), for
+  // the rest of one (`request`), or for buffer space for the rest of an answer (`answer`).
   enum class Wait : std::uint8_t { between, request, answer };
   void begin_wait(CoarseTime since, Wait what) noexcept {
     noted_->amid.store(static_cast<std::uint8_t>(what));
@@ -45,42 +47,45 @@ class ClientSilence {
     noted_->amid.store(0);
   }
 
-  // Since when a client is silent between two requests, or in a read of its handler; 0 if it is
-  // not.
+  // Returns since when the client is silent between two requests or in a read of its handler; 0 if
+  // it is not silent.
   CoarseTime idle_since(bool conversation) const noexcept;
-  // The same, of one that could be evicted: also slowly amid a request, of `run`.
+  // Returns since when the client could be evicted; 0 if it cannot. In `run`, also a client that is
+  // slow within a request or an answer can be evicted.
   CoarseTime evictable_since(bool conversation) const noexcept;
-  // A client amid a request or an answer has some time for it, however much its slot is wanted.
+  // Returns `since` if that is at least half a second ago, else 0: a client within a request or an
+  // answer gets that much time, however urgently its slot is needed.
   static CoarseTime if_slow(CoarseTime since) noexcept {
     constexpr std::int64_t patience = 500;  // milliseconds
     return since != 0 && coarse_now() >= coarse_after(since, patience) ? since : 0;
   }
 
-  // Ends the input, in whichever thread or process it is read: what has arrived is still read.
+  // Ends the input, whichever thread or process reads it. What has arrived is still read.
   void end_input() noexcept;
   bool input_ended() const noexcept { return input_ended_.load(std::memory_order_relaxed); }
-  // Whether it was ended, wherever: a child is told by its parent.
+  // Whether the input was ended, also if a parent ended that of its child.
   bool was_ended() const noexcept { return noted_->ended.load() != 0; }
-  // Has it end by itself in a silence of that length. For the owner.
+  // Makes the input end by itself after a silence of that length. For the owner of the connection.
   void end_input_after(std::chrono::milliseconds quiet) noexcept;
   bool ends_itself() const noexcept { return ends_itself_; }
 
-  // In a child, also from a signal handler: has the connection end after the request at hand. A
+  // In a child, also from a signal handler: makes the connection end after its current request. A
   // conversation that is not silent sees the end of its input at its next silence.
   void ask_to_end(bool conversation, std::chrono::milliseconds quiet) noexcept;
   bool asked_to_end() const noexcept { return asked_to_end_.load(std::memory_order_relaxed); }
 
-  // Whether its place was wanted, and whether it was told so only a short while ago.
+  // Marks the client as evicted, or no longer; and returns whether it was evicted, and whether that
+  // was only a short while ago (`is_leaving`).
   void evict(CoarseTime now) noexcept { evicted_since_.store(now, std::memory_order_relaxed); }
   void spare() noexcept { evict(0); }
   bool was_evicted() const noexcept { return evicted_since() != 0; }
   bool is_leaving(CoarseTime now) const noexcept {
-    constexpr std::int64_t patience = 2000;  // milliseconds, until another goes in its place
+    constexpr std::int64_t patience = 2000;  // milliseconds, until another one is evicted instead
     return was_evicted() && now < coarse_after(evicted_since(), patience);
   }
 
  private:
-  // A time that a child may have written: one that has not come is none.
+  // Reads a time that a child may have written. A time in the future counts as none.
   static CoarseTime time_of(const std::atomic<CoarseTime>& written) noexcept {
     const CoarseTime time = written.load(std::memory_order_relaxed);
     return time > 0 && time <= coarse_now() ? time : 0;

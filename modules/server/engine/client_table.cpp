@@ -25,7 +25,8 @@ namespace {
 
 constexpr double nanoseconds_per_second = 1e9;
 
-// The network of a client, as sockaddr_in or sockaddr_in6 without what may differ.
+// The network of a client: a sockaddr_in or sockaddr_in6 without what may differ within the
+// network.
 using Key = std::array<std::byte, 28>;
 
 Key key_of(const Address& client, const ClientLimits& limits) {
@@ -36,7 +37,7 @@ Key key_of(const Address& client, const ClientLimits& limits) {
   return key;
 }
 
-// Nobody outside can know which clients share a bucket: the seed is drawn for each table.
+// The seed is drawn for each table, so an attacker cannot know which clients share a bucket.
 struct KeyedHash {
   std::uint64_t seed;
   std::size_t operator()(const Key& key) const noexcept {
@@ -65,11 +66,11 @@ std::uint64_t random_seed() {
 
 struct MeteredClient {
   ClientTable::Clients* table = nullptr;
-  const Key* key = nullptr;  // null for all others together
-  double tokens = 0;         // new connections that it may open at once
-  CoarseTime since = 0;      // when that was reckoned
+  const Key* key = nullptr;  // null for the entry of all other clients
+  double tokens = 0;         // connections that it may open at once
+  CoarseTime since = 0;      // when `tokens` was computed
   std::size_t connections = 0;
-  // Of those without a connection, in the order in which they lost the last.
+  // Links the clients without a connection, in the order in which they lost their last one.
   MeteredClient* before = nullptr;
   MeteredClient* behind = nullptr;
 };
@@ -114,7 +115,7 @@ class ClientTable::Clients {
     return known_.size();
   }
 
-  // A node has a link and its hash beside the pair; an allocation, two words.
+  // Besides the pair, a node has a link and its hash, and its allocation takes two words.
   static constexpr std::size_t memory_of_one =
       sizeof(std::pair<const Key, MeteredClient>) + 4 * sizeof(void*) + sizeof(void*);
 
@@ -133,7 +134,7 @@ class ClientTable::Clients {
       added->second.since = now;
       return added->second;
     } catch (const std::exception&) {
-      return others_;  // without memory
+      return others_;  // no memory for another client
     }
   }
 
@@ -173,8 +174,8 @@ class ClientTable::Clients {
   const ClientLimits& limits_;
   mutable std::mutex mutex_;
   std::unordered_map<Key, MeteredClient, KeyedHash> known_;
-  MeteredClient ends_;    // of those that wait to be forgotten, the oldest behind it
-  MeteredClient others_;  // all that it has no room for
+  MeteredClient ends_;    // the list of those that may be forgotten; the oldest is behind this
+  MeteredClient others_;  // meters all clients that are not in `known_`
 };
 
 ClientTable::ClientTable(const ClientLimits& limits) : limits_(limits) {

@@ -15,7 +15,8 @@ class ClientTable;
 // A client that a table knows.
 struct MeteredClient;
 
-// The place that a connection has among those of its client. Not given back by itself.
+// Counts a connection as one of its client's. Only `leave` gives the place back, not the
+// destructor.
 class ClientPlace {
  public:
   ClientPlace() noexcept = default;
@@ -30,13 +31,13 @@ class ClientPlace {
   MeteredClient* client_ = nullptr;
 };
 
-// Admits new connections within the limits of each client. Its memory is bounded: when it knows as
-// many clients as it may, and none of them can be forgotten, all others are metered as if they were
-// one. A client can be forgotten when it has no connection and might open as many as ever at once.
-// From any thread.
+// Admits new connections within the limits of each client. Its memory is bounded: when the table is
+// full, and no client can be forgotten, all other clients are metered as if they were one. A client
+// can be forgotten when it has no connection and its full burst is available again. From any
+// thread.
 class ClientTable {
  public:
-  // Unless there are limits, everybody is admitted, unmetered.
+  // Without limits, every client is admitted and none is metered.
   explicit ClientTable(const ClientLimits& limits);
   ClientTable(const ClientTable&) = delete;
   ClientTable& operator=(const ClientTable&) = delete;
@@ -45,10 +46,10 @@ class ClientTable {
   bool metered() const noexcept { return clients_ != nullptr; }
 
   enum class Verdict : std::uint8_t { admitted, too_many, too_fast };
-  // Gives the new connection a place, if it is admitted. Without memory, it is metered as one of
-  // all others.
+  // Gives the new connection a place if it is admitted. If there is no memory for another client,
+  // the client is metered together with all others.
   Verdict admit(const Address& client, ClientPlace& place) noexcept;
-  // How many clients it knows, and what it takes in memory at most, in bytes.
+  // The number of clients that the table knows, and the most memory that it can take, in bytes.
   std::size_t size() const noexcept;
   std::size_t most_memory() const noexcept;
 

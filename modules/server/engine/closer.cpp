@@ -66,8 +66,8 @@ Closer::Closer(Poller& poller, DueTimer& timer, std::int64_t milliseconds, std::
 
 Closer::~Closer() { close_all(); }
 
-// Closing while the peer still sends would reset the connection, and destroy what it has not got
-// yet. After a silence in which it got everything, there is nothing to destroy.
+// Closing while the peer still sends would reset the connection, and the peer would lose what it
+// has not received yet. After a silence in which it received everything, nothing can be lost.
 void Closer::close(Socket socket, const Ended& ended) noexcept {
   if (ended.peer_ended || ended.impolite) {
     close_now(socket);
@@ -106,7 +106,7 @@ void Closer::linger_here(Socket& socket, Deadline limit, std::size_t bytes) noex
       bytes -= count.value_or(0);
     }
   } catch (const std::exception&) {
-    // Its peer is gone.
+    // The connection is reset: there is nothing left to wait for.
   }
 }
 
@@ -121,7 +121,7 @@ void Closer::add(Socket socket) noexcept {
       lingering_.pop_back();
     }
   } catch (const std::exception&) {
-    close_now(socket);  // no memory to be polite with
+    close_now(socket);  // no memory to linger with
   }
 }
 
@@ -131,11 +131,11 @@ void Closer::add_until_taken(Socket socket) noexcept {
     sending_.emplace_back(*this, std::move(socket), coarse_now());
     timer_.due_by(coarse_after(coarse_now(), next_look));
   } catch (const std::exception&) {
-    close_now(socket);  // no memory to be polite with
+    close_now(socket);  // no memory to linger with
   }
 }
 
-// Under the lock, as another thread may be giving it up.
+// Takes the lock, because another thread may be closing this socket in `close_oldest`.
 void Closer::hear(Lingering& lingering) noexcept {
   const std::lock_guard lock(mutex_);
   if (lingering.socket.fileno() < 0) return;
@@ -148,18 +148,18 @@ void Closer::hear(Lingering& lingering) noexcept {
 void Closer::sweep(CoarseTime now) noexcept {
   const std::lock_guard lock(mutex_);
   given_up_.clear();
-  // In order of time: each gets the same.
+  // The list is ordered by time, because each socket gets the same limit.
   while (!lingering_.empty() && lingering_.front().limit <= now) {
     poller_.remove(lingering_.front().socket.fileno(), lingering_.front());
     lingering_.pop_front();
   }
   sending_.remove_if([now](Lingering& sending) {
-    // What is left unread would reset the connection.
+    // Discard unread bytes, which would make the close reset the connection.
     sending.discard();
     return sending.limit <= now || sending.all_taken();
   });
   if (!lingering_.empty()) timer_.due_by(lingering_.front().limit);
-  // Nothing tells when a peer has taken what was sent.
+  // No event tells when a peer has taken what was sent, so look again soon.
   if (!sending_.empty()) timer_.due_by(coarse_after(now, next_look));
 }
 
@@ -199,7 +199,7 @@ bool Closer::close_oldest() noexcept {
   std::list<Lingering>& sockets = with_oldest();
   if (sockets.empty()) return false;
   Lingering& given_up = sockets.front();
-  // `remove` would be for the serving thread, which frees the object.
+  // Not `remove`, which is for the serving thread. That thread frees the object.
   poller_.arm(given_up.socket.fileno(), given_up, false);
   OwnDescriptors::remove(given_up.socket.fileno());
   given_up.socket.close();

@@ -1,9 +1,10 @@
 /// \file
-/// `net.server:closer`, internal: bare sockets that wait for their peers to close.
+/// `net.server:closer`, internal: sockets of ended connections, which wait for their peers to
+/// close.
 ///
 /// Closing a socket while its peer still sends resets the connection, and what was sent last is
-/// lost. So sending is shut down first, and what comes is read and discarded until the peer closes
-/// as well, within bounds: RFC 1122, 4.2.2.13; nginx's `lingering_close`.
+/// lost. So the closer first shuts down sending, then reads and discards what arrives until the
+/// peer closes as well, within bounds: RFC 1122, 4.2.2.13; nginx's `lingering_close`.
 module net.server:closer;
 
 import net.standard;
@@ -13,42 +14,45 @@ import :poller;
 
 namespace net {
 
-// `close`, `size`, and what closes the oldest, from any thread; the rest on the serving thread.
+// Closes sockets without losing what was sent last. `close`, `size`, `room`, `has_enough`, `oldest`
+// and `close_oldest` may be called from any thread; the rest on the serving thread.
 class Closer {
  public:
-  // `enough`: how many may linger of those that are rejected, so that rejecting stays cheap.
+  // `enough`: the number of lingering sockets from which on rejected clients do not linger, so that
+  // rejecting stays cheap.
   Closer(Poller& poller, DueTimer& timer, std::int64_t milliseconds, std::size_t bytes,
          std::size_t enough) noexcept;
   Closer(const Closer&) = delete;
   Closer& operator=(const Closer&) = delete;
   ~Closer();
 
-  // How a connection has come to its end.
+  // How a connection ended.
   struct Ended {
     bool peer_ended;   // its peer has closed already
     bool input_ended;  // we have ended its input
-    bool impolite;     // the peer is owed nothing
-    bool idle;         // after a silence
+    bool impolite;     // close at once, even if that resets the connection
+    bool idle;         // it ended after a silence
   };
-  // Closes the socket of a connection, at once if nothing is lost by that.
+  // Closes the socket of a connection: at once, if nothing is lost by that.
   void close(Socket socket, const Ended& ended) noexcept;
-  // Waits here for the peer to close, in a process that has nobody else to serve.
+  // Waits in this thread for the peer to close. For a process that has no other client to serve.
   static void linger_here(Socket& socket, Deadline limit, std::size_t bytes) noexcept;
-  // Closes those whose time is over, and sets the timer for the next one.
+  // Closes the sockets whose time is over, and sets the timer for the next one.
   void sweep(CoarseTime now) noexcept;
-  // While the server drains: closes those, too, that have got all, and said nothing for that long.
+  // While the server drains: also closes the sockets whose peers have received everything and have
+  // sent nothing for that long.
   void hurry(CoarseTime now, std::int64_t milliseconds) noexcept;
-  // Closes all, for want of time.
+  // Closes all sockets, because no time is left.
   void close_all() noexcept;
-  // Since when the oldest lingers; `never` if there is none.
+  // Returns since when the oldest socket lingers; `never` if there is none.
   static constexpr CoarseTime never = std::numeric_limits<CoarseTime>::max();
   CoarseTime oldest() noexcept;
-  // Closes the oldest, for want of descriptors; returns whether there was one.
+  // Closes the oldest socket, because descriptors are needed. Returns whether there was one.
   bool close_oldest() noexcept;
   std::size_t size() const;
   bool has_enough() const { return room() == 0; }
   std::size_t room() const { return enough_ - std::min(enough_, size()); }
-  // In a process that was forked since.
+  // In a process that was forked since: closes the descriptors. The connections stay the parent's.
   void close_in_child() noexcept;
   std::mutex& mutex() noexcept { return mutex_; }
 
@@ -57,8 +61,8 @@ class Closer {
   void close_now(Socket& socket) noexcept;
   void add(Socket socket) noexcept;
   // For a socket whose input we have ended. Once its output is shut down as well, the kernel resets
-  // the connection if the peer sends anything, and nothing tells any more that the peer has closed.
-  // So it is closed when the peer has taken everything.
+  // the connection if the peer sends anything, and no event tells any more that the peer has
+  // closed. So the socket is closed when the peer has taken everything.
   void add_until_taken(Socket socket) noexcept;
   void hear(Lingering& lingering) noexcept;
   std::list<Lingering>& with_oldest() noexcept;
@@ -79,7 +83,7 @@ class Closer::Lingering final : public Watch {
   Lingering(Closer& closer, Socket lingering_socket, CoarseTime now) noexcept;
   ~Lingering() override;
   void ready(std::uint32_t events) override;
-  // Reads what there is; false if it ended, or was too much.
+  // Reads and discards what has arrived. Returns false if the stream ended, or if it was too much.
   bool discard() noexcept;
   bool all_taken() const noexcept;
 

@@ -10,18 +10,19 @@ import net.standard;
 
 namespace net {
 
-// The clock of limits: the steady clock to the kernel's tick, which costs a fifth to read. In
-// nanoseconds, so that it fits an atomic.
+// The clock of limits: the steady clock as of the kernel's last tick. Reading it costs a fifth of
+// reading the precise one. In nanoseconds, so that it fits an atomic.
 using CoarseTime = std::int64_t;
 inline CoarseTime coarse_now() noexcept {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
   return CoarseTime{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
-// The coarse time that far from `from`; a limit of more than a century never comes.
+// Returns the time so many milliseconds after `from`. A limit of more than a century never expires.
 inline CoarseTime coarse_after(CoarseTime from, std::int64_t milliseconds) noexcept {
   constexpr CoarseTime never = std::numeric_limits<CoarseTime>::max();
-  // Half of what there is, 146 years: the other half is more than any clock shows.
+  // Half of the range, 146 years: no clock shows more than the other half, so the sum cannot
+  // overflow.
   return milliseconds > never / 1'000'000 / 2 ? never : from + milliseconds * 1'000'000;
 }
 

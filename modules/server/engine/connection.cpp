@@ -37,8 +37,8 @@ Connection::Connection(Service& service, const std::shared_ptr<DatagramSocket>& 
                        const DatagramSocket::Arrival& arrival)
     : Exchange(service, Socket::adopt_unchecked(socket->fileno()), arrival.sender,
                socket->address(), true) {
-  // The descriptor stays the listener's, also if what follows throws: then this object is not
-  // destroyed, but its base is.
+  // The descriptor stays the listener's. If the following throws, this object's destructor does not
+  // run, but its base's does, which would close the descriptor.
   const int descriptor = this->socket().detach();
   stream().hold_datagram(arrival.packet);
   received_ = std::make_unique<ReceivedDatagram>(socket, service.counters,
@@ -57,15 +57,15 @@ void Connection::watch_socket() noexcept {
 
 Connection::~Connection() {
   socket().set_watch(nullptr);
-  // The listener's, unless the handler has put a socket of its own in its place.
+  // The descriptor is the listener's, unless the handler has put a socket of its own in its place.
   if (received_ && socket().fileno() == received_->fileno()) socket().detach();
 }
 
-// The handler closes its socket, or moves it elsewhere. From here on nobody else may touch the
-// descriptor, since its number may be another file's soon, and epoll must not keep a registration
-// that outlives this object, as that of a duplicated or moved descriptor would.
+// The handler closes its socket, or moves it elsewhere. From here on no other thread may touch the
+// descriptor, since its number may belong to another file soon. And epoll must not keep a
+// registration that outlives this object, as that of a duplicated or moved descriptor would.
 int Connection::before_release(int descriptor, bool closing) noexcept {
-  // The listener's serves others; the handler gets a duplicate.
+  // The listener's socket still serves others, so the handler gets a duplicate.
   if (received_) return ::fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
   send_before_release();
   {
@@ -85,7 +85,7 @@ int Connection::before_release(int descriptor, bool closing) noexcept {
   }
   Socket& bare = socket();
   bare.set_watch(nullptr);
-  // The server's limits do not go with it.
+  // The server's limits do not apply to the socket any more.
   bare.wait_in_receive(false);
   bare.end_input_after(std::nullopt);
   bare.settimeout(std::nullopt);
@@ -104,7 +104,7 @@ Socket Connection::leave_to_child() noexcept {
 }
 
 void Connection::close_in_child() noexcept {
-  socket().set_watch(nullptr);  // what it would do is the parent's
+  socket().set_watch(nullptr);  // the watch acts in the parent only
   if (received_) {
     socket().detach();
   } else {
@@ -120,7 +120,7 @@ void Connection::leave_requests_to_child() noexcept {
 }
 
 void Connection::cut() noexcept {
-  // A child is killed, whatever it has given away.
+  // If a child has given the connection away, it still counts as cut, because the child is killed.
   if (given_away() && silence().in_this_process()) return;
   note_cut();
   if (received_ || given_away()) return;

@@ -1,12 +1,12 @@
 /// \file
 /// `net.server:connection`, internal: one connection, from accept to close; or one datagram, which
-/// is served as a conversation of one word.
+/// is served like a conversation of one message.
 ///
 /// Its owner is always one of: the thread that accepts it, the `ProxyGate`, the serving thread
-/// (ending it for a limit), a `Request` (in a policy's hand, or running), the parking lot, the
-/// `Tie` of a child. `Custody` tells how it changes hands. Only the owner touches it, but for what
-/// says otherwise; only the owner closes its descriptor, so that cutting never hits a reused
-/// number.
+/// (ending it at a limit), a `Request` (held by a policy, or running), the parking lot, the `Tie`
+/// of a child. `Custody` documents how the owner changes. Only the owner touches the connection,
+/// except for the members that say otherwise. Only the owner closes its descriptor, so that cutting
+/// never hits a reused number.
 module net.server:connection;
 
 import net.standard;
@@ -40,70 +40,77 @@ class Connection final : public Exchange, public Registered, private SocketWatch
              const DatagramSocket::Arrival& arrival);
   ~Connection() override;
 
-  // --- for the owner; where it says so, the connection may be gone after it ---
-  // A proxy has told who the client is. Throws if there is no memory.
+  // --- for the owner; "gone" means that the caller must not use the connection any more ---
+  // Sets the client that a proxy has named. Throws if there is no memory.
   void introduce(const Address& client) { set_client(client); }
-  // Asks `verify_request`, once; false if it is gone.
+  // Calls `verify_request`, once. False if that has ended the connection: gone.
   bool verify() noexcept;
-  // Does what needs no handler.
+  // Does the work that needs no handler. After `over`: gone.
   Prepared prepare() noexcept;
-  // Serves what is here; gone after `close`.
+  // Serves what has arrived. After `Next::close`: gone.
   Next step() noexcept;
-  // Serves it to its end, waiting in this thread. Gone.
+  // Serves the connection to its end, waiting for its client in this thread. Gone.
   void run() noexcept;
   bool try_park() noexcept;
-  // For a new connection: it is the lot's from here on.
+  // For a new connection: the parking lot owns it from here on.
   void become_parked() noexcept;
-  // Parks again what `claim` or `edge` gave the caller and it did nothing with; false if there is
-  // something to do now: the caller keeps it.
+  // Parks the connection again, if the caller got it by `claim` or `edge` and did nothing with it.
+  // False if there is something to do now: the caller still owns it.
   bool give_back() noexcept;
-  // Ends it. Gone.
+  // Ends the connection. Gone.
   void end(Outcome outcome) noexcept;
-  // Ends it as dropped, since it cannot be watched: with the exception that is being handled. Gone.
+  // Ends the connection as dropped, since it cannot be watched, and reports the exception that is
+  // being handled. Gone.
   void end_unwatched() noexcept;
-  // Ends what a policy would not run. Gone.
+  // Ends a connection that a policy would not run. Gone.
   void drop() noexcept;
-  // Ends what there is no place for, with the answer of `on_overload`. Gone.
+  // Ends a connection for which there is no slot, with the answer of `on_overload`. Gone.
   void reject(Outcome why = Outcome::rejected) noexcept;
   inline ClientPlace& client_place() noexcept { return client_place_; }
-  // Begins the wait in a policy's queue, which has a limit.
+  // Begins to wait in a policy's queue. This wait has a limit.
   void enter_queue() noexcept;
-  // Ends it, if there is one; false if it took too long: it is gone then.
+  // Ends that wait, if there is one. False if it took too long: gone.
   bool leave_queue() noexcept;
 
-  // --- for anyone, while the connection is known to exist ---
-  // Says that there is something to do; true if the caller owns the connection now.
+  // --- for any thread, while the connection is known to exist ---
+  // Takes the connection if it is parked, because there is something to do. True if the caller owns
+  // it now.
   bool claim() noexcept;
-  // The same, for an event of epoll.
+  // The same for an event of epoll. A connection that runs will look for more input before it
+  // parks.
   bool edge(std::uint32_t events) noexcept;
   inline State state() const noexcept { return custody_.state(); }
   inline const ParkTimes& park_times() const noexcept { return parked_; }
   inline QueuePlace& queue_place() noexcept { return queue_place_; }
   inline const QueuePlace& queue_place() const noexcept { return queue_place_; }
-  // Whether it waits in a queue for nothing.
+  // Whether it waits in a queue although it was cut, or for longer than its limit.
   inline bool is_overdue(CoarseTime now) const noexcept {
     return was_cut() || queue_place_.is_overdue(now);
   }
-  // The memory that it holds while it is parked amid a request or an answer. Noted by the owner.
+  // The memory that the connection holds while it is parked within a request or an answer. Noted by
+  // the owner.
   void note_held(std::size_t bytes) noexcept;
   inline std::size_t held() const noexcept { return held_.load(std::memory_order_relaxed); }
-  // Under the lock of the server's list, so that it meets no descriptor that a handler gave away.
+  // Shuts the connection down. Under the registry's lock, so that it never hits a descriptor that a
+  // handler gave away.
   void cut() noexcept;
-  // In the parent of a child that has said a last word to the client.
+  // In the parent of a child that has sent a last word to the client.
   using Exchange::note_last_word;
-  // In the parent of a child whose handler has given the socket away: returns ours, which is still
-  // listed. Under the same lock.
+  // In the parent of a child whose handler has given the socket away: returns the parent's own
+  // socket, which is still listed in OwnDescriptors. Under the same lock.
   Socket leave_to_child() noexcept;
-  // Its requests are served, and told of, by a child.
+  // A child serves and reports its requests from here on.
   void leave_requests_to_child() noexcept;
-  // In a process that was forked since: closes its descriptors, and says nothing to the peer.
+  // In a process that was forked since: closes the descriptors, and sends nothing to the peer.
   void close_in_child() noexcept;
 
-  // A RequestQueue's link.
+  // The link in a RequestQueue.
   Connection* next_queued = nullptr;
-  // The list of the retired in the parking lot and, while one is owned by a sweep, of the swept.
+  // The link in the parking lot's list of retired connections or, while a sweep owns the
+  // connection, in the sweep's list.
   Connection* next_retired = nullptr;
-  // The parking lot's: registered in epoll, ever and now; waiting for room to send.
+  // For the parking lot: whether it was ever registered in epoll, whether it is now, and whether it
+  // waits for buffer space to send.
   struct InLot {
     bool entered = false;
     bool registered = false;
@@ -123,19 +130,19 @@ class Connection final : public Exchange, public Registered, private SocketWatch
   void tell_parent(Outcome outcome) noexcept;
   void tell_requests(Outcome outcome) noexcept;
 
-  // While it was parked last, amid a request or an answer: it waits for room to send, or is counted
-  // as holding memory.
+  // When it was last parked, it was within a request or an answer: it waits for buffer space to
+  // send, or is counted as holding memory.
   bool was_unfinished_ = false;
-  bool owed_nothing_ = false;  // its peer, by a close
+  bool owed_nothing_ = false;  // the socket may close without lingering
   Custody custody_;
   std::atomic<std::uint32_t> held_{0};
   ParkTimes parked_;
   QueuePlace queue_place_;
   ClientPlace client_place_;
-  std::unique_ptr<ReceivedDatagram> received_;  // null for a connection
+  std::unique_ptr<ReceivedDatagram> received_;  // null unless this is a datagram
 };
 
-// A registry holds nothing else.
+// A registry holds only connections.
 inline Connection& connection_of(Registered& registered) noexcept {
   return static_cast<Connection&>(registered);
 }

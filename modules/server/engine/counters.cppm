@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:counters`, internal: what a server counts.
+/// `net.server:counters`, internal: the counters of a server.
 module net.server:counters;
 
 import net.standard;
@@ -10,22 +10,22 @@ namespace net {
 
 inline constexpr std::size_t outcomes = static_cast<std::size_t>(Outcome::not_introduced) + 1;
 
-// Those that got the answer of `on_overload`.
+// Whether a connection that ended so got the answer of `on_overload`.
 constexpr bool is_rejection(Outcome outcome) noexcept {
   return outcome == Outcome::rejected || outcome == Outcome::too_many ||
          outcome == Outcome::too_fast;
 }
 
-// What children count too.
+// The events that children count too.
 struct SharedCounters {
   std::atomic<std::uint64_t> requests{0}, handler_errors{0}, hook_errors{0}, peer_gone{0},
       time_outs{0}, replies{0}, replies_dropped{0};
-  // As RequestTimes has them; in nanoseconds.
+  // The counts of RequestTimes, and their sum in nanoseconds.
   std::array<std::atomic<std::uint64_t>, RequestTimes::bounds.size() + 1> took{};
   std::atomic<std::uint64_t> took_in_all{0};
 };
 
-// Counts events, each of which is over when it is counted. From any thread.
+// Counts events, each once it is over. From any thread.
 class Counters {
  public:
   explicit Counters(SharedCounters& of_children) noexcept : of_children_(of_children) {}
@@ -45,13 +45,13 @@ class Counters {
   inline void reply() noexcept { add(here_->replies); }
   inline void reply_dropped() noexcept { add(here_->replies_dropped); }
 
-  // Whether requests are timed, which costs two readings of the clock each.
+  // Turns on the timing of requests, which costs two readings of the clock for each request.
   void time_requests() noexcept { times_.store(true, std::memory_order_relaxed); }
   bool times_requests() const noexcept { return times_.load(std::memory_order_relaxed); }
   void took(std::chrono::nanoseconds time) noexcept;
   RequestTimes request_times() const noexcept;
 
-  // Writes them into the members of `stats` that tell of events.
+  // Writes the counts into the members of `stats` that count events.
   void read_into(Stats& stats) const noexcept;
 
  private:
@@ -64,7 +64,8 @@ class Counters {
   SharedCounters& of_children_;
   SharedCounters* here_ = &own_;
   std::array<Counter, outcomes> outcomes_{};
-  // Children may have written anything: what no server can have counted is left out.
+  // Adds both counts. Children may have written anything, so their count is left out if it is
+  // `most` or more, which no server can have counted.
   static std::uint64_t sum(const Counter& own, const Counter& of_children,
                            std::uint64_t most) noexcept;
 

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:custody`, internal: who may touch a connection.
+/// `net.server:custody`, internal: which thread may touch a connection.
 module net.server:custody;
 
 import net.standard;
@@ -8,8 +8,9 @@ import :coarse_clock;
 namespace net {
 
 // A connection is run by its owner (a policy, or the thread that accepts or ends it), or it is
-// parked. Only its owner touches it, but for what says otherwise, and only its owner closes its
-// descriptor. It changes hands by one compare-exchange, and the loser does nothing:
+// parked. Only its owner touches it, except for the members that say otherwise, and only its owner
+// closes its descriptor. The owner changes by one compare-exchange. A thread that loses that
+// exchange does nothing:
 //
 //     running ── park ─▶ parked ── claim, event ─▶ running
 //     running ── event ─▶ running_more          a park fails then, once
@@ -20,8 +21,8 @@ class Custody {
   inline State state() const noexcept { return state_.load(std::memory_order_acquire); }
   inline bool parked() const noexcept { return state() == State::parked; }
 
-  // For who runs it. False if an event came meanwhile: what it told is not known to be seen to, so
-  // it runs on.
+  // For the owner. False if an event came while the connection ran: it is not known whether that
+  // event has been handled, so the connection goes on running.
   inline bool park() noexcept {
     State expected = State::running;
     if (state_.compare_exchange_strong(expected, State::parked, std::memory_order_acq_rel))
@@ -31,15 +32,15 @@ class Custody {
     state_.exchange(State::running, std::memory_order_acq_rel);
     return false;
   }
-  // For a new one, which nobody else has met.
+  // For a new connection, which no other thread knows.
   inline void begin_parked() noexcept { state_.store(State::parked, std::memory_order_release); }
 
-  // For anyone: takes it if it is parked.
+  // From any thread: takes the connection if it is parked.
   inline bool claim() noexcept {
     State expected = State::parked;
     return state_.compare_exchange_strong(expected, State::running, std::memory_order_acq_rel);
   }
-  // Takes it if it is parked; else its owner learns that something came.
+  // From any thread: takes the connection if it is parked. Otherwise its owner learns of the event.
   inline bool event() noexcept {
     State seen = state();
     for (;;) {
@@ -57,11 +58,11 @@ class Custody {
   std::atomic<State> state_{State::running};
 };
 
-// While it is parked, or waits in the queue of a policy: anybody may read it.
+// The times of a connection that is parked or waits in a policy's queue. Any thread may read them.
 struct ParkTimes {
   std::atomic<CoarseTime> limit{0};
-  // Since when the client has kept its place for nothing: has been silent, has had a request that
-  // is not whole, or has been behind with its answer.
+  // Since when the client has held its slot without progress: it has been silent, has sent only
+  // part of a request, or has been behind with its answer.
   std::atomic<CoarseTime> since{0};
   std::atomic<bool> idle{true};  // between two requests
 };

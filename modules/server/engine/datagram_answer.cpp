@@ -12,7 +12,7 @@ import net.socket;
 import net.handler;
 import :datagram_socket;
 
-// What becomes of the answer to a datagram: a part of net.server:datagram_socket.
+// What happens to the answer to a datagram: a part of net.server:datagram_socket.
 
 namespace net {
 
@@ -32,22 +32,22 @@ bool ReceivedDatagram::reply(std::span<const std::byte> bytes) {
     return true;
   }
   counters_.reply_dropped();
-  // The client's file is another user's, or does not let us write. In a network it is this host
-  // that forbids the answer, which the handler has to know.
+  // A Unix client's file belongs to another user, or this server may not write to it. In a network,
+  // this host itself forbids the answer, which the handler has to know.
   const bool forbidden = error == EACCES || error == EPERM;
   if (forbidden && sender_.family() == Family::unix_domain) return false;
   switch (error) {
-    case EDESTADDRREQ:  // it has no name, a relative one, or the port 0
-    case ELOOP:         // a link is in its path
+    case EDESTADDRREQ:  // the sender has no name, a relative one, or port 0
+    case ELOOP:         // a symbolic link is in its path
     case ENOTDIR:
-    case EMFILE:  // no descriptor to look at its file with
+    case EMFILE:  // no descriptor to check the client's file with
     case ENFILE:
     case ECONNREFUSED:
     case ECONNRESET:
     case ENOENT:
     case ENOTCONN:
     case EPIPE:
-    case EPROTOTYPE:  // another kind of socket has the name now
+    case EPROTOTYPE:  // a socket of another type has the name now
     case EAGAIN:
     case ENOBUFS:
     case ENOMEM:

@@ -30,15 +30,14 @@ import :unix_reply;
 namespace net {
 namespace {
 
-// Where no control message is needed, the simpler calls are a few percent cheaper.
+// Where no control message is needed, recvfrom and sendto are a few percent cheaper.
 
 // Buffer space for the control messages that are asked for: IPv4 over an IPv6 socket brings two.
 struct Control {
   alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(in6_pktinfo)) +
                                              CMSG_SPACE(sizeof(in_pktinfo))> bytes{};
 };
-// Of a Unix socket there is no space for more than the credentials: not for the descriptors that a
-// sender adds.
+// A Unix socket gets space for the credentials only, not for the descriptors that a sender may add.
 constexpr std::size_t control_of_unix = CMSG_SPACE(sizeof(ucred));
 
 constexpr int patience = 100;  // milliseconds, for the network to take what is being sent
@@ -57,13 +56,14 @@ Address mapped(in_addr ipv4, std::uint16_t port) {
   return Address::from_native(as_bytes(name));
 }
 
-// The address in a control message, with the family and the port of the socket. None if no answer
-// can leave from it.
+// Returns the address in a control message, with the family and the port of the socket. None if no
+// answer can be sent from it.
 std::optional<Address> asked_in(const cmsghdr& header, const Address& socket) {
   if (header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_PKTINFO) {
     in_pktinfo info{};
     std::memcpy(&info, CMSG_DATA(&header), sizeof info);
-    // The local address of the packet, which of a broadcast is the interface's, if it has one.
+    // The local address of the packet. For a broadcast that is the interface's address, if it has
+    // one.
     if (info.ipi_spec_dst.s_addr == htonl(INADDR_ANY)) return std::nullopt;
     if (socket.family() == Family::ipv6) return mapped(info.ipi_spec_dst, socket.port());
     sockaddr_in name{};
@@ -76,7 +76,7 @@ std::optional<Address> asked_in(const cmsghdr& header, const Address& socket) {
     in6_pktinfo info{};
     std::memcpy(&info, CMSG_DATA(&header), sizeof info);
     if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr)) return std::nullopt;
-    // Where the packet went, which may be a broadcast; IP_PKTINFO has the local address.
+    // This is the destination, which may be a broadcast address; IP_PKTINFO has the local address.
     if (IN6_IS_ADDR_V4MAPPED(&info.ipi6_addr)) return std::nullopt;
     sockaddr_in6 name{};
     name.sin6_family = AF_INET6;
@@ -138,10 +138,10 @@ bool is_internet(Family family) noexcept {
 void DatagramSocket::prepare(Socket& socket, Family family) {
   const int on = 1;
   if (is_internet(family)) {
-    socket.setsockopt(IPPROTO_IP, IP_PKTINFO, as_bytes(on));  // IPv6 sockets have IPv4 clients, too
+    socket.setsockopt(IPPROTO_IP, IP_PKTINFO, as_bytes(on));  // IPv6 sockets have IPv4 clients too
     if (family == Family::ipv6) socket.setsockopt(IPPROTO_IPV6, IPV6_RECVPKTINFO, as_bytes(on));
   } else if (family == Family::packet) {
-    // Else who answers every frame would answer its own.
+    // Otherwise a server that answers every frame would answer its own answers.
     socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, as_bytes(on));
   } else {
     pass_credentials(socket);
@@ -179,8 +179,8 @@ std::optional<DatagramSocket::Arrival> DatagramSocket::receive(int& error) {
     message.msg_control = control.bytes.data();
     message.msg_controllen = tells_sender_ ? control_of_unix : control.bytes.size();
   }
-  // MSG_TRUNC: the whole size is told, however much fits. Not MSG_CMSG_CLOEXEC, which packet
-  // sockets refuse: descriptors have no room here.
+  // MSG_TRUNC: the call returns the whole size, however much fits. Not MSG_CMSG_CLOEXEC, which
+  // packet sockets refuse: the control buffer has no space for descriptors anyway.
   constexpr int flags = MSG_DONTWAIT | MSG_TRUNC;
   const auto size = with_control
                         ? ::recvmsg(fileno(), &message, flags)
@@ -197,7 +197,7 @@ std::optional<DatagramSocket::Arrival> DatagramSocket::receive(int& error) {
   if (message.msg_namelen > 0) {
     arrival.sender = Address::from_native(as_bytes(name).first(message.msg_namelen));
   } else {
-    arrival.sender = Address::unix_unnamed();  // only they have none
+    arrival.sender = Address::unix_unnamed();  // only a Unix sender has no name
   }
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(&message, header)) {
@@ -241,11 +241,12 @@ int DatagramSocket::send(std::span<const std::byte> bytes, const Address& to,
                        static_cast<const sockaddr*>(message.msg_name), message.msg_namelen);
     if (sent >= 0) return 0;
     if (errno == EINTR) continue;
-    // What a datagram to somebody else met.
+    // This error was caused by an earlier datagram to another client.
     if (errno == ECONNREFUSED && is_internet(address_.family()) && !std::exchange(refused, true)) {
       continue;
     }
-    // A network takes what waits in our buffer soon. A Unix peer may never read: not waited for.
+    // A network soon takes what waits in the socket's buffer. A Unix peer may never read, so the
+    // server does not wait for it.
     if (errno != EAGAIN || waited || !is_internet(address_.family())) return errno;
     waited = true;
     pollfd polled{fileno(), POLLOUT, 0};
@@ -254,7 +255,7 @@ int DatagramSocket::send(std::span<const std::byte> bytes, const Address& to,
 }
 
 void DatagramSocket::drop_errors() noexcept {
-  // A Unix socket has no queue of errors: the call would take a datagram.
+  // A Unix socket has no error queue: the call would take a datagram.
   if (address_.family() == Family::unix_domain) return;
   msghdr message{};
   for (int i = 0; i < 64 && ::recvmsg(fileno(), &message, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0; ++i) {

@@ -1,6 +1,5 @@
 /// \file
-/// `net.server:datagram_socket`, internal: what is received from a socket of datagrams, and sent
-/// back.
+/// `net.server:datagram_socket`, internal: receives datagrams from a socket, and sends the answers.
 module net.server:datagram_socket;
 
 import net.standard;
@@ -10,44 +9,44 @@ import :counters;
 
 namespace net {
 
-// Receives, and sends from the address that was asked. Shared by the listener and the datagrams
-// that are being served, so that its descriptor is closed, and its number reused, only when
-// nobody answers by it any more. `receive` by one thread at a time, `send` from any.
+// Receives datagrams, and answers from the address to which each was sent. Shared by the listener
+// and the datagrams that are being served. So its descriptor is closed, and its number reused, only
+// when no thread answers by it any more. `receive` by one thread at a time, `send` from any.
 class DatagramSocket {
  public:
   struct Arrival {
-    std::span<const std::byte> packet;  // until the next receive
+    std::span<const std::byte> packet;  // valid until the next `receive`
     std::size_t whole_size = 0;
     Address sender;
     Address asked;
     std::optional<PeerCredentials> credentials;  // of a Unix sender, if they name a user
   };
 
-  // Has each datagram tell where it was sent to, or who sent it; before the bind, so that none
-  // comes without.
+  // Makes the kernel add to each datagram where it was sent to, or who sent it. To be called before
+  // the bind, so that every datagram has that.
   static void prepare(Socket& socket, Family family);
-  // Precondition: prepared and bound.
-  // The substitute is for OwnDescriptors.
+  // Precondition: the socket is prepared and bound. `substitute` is for OwnDescriptors.
   DatagramSocket(Socket socket, std::size_t max_packet_size, int substitute);
   DatagramSocket(const DatagramSocket&) = delete;
   DatagramSocket& operator=(const DatagramSocket&) = delete;
   ~DatagramSocket();
 
-  // Takes a datagram without waiting; else the error is what recvmsg(2) said.
+  // Receives a datagram without waiting. If there is none, `error` is the errno of recvmsg(2).
   std::optional<Arrival> receive(int& error);
-  // Sends one to who sent `datagram`, hardly waiting; returns 0, or an error of errno.
+  // Sends an answer to the sender of `datagram`; waits for 100 ms at most. Returns 0 or an errno.
   int reply(const Datagram& datagram, const Address& sender,
             std::span<const std::byte> bytes) noexcept;
-  // Forgets errors that wait to be asked for, if a program set IP_RECVERR: epoll tells of them
-  // again and again.
+  // Discards the errors in the socket's error queue, which fills if a program set IP_RECVERR: epoll
+  // would report them again and again.
   void drop_errors() noexcept;
-  // How many the kernel has dropped for want of room.
+  // Returns how many datagrams the kernel has dropped because its buffer was full.
   std::uint64_t lost() const noexcept;
 
   int fileno() const noexcept { return socket_.fileno(); }
-  // In a process that was forked since: the object stays as datagrams may hold it.
+  // In a process that was forked since: closes the descriptor. The object stays, because datagrams
+  // may hold it.
   void close_in_child() noexcept { take().close(); }
-  // In such a process, for its own server.
+  // In such a process: takes the socket, for the process's own server.
   Socket take() noexcept;
   const Address& address() const noexcept { return address_; }
 
@@ -57,19 +56,19 @@ class DatagramSocket {
   int substitute_;
   int send(std::span<const std::byte> bytes, const Address& to, const Address& from) noexcept;
 
-  bool tells_asked_;   // bound to a wildcard
-  bool tells_sender_;  // a Unix socket
+  bool tells_asked_;   // receives the address that was asked: bound to a wildcard
+  bool tells_sender_;  // receives credentials: a Unix socket
   std::vector<std::byte> room_;
 };
 
-// A datagram in the hand of its handler.
+// A datagram that a handler serves.
 class ReceivedDatagram final : public Datagram {
  public:
   // The packet must outlive this.
   ReceivedDatagram(std::shared_ptr<DatagramSocket> socket, Counters& counters,
                    std::span<const std::byte> packet, const DatagramSocket::Arrival& arrival);
   bool reply(std::span<const std::byte> bytes) override;
-  // How many bytes it was answered with so far.
+  // The number of bytes in its answers so far.
   std::size_t replied() const noexcept { return replied_; }
   int fileno() const noexcept { return socket_->fileno(); }
 

@@ -36,7 +36,7 @@ void Dispatcher::welcome(Connection& connection) noexcept {
 
 bool Dispatcher::admits_anywhere() const noexcept {
   const HookCalls& hooks = service_.hooks;
-  // The serving thread alone reads headers and calls hooks.
+  // Only the serving thread reads PROXY headers and calls these hooks.
   return !gate_.required() && !hooks.called().verify_request &&
          (!clients_.metered() || hooks.given() == nullptr);
 }
@@ -64,13 +64,15 @@ void Dispatcher::introduced(Connection& connection) noexcept {
     return;
   }
   if (connection.conversation()) {
-    // Nobody could cut one that holds the thread that drains.
+    // A conversation that runs in the draining thread can be cut by no other thread, so it gets the
+    // deadline.
     connection.socket().set_deadline(drain_deadline_);
     hand_over(connection);
     return;
   }
-  // Once it is registered, it may be anybody's, or gone. Before, it is this thread's, which is the
-  // one that ends parked connections by a limit.
+  // Once the connection is registered with epoll, another thread may own it or have ended it. Until
+  // then this thread owns it, since this is the thread that ends parked connections at their
+  // limits.
   connection.become_parked();
   try {
     service_.lot.enter(connection);
@@ -123,14 +125,14 @@ void Dispatcher::serve(Connection& connection) noexcept {
 
 void Dispatcher::hand_over(Connection& connection) noexcept {
   if (policy_drained_) {
-    // A straggler that was stuck: only its end is left, and no policy to run it.
+    // A late connection that was stuck. It can only end, and there is no policy to run it.
     Request request = RequestAccess::of(connection);
     while (request && request.step() == Next::keep) {
     }
     return;
   }
   const Address peer = connection.client_address();
-  // Nobody else would end the input of one that holds the thread that drains.
+  // No other thread would end the input of a connection that runs in the draining thread.
   if (draining_ && connection.datagram() == nullptr) {
     connection.silence().end_input_after(service_.options.quiet_grace);
   }
@@ -144,7 +146,8 @@ void Dispatcher::hand_over(Connection& connection) noexcept {
   }
 }
 
-// Outside of the registry's lock: handlers and hooks may run here, and ends need it.
+// Outside the registry's lock, because handlers and hooks may run here, and a connection needs the
+// lock to end.
 void Dispatcher::end_all(Connection* taken) noexcept {
   while (taken != nullptr) {
     Connection& connection = *std::exchange(taken, std::exchange(taken->next_retired, nullptr));

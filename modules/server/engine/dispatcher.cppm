@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:dispatcher`, internal: how connections come to the policy, and to their ends.
+/// `net.server:dispatcher`, internal: hands connections to the policy, and ends them.
 module net.server:dispatcher;
 
 import net.standard;
@@ -21,34 +21,34 @@ class Dispatcher final : private ProxyGate::Beyond {
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
 
-  // Has the policy start what it needs in this process. Throws what that throws.
+  // Makes the policy start what it needs in this process. Passes its exceptions on.
   void start_policy() { policy_->start_here(); }
   AnyPolicy& policy() const noexcept { return *policy_; }
   const std::shared_ptr<AnyPolicy>& shared_policy() const noexcept { return policy_; }
-  // In a process that was forked since.
+  // In a process that was forked since: drops the policy.
   void leave_policy() noexcept { policy_.reset(); }
 
-  // Admits a new connection, once its client is known, and parks it or hands it over.
+  // Admits a new connection once its client is known, then parks it or hands it over.
   void welcome(Connection& connection) noexcept;
-  // Whether it is served: within the limits of its client, and verified; if not, it is gone. From
-  // wherever connections are accepted.
+  // Checks the limits of the client, and calls `verify_request`. If false, the connection has
+  // ended. From any thread that accepts connections.
   bool admit(Connection& connection) noexcept;
-  // Whether new connections can be admitted by any thread.
+  // Whether any thread may admit new connections.
   bool admits_anywhere() const noexcept;
-  // Ends the new connections that have not named their client in time.
+  // Ends the new connections whose PROXY header did not arrive in time.
   void end_unknown(CoarseTime now) noexcept { gate_.sweep(now); }
-  // Serves what the lot has ready, if this server polls its own.
+  // Serves the connections that are ready in the parking lot, if this server polls its own.
   void serve_from_lot();
-  // What the policy watches is ready.
+  // Lets the policy handle the descriptors that it watches, because one is ready.
   void serve_policy() noexcept;
-  // Has the policy end what waits for too long.
+  // Makes the policy end the connections that have waited for too long.
   void expire_queue() noexcept;
   // Serves a connection that is ready: by the policy, if a handler is needed.
   void serve(Connection& connection) noexcept;
-  // Ends what the reaper took.
+  // Ends the connections that the reaper took.
   void end_all(Connection* taken) noexcept;
 
-  // How many events may still be served in this turn.
+  // The number of events that may still be served in this turn.
   std::size_t events_left() const noexcept { return events_left_; }
   void set_events_left(std::size_t count) noexcept { events_left_ = count; }
   void spend_events(std::size_t count) noexcept {
@@ -56,13 +56,13 @@ class Dispatcher final : private ProxyGate::Beyond {
   }
   static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
 
-  // The thread that closes serves from here on.
+  // The thread that closes the server also serves from here on.
   void begin_drain(Deadline deadline) noexcept;
   bool goes_on_accepting() const noexcept {
     return draining_ ? !drain_deadline_.passed() : !service_.stop_asked();
   }
-  // Ends the policy, if no other server has it, once the connections have ended; returns how many
-  // of its threads are stuck.
+  // Ends the policy once the connections have ended, unless another server uses it. Returns how
+  // many of its threads are stuck.
   std::uint64_t drain_policy(Deadline deadline) noexcept;
 
  private:

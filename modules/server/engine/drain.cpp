@@ -22,21 +22,22 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// What is left after the deadline, out of the 100 ms that server_close promises: for handlers whose
-// sockets were cut, and for the policy's threads.
+// Time after the deadline, within the 100 ms that server_close promises: for handlers whose sockets
+// were cut, and for the policy's threads.
 constexpr auto time_to_notice = 60ms;
 constexpr auto time_for_policy = 20ms;
 constexpr auto time_for_free_policy = 1000ms;
 
-// How long the last clients wait in the kernel's queue for a descriptor when this server has none
-// to free: another one may have.
+// If this server has no descriptor to free, the last clients wait this long in the kernel's queue:
+// another server may free one.
 constexpr auto time_for_others = 500ms;
 
 }  // namespace
 
 void Engine::shutdown() noexcept {
   set_stop(true);
-  // A child that serves one connection asks its parent; any other process, itself alone.
+  // A child that serves one connection asks its parent to stop. Any other forked process stops only
+  // itself.
   if (forked_away() && !in_child()) return;
   if (in_child()) children.ask_for_stop();
   wakeup.signal();
@@ -44,7 +45,7 @@ void Engine::shutdown() noexcept {
 
 void Engine::restart() noexcept { set_stop(false); }
 
-// Perhaps by a child.
+// The signal may have come from a child.
 void Engine::woken() {
   wakeup.clear();
   children.close_given_away();
@@ -64,7 +65,8 @@ DrainReport Engine::close(Deadline deadline) {
   std::optional<DrainReport> report;
   const auto end_closing = gsl::finally([&] { lifecycle.end_closing(report); });
   const Stats before = begin_drain();
-  // The serving thread itself may be held by a conversation: then nobody else tells that it ends.
+  // The serving thread itself may be held by a conversation. Then no other thread ends the silent
+  // ones.
   const auto wait_until_free = [&](Deadline until) {
     while (!lifecycle.wait_until_free(std::min(Deadline(10ms), until))) {
       if (until.passed()) return false;
@@ -73,18 +75,18 @@ DrainReport Engine::close(Deadline deadline) {
     return true;
   };
   if (!wait_until_free(deadline)) {
-    // The serving thread itself is held up by a handler.
+    // A handler holds up the serving thread itself.
     reaper_.cut_running();
     if (!wait_until_free(60ms)) return {.stuck = registry.size()};
   }
-  const RunningMark mark(*this);  // a hook that closes could only wait for this thread
+  const RunningMark mark(*this);  // a hook that closes would wait for itself
   report = drain(deadline, before);
   return *report;
 }
 
 DrainReport Engine::drain(Deadline deadline, const Stats& before) {
   dispatcher_.begin_drain(deadline);
-  // Whoever waits is served by the child to which this process may have left the server.
+  // If this process may have left the server to a child, that child serves the clients that wait.
   const bool left_to_child = !served_ && forked();
   if (left_to_child) {
     acceptor_.close();
@@ -110,18 +112,20 @@ DrainReport Engine::drain(Deadline deadline, const Stats& before) {
 
   if (registry.size() > 0) {
     reaper_.drain_is_over();
-    // First those that nobody serves: no worker that the cut frees takes one up.
+    // First end the connections that no thread serves, so that no worker that the cut frees takes
+    // one up.
     dispatcher_.end_all(reaper_.take_quiet(coarse_now()));
-    if (reaper_.take_queues_overdue()) dispatcher_.expire_queue();  // before the cut counts them
+    // before these would count as cut
+    if (reaper_.take_queues_overdue()) dispatcher_.expire_queue();
     reaper_.cut_running();
-    dispatcher_.expire_queue();  // what waits there may wait for another server's requests
+    dispatcher_.expire_queue();  // the queue may wait for another server's requests
     children.cut();
     const Deadline noticed(time_to_notice);
     while (registry.size() > 0 && !noticed.passed()) turn(noticed);
   }
   closer.close_all();
   std::uint64_t stuck = registry.size();
-  // Without a handler that is stuck, its threads have nothing left that could take time.
+  // Unless a handler is stuck, the policy's threads have nothing left that could take long.
   const auto time = stuck > 0 ? time_for_policy : time_for_free_policy;
   const std::uint64_t threads_stuck = dispatcher_.drain_policy(std::max(deadline, Deadline(time)));
   if (stuck == 0) stuck = threads_stuck;
@@ -143,7 +147,7 @@ void Engine::wait_for_connections() {
     dispatcher_.end_all(reaper_.take_quiet(coarse_now()));
     if (reaper_.take_queues_overdue()) dispatcher_.expire_queue();
   }
-  // The last one's end is over when it has given the lock back.
+  // The end of the last connection is over when it has released the lock.
   const std::lock_guard lock(registry.mutex);
 }
 

@@ -34,7 +34,7 @@ void DueTimer::set(CoarseTime time) noexcept {
   const std::lock_guard lock(mutex_);
   if (time >= set_to_.load(std::memory_order_relaxed)) return;
   set_to_.store(time, std::memory_order_relaxed);
-  // Zero would stop the timer; a time that has passed makes it fire at once.
+  // Zero would stop the timer. With a time that has passed, it fires at once.
   const CoarseTime at = std::max<CoarseTime>(time, 1);
   itimerspec wanted{};
   wanted.it_value.tv_sec = static_cast<std::time_t>(at / 1'000'000'000);

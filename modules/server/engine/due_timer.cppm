@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:due_timer`, internal: a timer that makes a poll end when something is due.
+/// `net.server:due_timer`, internal: a timer that wakes up a poll when something is due.
 module net.server:due_timer;
 
 import net.standard;
@@ -25,15 +25,16 @@ class DueTimer {
   /// Returns the descriptor, which is readable once the time has come.
   inline int fileno() const noexcept { return descriptor_.get(); }
 
-  /// Makes the timer fire at `time` at the latest. A system call only if that is earlier than the
-  /// time it is set to. From any thread, also under a lock: its own lock is the last to be taken.
+  /// Makes the timer fire at `time` at the latest. Makes a system call only if that is earlier than
+  /// the time it is set to. From any thread, also under a lock: its own lock is the last to be
+  /// taken.
   inline void due_by(CoarseTime time) noexcept {
     if (time < set_to_.load(std::memory_order_relaxed)) set(time);
   }
 
   /// Makes a timer that has fired wait for the next `due_by`. Returns the time by the steady clock,
-  /// since the coarse clock may not have come yet to what the timer was set to. On the serving
-  /// thread, before it looks for what is due.
+  /// because the coarse clock may not have reached the time that the timer was set to. On the
+  /// serving thread, before it looks for what is due.
   CoarseTime clear() noexcept;
 
   /// Closes the descriptor in a forked child, and ignores every `due_by` from then on: the timer

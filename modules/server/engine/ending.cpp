@@ -40,12 +40,13 @@ void Connection::reject(Outcome why) noexcept {
   handler().finish();
   NETSERVE_PROBE2(overload, this, static_cast<int>(why));
   const std::string answer = service().hooks.overload_answer(client_address());
-  // Once, as far as it goes: who is rejected must cost nothing.
+  // The answer is sent with one non-blocking call, so it may be truncated: rejecting a client must
+  // cost next to nothing.
   if (received_) {
     try {
       if (!answer.empty()) received_->reply(bytes(answer));
     } catch (const std::system_error&) {
-      // Then it is not told.
+      // Then the client gets no answer.
     }
     end(why);
     return;
@@ -53,7 +54,7 @@ void Connection::reject(Outcome why) noexcept {
   if (!answer.empty()) {
     ::send(socket().fileno(), answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   } else if (why != Outcome::rejected) {
-    owed_nothing_ = true;  // a client that floods the server is not waited for
+    owed_nothing_ = true;  // the server does not wait for a client that floods it
   }
   end(why);
 }
@@ -62,7 +63,8 @@ void Connection::close(Outcome outcome) noexcept {
   Socket& bare = socket();
   bare.set_watch(nullptr);
   if (received_ || bare.fileno() < 0) return;
-  // An end of the stream may have been ours. A socket that the handler put there is another one.
+  // The server itself may have ended the input. That never concerns another socket that the handler
+  // has put there.
   const bool input_ended = silence().input_ended() && !given_away();
   service().closer.close(
       std::move(bare),
@@ -92,9 +94,9 @@ void Connection::end(Outcome outcome) noexcept {
   handler().forget();
   if (service.in_child()) {
     tell_requests(outcome);
-    // The parent closes politely, and counts.
+    // The parent closes the connection without losing the answer, and counts the outcome.
     tell_parent(outcome);
-    // It has nobody else to serve meanwhile.
+    // This child has no other client to serve, so it may wait here.
     if (given_away())
       Closer::linger_here(socket(), service.options.linger, service.options.linger_bytes);
     delete this;
@@ -103,17 +105,17 @@ void Connection::end(Outcome outcome) noexcept {
   OwnParkingLot& lot = service.lot;
   service.unlink(*this);
   if (in_lot.registered) lot.leave(*this);
-  if (was_cut()) outcome = Outcome::cut;  // whatever its handler, or its child, made of that
-  // One that was evicted amid an answer has failed for that.
+  if (was_cut()) outcome = Outcome::cut;  // even if handler or child reported another outcome
+  // An eviction may cause any of these: in the middle of an answer, for example, `failed`.
   const bool ended_by_that = outcome == Outcome::served || outcome == Outcome::closed_idle ||
                              outcome == Outcome::failed || outcome == Outcome::timed_out;
   if (ended_by_that && silence().was_evicted()) outcome = Outcome::evicted;
   tell_requests(outcome);
   if (held() != 0 || stream().is_pending()) {
-    stream().discard();  // this object may wait to be freed
+    stream().discard();  // this object may be freed much later
     note_held(0);
   }
-  // First: whoever sees the end may come again at once.
+  // Do this before the close: a client that sees the close may reconnect at once.
   client_place_.leave();
   if (service.hooks.called().on_close && !received_) {
     const RunningMark mark(service);

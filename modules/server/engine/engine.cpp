@@ -21,7 +21,7 @@ import :forked;
 namespace net {
 namespace {
 
-constexpr std::int64_t drain_interval = 10;  // milliseconds, between two looks at who is silent
+constexpr std::int64_t drain_interval = 10;  // milliseconds, between two checks for silent clients
 
 }  // namespace
 
@@ -61,15 +61,15 @@ void Engine::serve(std::chrono::milliseconds poll_interval) {
   const auto back = gsl::finally([this] { acceptor_.accept_in_lot(false); });
   while (!stop_asked()) {
     acceptor_.throw_if_dead();
-    // Without hooks there is nothing to do in time.
+    // Without hooks, nothing has to be called at intervals.
     turn(hooks.given() != nullptr ? Deadline(poll_interval) : Deadline::never());
     hooks.service_actions();
   }
 }
 
-// Of the events, one at a time is taken from the poll, and some are no requests: limits, wake-ups.
-// Those do not end the wait. Nor does the deadline, as long as the poll finds anything: behind them
-// a request may be ready.
+// Each turn takes one event from the poll. Timers and wake-ups are events but not requests, so they
+// do not end the wait. The deadline does not end it either while the poll still finds events (at
+// most 64), since a request may be ready behind them.
 Engine::Served Engine::serve_one(Deadline deadline) {
   constexpr unsigned most_late = 64;
   dispatcher_.set_events_left(1);
@@ -101,7 +101,7 @@ bool Engine::turn(Deadline until) {
   return found;
 }
 
-// All that the timer was set for, and sets it for what is due next.
+// Does everything that the timer was set for, and sets it for the next time.
 void Engine::do_what_is_due(CoarseTime now) noexcept {
   closer.sweep(now);
   acceptor_.resume(now);
@@ -169,7 +169,7 @@ std::unique_ptr<Engine> Engine::make_heir() {
 }
 
 void Engine::take_over(Engine& before) {
-  before.lifecycle.close_here();  // whatever happens: it may lose its listeners
+  before.lifecycle.close_here();  // even if this throws: `before` may have lost its listeners
   set_stop(before.stop_asked());
   poller.take_number_of(before.poller);
   acceptor_.take_over(before.acceptor_);

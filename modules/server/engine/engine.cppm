@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:engine`, internal: a server, put together.
+/// `net.server:engine`, internal: the whole server, assembled from its parts.
 module net.server:engine;
 
 import net.standard;
@@ -16,7 +16,7 @@ import :service;
 
 namespace net {
 
-// A server: its parts, put together, and the loop that drives them.
+// A server: its parts, and the loop that drives them.
 class Engine final : public Service {
  public:
   explicit Engine(AnyServerParts& parts);
@@ -28,12 +28,13 @@ class Engine final : public Service {
   const Acceptor& acceptor() const noexcept { return acceptor_; }
 
   // --- the serving thread ---
-  // To be called before it serves, and after.
+  // The serving thread calls `begin_serving` before it serves, and `end_serving` after.
   void begin_serving();
   void end_serving() noexcept { note_forks(); }
-  // Serves until `shutdown`, or until the last listener is dead: throws its error.
+  // Serves until `shutdown`. Throws the error of the last listener when none is left.
   void serve(std::chrono::milliseconds poll_interval);
-  // Serves one event, within `deadline`; while a shutdown is pending, without waiting for one.
+  // Serves one event, and waits for it until `deadline`. While a shutdown is pending, does not
+  // wait.
   enum class Served : std::uint8_t { event, nothing, stopped };
   Served serve_one(Deadline deadline);
 
@@ -42,26 +43,26 @@ class Engine final : public Service {
   void restart() noexcept;
   Stats stats() override;
   Load load();
-  // Closes; see BaseServer::server_close.
+  // Closes the server; see BaseServer::server_close.
   DrainReport close(Deadline deadline);
-  // Serves on until no connection is left: for handlers that were stuck.
+  // Continues to serve until no connection is left, for handlers that were stuck.
   void wait_for_connections();
 
-  // --- in a process that was forked since the server was made ---
-  // Whether this one can be served nowhere else any more: it was closing, or this process closed
-  // its descriptors.
+  // --- in a process that was forked after the server was made ---
+  // Returns whether this process cannot serve the server any more: the server was closing or
+  // closed, or this process has closed its descriptors.
   bool is_lost() const noexcept;
-  // Makes a server in the place of this one, with the same listeners, for this process to serve:
-  // all that it would share with the parent is made anew. Throws, and may be tried again unless
-  // this one is closed then.
+  // Makes a server that replaces this one in this process. It has the same listeners; everything
+  // else that it would share with the parent is created again. If this throws, the caller may try
+  // again, unless this server is closed by then.
   std::unique_ptr<Engine> make_heir();
-  // Closes the descriptors that are left. Nothing is destroyed or told anybody.
+  // Closes the descriptors that are left. Destroys no connection, and sends nothing to any client.
   void leave() noexcept;
 
   Lifecycle lifecycle;
 
  private:
-  // A watch that calls a function of the engine.
+  // A watch that calls a member function of the engine.
   class CallingWatch final : public Watch {
    public:
     using Function = void (Engine::*)();
@@ -75,15 +76,15 @@ class Engine final : public Service {
 
   bool evict_for_waiting() noexcept override { return reaper_.evict_for_waiting(); }
 
-  // Polls once, then does what is due; returns whether the poll found anything.
+  // Polls once, then does what is due. Returns whether the poll found anything.
   bool turn(Deadline until);
   void woken();
   void time_has_come() { due_at_ = timer.clear(); }
   void serve_policy() { dispatcher_.serve_policy(); }
   void serve_from_lot() { dispatcher_.serve_from_lot(); }
   void do_what_is_due(CoarseTime now) noexcept;
-  // The drain begins before the serving thread is free: a conversation that holds it must hear of
-  // it. Returns what was counted until then.
+  // Begins the drain before the serving thread is free, because a conversation that occupies this
+  // thread must learn of the drain. Returns the counters from before the drain.
   Stats begin_drain();
   DrainReport drain(Deadline deadline, const Stats& before);
   void take_over(Engine& before);
@@ -95,9 +96,9 @@ class Engine final : public Service {
   CallingWatch timer_watch_;
   CallingWatch policy_watch_;
   CallingWatch lot_watch_;
-  CoarseTime due_at_ = 0;  // when the timer fired in this turn; 0: it did not
+  CoarseTime due_at_ = 0;  // when the timer fired in this turn; 0 if it did not fire
   std::atomic<std::uint64_t> drained_{0};
-  bool served_ = false;  // in this process
+  bool served_ = false;  // whether this process has served it
 };
 
 }  // namespace net

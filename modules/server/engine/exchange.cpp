@@ -39,21 +39,22 @@ void Exchange::limits_changed() {
     stream().set_rest_limit(limits().request);
   } else {
     stream().set_answer_limit(limits().answer);
-    // Each receive of `handle` is bounded by the request limit, as a deadline.
+    // The request limit bounds the receives of `handle`, as a deadline.
     socket().settimeout(std::nullopt, timeout_of(limits().send));
   }
 }
 
 void Exchange::send_before_release() noexcept {
   try {
-    // To write means to write all of it; but a peer that has failed already is not waited for.
+    // A write must be sent completely, so flush waits. But after an error, nothing waits for the
+    // peer.
     if (ending_ == Outcome::failed) {
       stream().flush_now();
     } else {
       stream().flush();
     }
   } catch (const std::exception&) {
-    // The peer is gone, or takes nothing: closing loses the rest.
+    // The connection was reset, or the peer takes nothing. Closing discards the rest.
   }
 }
 
@@ -74,7 +75,7 @@ void Exchange::fail(std::exception_ptr exception) noexcept {
     outcome = Outcome::timed_out;
   } else if (error.peer_gone()) {
     counters.peer_gone();
-    // Between two requests a reset is an end like any other.
+    // Between two requests, a reset is a normal end.
     if (error.phase == Phase::receive && reader_.request_since() == 0 && !owed_.exists()) {
       outcome = Outcome::served;
     }
@@ -86,17 +87,17 @@ void Exchange::fail(std::exception_ptr exception) noexcept {
   handler_.abandon();
   if (outcome != Outcome::cut) service().hooks.connection_failed(error);
   if (outcome != Outcome::cut && !given_away_) {
-    // What was answered before the exception is still an answer.
+    // Answers that were written before the exception are still sent.
     try {
       if (stream().flush_now() && fault) say_last_word(*fault);
     } catch (const std::exception&) {
-      // The peer is gone: nobody is left to answer.
+      // The connection was reset, so no answer is possible.
     }
   }
   ended_ = outcome;
 }
 
-// As far as it goes without waiting.
+// Sends as much as possible without waiting.
 void Exchange::say_last_word(BadRequest why) {
   const std::string word = service().hooks.last_word(client_address(), why);
   said_last_word_ = !word.empty();

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:exchange`, internal: what passes between one client and its handler.
+/// `net.server:exchange`, internal: the requests of one client, and the calls of its handler.
 module net.server:exchange;
 
 import net.standard;
@@ -15,10 +15,10 @@ import :service;
 
 namespace net {
 
-// Finds the requests of one client, calls its handler, which sees this as its context, and has the
-// answers sent. It waits for nothing but in `wait`, and ends nothing: its caller is told when
-// it is over, and ends the connection as `outcome` says. For the owner of the connection, except
-// where it says otherwise.
+// Finds the requests of one client, calls its handler, and has the answers sent. The handler sees
+// this object as its context. The exchange itself waits only in `wait`, and never ends the
+// connection: when the exchange is over, its caller ends the connection with `outcome`. Only the
+// owner of the connection may use it, except where noted.
 class Exchange : public RequestContext {
  public:
   // RequestContext
@@ -28,42 +28,44 @@ class Exchange : public RequestContext {
   Stats stats() const final;
   std::size_t request_size() const noexcept final;
 
-  // The server's own view, which sends nothing first.
+  // The server's own access to the socket, which sends nothing first.
   inline Socket& socket() noexcept { return stream().socket(); }
   inline Service& service() const noexcept { return handler_.service(); }
   inline bool conversation() const noexcept {
     return reader_.kind() == RequestReader::Kind::conversation;
   }
   inline ClientSilence& silence() noexcept { return silence_; }
-  // Whether there is something to do already.
+  // Whether the next step has something to do already.
   inline bool ready() const noexcept { return ready_; }
-  // How the next step ends it, unless something arrived meanwhile.
+  // Makes the next step end the connection with `outcome`. Unless it is `cut`, the step ignores
+  // this if the awaited event has happened meanwhile.
   inline void expire(Outcome outcome) noexcept { expired_ = outcome; }
   // From any thread.
   inline bool was_cut() const noexcept { return cut_.load(std::memory_order_relaxed); }
 
  protected:
-  // The listener's address must outlive it. Its limits are to be set (`limits_changed`) when the
-  // socket is the one that it keeps.
+  // The listener's address must outlive this object. Call `limits_changed` once the socket is in
+  // its final place.
   Exchange(Service& service, Socket socket, const Address& peer, const Address& listener,
            bool datagram) noexcept;
 
-  // What can be done now: call the handler, nothing, or nothing any more.
+  // What to do next: call the handler; wait, as nothing can be done yet (`later`); or end the
+  // connection (`over`).
   enum class Prepared : std::uint8_t { handler, later, over };
-  // Does what needs no handler.
+  // Does everything that needs no handler.
   Prepared prepare() noexcept;
-  // Serves what is here; `close` if it is over.
+  // Serves what has arrived. Returns `close` if the connection is over.
   Next step() noexcept;
-  // Waits for what the next step needs; false if it is over.
+  // Waits for what the next step needs. Returns false if the connection is over.
   bool wait() noexcept;
-  // How it ended.
+  // Returns how the connection must end.
   inline Outcome outcome() const noexcept { return ended_; }
   inline HandlerCalls& handler() noexcept { return handler_; }
 
-  // What its client is waited for with.
+  // What the exchange waits for, and until when.
   struct Awaited {
     ClientSilence::Wait what;
-    CoarseTime since;  // it has kept its place for nothing
+    CoarseTime since;  // since when the client has been silent or slow
     CoarseTime limit;
   };
   inline Awaited awaited(CoarseTime now) noexcept {
@@ -76,18 +78,18 @@ class Exchange : public RequestContext {
     }
     return {ClientSilence::Wait::between, now, coarse_after(now, limits().idle.count())};
   }
-  // What came is not known to be received.
+  // Makes the next step look for input, which may have arrived meanwhile.
   [[gnu::always_inline]] inline void look_again() noexcept {
     socket().forget_receives();
     ready_ = true;
   }
-  // Epoll has told of more than bytes.
+  // Epoll has reported an end or urgent data, so a short receive may not have taken everything.
   inline void distrust_short_receives() noexcept { reader_.distrust_short_receives(); }
 
-  // The handler closes its socket or moves it: what it wrote is sent first.
+  // Sends what the handler wrote, before the handler closes its socket or moves it elsewhere.
   void send_before_release() noexcept;
-  // That the handler, or a child's, has done so, and may have put another socket in its place.
-  // Under the lock of the server's list.
+  // Notes that the handler, here or in a child, has closed or moved its socket. The handler may
+  // have put another socket in its place. Call this under the lock of the registry.
   void give_away() noexcept;
   inline bool given_away() const noexcept { return given_away_; }
   inline bool said_last_word() const noexcept { return said_last_word_; }
@@ -113,15 +115,15 @@ class Exchange : public RequestContext {
   void fail(std::exception_ptr exception) noexcept;
   void say_last_word(BadRequest why);
 
-  // Those of one byte come first: thousands of connections may be parked.
+  // Members of one byte come first, to save memory: thousands of connections may be parked.
   Outcome expired_ = Outcome::none;
-  Outcome ending_ = Outcome::none;  // how it ends once what is pending is sent
+  Outcome ending_ = Outcome::none;  // how the connection ends once pending output is sent
   Outcome ended_ = Outcome::none;
   bool ready_ = true;
   bool given_away_ = false;
-  bool said_last_word_ = false;  // to a client whose request was no good
+  bool said_last_word_ = false;  // to a client with a malformed, late or too large request
   std::atomic<bool> cut_{false};
-  const Address* listener_;  // its listener's, which lives as long as the server
+  const Address* listener_;  // the listener's address, which lives as long as the server
   RequestReader reader_;
   ClientSilence silence_;
   OwedAnswer owed_;

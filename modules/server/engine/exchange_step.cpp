@@ -30,8 +30,9 @@ bool has_room(const Socket& socket) noexcept {
 
 }  // namespace
 
-// Most steps serve one small request: it arrived whole, nothing was pending or had expired, and the
-// answer is sent at once. That path is straight; what is rare is in functions of its own.
+// Most steps serve one small request: it has arrived whole, nothing was pending or had expired, and
+// the answer is sent at once. The code of that path is straight; rare cases are in functions of
+// their own.
 
 Next Exchange::step() noexcept {
   try {
@@ -87,9 +88,9 @@ Exchange::Prepared Exchange::prepare() noexcept {
     return Prepared::over;
   }
   if (owed_.goes_on()) {
-    // A handler that writes nothing would not learn of it.
+    // A handler that writes nothing would not notice the cut.
     if (was_cut()) return finish_and_end(Outcome::cut, may_finish);
-    // What woke it may be another thing than room.
+    // The connection may have been woken up by another event than free buffer space.
     if (reader_.kind() != RequestReader::Kind::raw || has_room(socket())) return Prepared::handler;
     ready_ = false;
     return Prepared::later;
@@ -112,8 +113,8 @@ Exchange::Prepared Exchange::prepare() noexcept {
   return Prepared::later;
 }
 
-// A limit has passed, or its place or its memory is needed. What it waited for may have come in
-// time, while this process was stopped or busy with others.
+// A limit has passed, or the slot or the memory of this connection is needed. But the awaited event
+// may have happened in time, while this process was stopped or busy with others.
 Exchange::Prepared Exchange::end_expired(bool may_finish) {
   const Outcome outcome = std::exchange(expired_, Outcome::none);
   if (outcome == Outcome::timed_out && owed_.exists() &&
@@ -146,20 +147,20 @@ Exchange::Prepared Exchange::end_expired(bool may_finish) {
   return Prepared::over;
 }
 
-// What a parked connection waited for: that its client takes its answer, a request, or the rest of
-// one.
+// Returns whether the event that a parked connection waits for has happened: its client has taken
+// the answer, or a request or the rest of one has arrived.
 bool Exchange::has_come() {
   if (stream().is_pending()) return stream().flush_now();
   if (owed_.goes_on()) return false;
   if (reader_.request_since() == 0) return reader_.something_arrived();
-  // The end of the stream is ours then, and makes no request of half a one.
+  // Then the end of the stream comes from the server, and does not complete a partial request.
   if (silence_.was_ended()) return false;
   return reader_.look(static_cast<bool>(handler_)) == RequestReader::Found::whole;
 }
 
-// While the server drains, busy clients are kept for the quiet grace only: those who send their
-// next request as soon as they have an answer would be cut amid one at the deadline. Without
-// framing it is not known where a request ends, so there only a silence is an end.
+// While the server drains, busy clients are kept for the quiet grace only. Otherwise a client that
+// sends each request right after the last answer would be cut within a request at the deadline.
+// Without framing, the end of a request is unknown, so only silence ends the connection.
 bool Exchange::ends_in_drain() const noexcept {
   const bool between_requests = reader_.kind() == RequestReader::Kind::framed &&
                                 reader_.request_since() == 0 && !owed_.exists();
@@ -167,9 +168,10 @@ bool Exchange::ends_in_drain() const noexcept {
                                                           service().options.quiet_grace.count());
 }
 
-// Serves what has arrived whole, some requests in a row. While another one is at hand, answers wait
-// for the next, so that pipelined requests cost one send and not one each. Handlers that take their
-// time are not called again: others wait for this thread, and the client for its answer.
+// Serves requests that have arrived whole, several in a row. If another one has arrived already,
+// the answer is held for the next one, so that pipelined requests share one send. A slow handler is
+// not called again in this row: other connections wait for this thread, and the client for its
+// answer.
 Next Exchange::handle_requests() {
   handler_.begin();
   if (given_away_) return end_given_away();
@@ -191,7 +193,7 @@ Next Exchange::handle_requests() {
   return keep();
 }
 
-// The connection is kept; once the rest of the answer is sent, if there is one.
+// Keeps the connection. The rest of the answer, if any, must be sent before the next request.
 [[gnu::always_inline]] Next Exchange::keep() {
   if (stream().is_pending() && !stream().flush_now()) [[unlikely]] {
     ready_ = stream().takes_more();
@@ -200,7 +202,7 @@ Next Exchange::handle_requests() {
   handler_.answered();
   ready_ = reader_.may_find_more();
   if (!ready_ && service().draining() && ends_in_drain()) [[unlikely]] {
-    // What came while the handler ran is not known from the last receive.
+    // The last receive does not show what arrived while the handler ran.
     if (!reader_.something_arrived()) return end_served();
     look_again();
   }
@@ -211,8 +213,9 @@ Next Exchange::end_served() {
   return finish_and_end(Outcome::served, true) == Prepared::over ? Next::close : Next::keep;
 }
 
-// The handler goes on when what it has written is sent. One that writes to a bare socket is called
-// when that has room: at once if it has, as then no event would tell.
+// The handler continues when its output has been sent. A handler that writes to the bare socket
+// continues when the socket has buffer space: at once if there is some now, because no event would
+// follow.
 [[gnu::noinline]] Next Exchange::go_on_later() {
   owed_.go_on();
   stream().set_hold(BufferedStream::Hold::none);
@@ -230,20 +233,20 @@ Next Exchange::end_served() {
   const std::size_t before = reader_.before_handler();
   const Next decision = handler_.handle_more(coarse_now());
   if (given_away_) return end_given_away();
-  // Most go on writing, and leave alone what follows their request.
+  // Most handlers only write, and read nothing behind their request.
   const bool has_read = stream().input().size() != input_before || stream().received();
   const bool at_end = has_read && reader_.after_handler(before);
   if (decision == Next::more) return go_on_later();
   if (decision == Next::close || at_end) return end_served();
   reader_.restart_clock(coarse_now());
-  // What came to a bare socket meanwhile has had its event.
+  // If bytes have arrived at a bare socket meanwhile, no further event reports them.
   if (reader_.kind() != RequestReader::Kind::raw) return keep();
   handler_.answered();
   look_again();
   return Next::keep;
 }
 
-// The handler closed its socket, or gave it to somebody else.
+// The handler closed its socket, or gave it to another owner.
 [[gnu::noinline]] Next Exchange::end_given_away() noexcept {
   handler_.finish();
   ended_ = Outcome::served;
@@ -257,12 +260,12 @@ Next Exchange::converse() {
   handler_.handle();
   NETSERVE_PROBE2(request_end, socket().fileno(), this);
   const bool finished = handler_.finish();
-  if (!given_away_) stream().flush();  // what `wfile` was let collect
+  if (!given_away_) stream().flush();  // what `wfile` has collected
   if (finished && datagram() != nullptr && !stream().collected().empty()) {
     datagram()->reply(stream().collected());
   }
-  // One whose input we have ended before its client said anything was asked for nothing. A handler
-  // of the bare socket may have heard what is not known here.
+  // If the server ended the input before the client sent anything, the connection was idle. With a
+  // bare socket, it is unknown here whether the handler received anything.
   const bool ended_by_us = silence_.was_ended() || silence_.ends_itself();
   const bool unheard =
       conversation() && !given_away_ && service().maker->reads_ahead() && !stream().received();

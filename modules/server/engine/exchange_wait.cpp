@@ -10,7 +10,7 @@ import :exchange;
 import :running_mark;
 import :service;
 
-// How whoever runs a whole connection waits for its client: a part of net.server:exchange.
+// How a thread that runs a whole connection waits for its client: a part of net.server:exchange.
 
 namespace net {
 

@@ -16,7 +16,7 @@ struct AllServers {
 };
 
 AllServers& all() {
-  // Never destroyed: servers with static storage are removed from it at exit.
+  // Never destroyed, because servers with static storage are removed from it at exit.
   static AllServers& servers = *new AllServers;
   return servers;
 }
@@ -64,12 +64,12 @@ bool ForkScope::close_oldest_lingering() noexcept {
       }
     }
     if (with_oldest == nullptr) return false;
-    if (with_oldest->close_oldest()) return true;  // else it has just ended
+    if (with_oldest->close_oldest()) return true;  // otherwise another thread has just closed it
   }
 }
 
 void ForkScope::protect_shared_memory(const Service& own) noexcept {
-  // This process has one thread, and the fork has left the list whole.
+  // No lock is needed: this process has only one thread, and the fork left the list whole.
   for (const Service* service : all().services) {
     service->from_parent.protect();
     if (service != &own) service->children.protect();

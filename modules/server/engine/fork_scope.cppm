@@ -1,6 +1,6 @@
 /// \file
-/// `net.server:fork_scope`, internal: what a fork locks, and what servers of a process give up for
-/// each other.
+/// `net.server:fork_scope`, internal: what a fork locks, and how the servers of a process share
+/// descriptors.
 module net.server:fork_scope;
 
 import net.standard;
@@ -8,20 +8,20 @@ import :service;
 
 namespace net {
 
-// The servers of this process.
+// All servers of this process.
 class ForkScope {
  public:
   static void add(Service& service);
   static void remove(const Service& service) noexcept;
-  // Takes every lock that a child may need, so that none is left locked in it by a thread that it
-  // does not have, and lists are whole.
+  // Takes every lock that a child may need. Otherwise a lock could stay locked in the child by a
+  // thread that the child does not have, and a list could be inconsistent.
   static void lock() noexcept;
   static void unlock() noexcept;
-  // Closes the socket that lingers for longest, for want of descriptors, whichever server has it;
-  // returns whether there was one.
+  // Closes the socket that has lingered longest in any server, to free a descriptor. Returns
+  // whether there was one.
   static bool close_oldest_lingering() noexcept;
-  // In a child for a connection of that server: leaves it nothing else that its wild pointers could
-  // change for another process.
+  // In a child for a connection of `own`: makes shared memory that this child need not write
+  // read-only, so that its wild pointers cannot change it for another process.
   static void protect_shared_memory(const Service& own) noexcept;
 };
 

@@ -29,7 +29,8 @@ std::atomic<Process> current{1};
 std::atomic<unsigned> host_forks{0};
 thread_local bool forks_for_request = false;
 std::atomic<bool> forks_expected{false};
-// The descriptors of processes before this one are closed: set in a child for one request.
+// Descriptors that were opened by a process with a lower number are closed here. Set in a child for
+// one request.
 std::atomic<Process> bare_since{0};
 
 std::mutex first_use_mutex;
@@ -53,7 +54,7 @@ void in_parent() {
 void in_child() {
   after_fork();
   current.fetch_add(1, std::memory_order_relaxed);
-  // A thread that is not here any more may hold it.
+  // A thread that does not exist in the child may hold this mutex.
   std::construct_at(&first_use_mutex);
 }
 
@@ -68,7 +69,7 @@ struct Chunk {
   std::array<std::atomic<std::uint64_t>, words_in_chunk> words{};
 };
 
-// Grows by chunks that are never freed, so no lock is needed.
+// The table grows by chunks that are never freed, so it needs no lock.
 std::array<std::atomic<Chunk*>, chunks> table;
 std::atomic<std::size_t> chunks_used{0};
 std::atomic<std::size_t> bits_set{0};
@@ -91,12 +92,12 @@ std::uint64_t bit_of(std::size_t number) noexcept {
 }
 
 void close_run(unsigned first, unsigned last) noexcept {
-  // Refused by kernels before 5.9, and by some filters of system calls.
+  // Kernels before 5.9 and some system call filters refuse close_range.
   if (first != last && ::close_range(first, last, 0) == 0) return;
   for (unsigned number = first; number <= last; ++number) ::close(static_cast<int>(number));
 }
 
-// Collects numbers that come in order into runs, and closes those.
+// Combines numbers, which must be added in ascending order, into runs, and closes each run.
 class Runs {
  public:
   void add(unsigned number) noexcept {
@@ -182,7 +183,7 @@ void OwnDescriptors::close_all_but(int kept) noexcept {
         const std::size_t number = first + static_cast<std::size_t>(std::countr_zero(left));
         if (number != kept_number) runs.add(static_cast<unsigned>(number));
       }
-      // A write would copy the page; most words are zero.
+      // Most words are zero. Writing them would copy the page, so they are skipped.
       if (word != 0)
         chunk->words[j].fetch_and(first == kept_word ? bit_of(kept_number) : 0,
                                   std::memory_order_relaxed);

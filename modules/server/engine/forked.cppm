@@ -1,61 +1,67 @@
 /// \file
-/// `net.server:forked`, internal: which process this is, and what a fork leaves open.
+/// `net.server:forked`, internal: which process this is, and the descriptors that a forked child
+/// closes.
 module net.server:forked;
 
 import net.standard;
 
 namespace net {
 
-// Tells the processes of one line of descent apart: it differs in a forked process from what it was
-// in each of its ancestors. A number that costs one load, unlike getpid(2).
+// A number that distinguishes a process from its ancestors: after a fork, the number of the child
+// differs from those of all its ancestors. Reading it costs one load, unlike getpid(2).
 using Process = unsigned;
 Process this_process() noexcept;
 
-// Has forks noted from now on. Throws if the system refuses.
+// Registers the handlers of forks. Throws if the system refuses.
 void notice_forks();
 
-// How often this process has forked, not counting `fork_for_request`: each of these children may be
-// about to serve what this process has.
+// Returns how often this process has forked, not counting `fork_for_request`. Each of these
+// children may be about to serve a server of this process.
 unsigned forks_by_host() noexcept;
 
-// fork(2) for a child that serves one connection and no server.
+// Calls fork(2), for a child that serves one connection but no server.
 int fork_for_request() noexcept;
 
-// The descriptors of the library that such a child closes, as POSIX.1-2024 has FD_CLOFORK do.
-// Linux has no such flag, and a call for each of thousands of connections takes milliseconds; so
-// the numbers are kept in a bitmap, and each run of them is closed by one call. From any thread.
+// The descriptors of the library that a child of `fork_for_request` closes, as FD_CLOFORK of
+// POSIX.1-2024 would. Linux has no such flag, and closing thousands of connections one by one takes
+// milliseconds. So the numbers are kept in a bitmap, and one call closes each run of them. From any
+// thread.
 class OwnDescriptors {
  public:
-  // Throws std::bad_alloc. Where another thread may fork, under a lock of ForkScope together with
-  // the call that opens the descriptor.
+  // Lists a descriptor. Throws std::bad_alloc. If another thread may fork, hold a lock of ForkScope
+  // across this call and the call that opens the descriptor.
   static void add(int descriptor);
-  // To be called before the descriptor is given away. One that was not added is ignored.
+  // Unlists a descriptor. Call this before the descriptor is given away. A descriptor that was not
+  // added is ignored.
   static void remove(int descriptor) noexcept;
-  // How many there are.
+  // Returns how many descriptors are listed.
   static std::size_t count() noexcept;
-  // To be called before a socket is closed: ends it and leaves a duplicate of `substitute`, which
-  // is not listed any more, in its place. A fork meets the socket as long as it is listed, or the
-  // substitute; between `remove` and close(2), a child would keep the socket. Without a substitute,
-  // as in a child, or if no forks are expected, it only removes.
+  // Call this before closing a socket. Closes the socket by putting a duplicate of `substitute` at
+  // its number, and unlists the number. So a fork finds either the listed socket or the harmless
+  // substitute; otherwise a child that is forked between `remove` and close(2) would keep the
+  // socket. Without a substitute, as in a child, or if no forks are expected, only unlists the
+  // number.
   static void replace(int descriptor, int substitute) noexcept;
-  // To be called before any thread may use `fork_for_request`. A program that never does saves the
-  // 0.6 us that a duplicate costs.
+  // Call this before any thread may call `fork_for_request`. A program without such forks saves the
+  // 0.6 us that each duplicate costs.
   static void expect_forks() noexcept;
-  // Closes all but one, in the child.
+  // In the child: closes all listed descriptors except `kept`.
   static void close_all_but(int kept) noexcept;
-  // Whether the descriptors that were opened in that process have been closed so in this one.
+  // Returns whether, in this process, `close_all_but` has closed the descriptors that were opened
+  // in the process `opened_in`.
   static bool closed_here(Process opened_in) noexcept;
 };
 
-// Guards the first use of a server or a policy in a process. Unlocked in a child, whatever other
-// threads did in its parent.
+// Guards the first use of a server or a policy in a process. A child starts with it unlocked, even
+// if another thread of the parent held it.
 std::mutex& first_use() noexcept;
 
-// Guards what policies watch. Held during a fork.
+// Guards the descriptors that policies watch. Held during each fork.
 std::mutex& watches_mutex() noexcept;
 
-// Objects of another process cannot be destroyed: their threads are missing here, and what they
-// would tell their peers is not this process's to say. They stay, and are no leak.
+// Keeps an object of another process alive forever, so that a leak checker does not report it. It
+// cannot be destroyed here: its threads do not exist in this process, and only its own process may
+// send anything to its clients.
 void keep_for_ever(const void* object) noexcept;
 
 }  // namespace net

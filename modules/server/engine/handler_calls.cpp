@@ -29,10 +29,10 @@ void HandlerCalls::make() {
   handler_->setup();
 }
 
-// `first`: this is no call after `Next::more`.
+// `first`: this is the first call for the request, not one after `Next::more`.
 Next HandlerCalls::call_noted(bool first) {
   using Clock = std::chrono::steady_clock;
-  // An exception is an end like any other.
+  // The time is counted even if the handler throws.
   const auto counted = gsl::finally([this, first, begin = Clock::now()] {
     if (first && service_.counters.times_requests()) service_.counters.took(Clock::now() - begin);
   });
@@ -44,7 +44,7 @@ Next HandlerCalls::call_noted(bool first) {
 }
 
 void HandlerCalls::note_requests() noexcept {
-  // Without memory for it, nothing is told of this connection's requests.
+  // Without memory for the log, the requests of this connection are not reported.
   if (service_.hooks.called().on_request) log_.reset(new (std::nothrow) RequestLog);
 }
 

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:handler_calls`, internal: the calls of one connection's handler.
+/// `net.server:handler_calls`, internal: calls the handler of one connection.
 module net.server:handler_calls;
 
 import net.standard;
@@ -13,13 +13,14 @@ import :service;
 
 namespace net {
 
-// A point of the coarse clock as a deadline.
+// Converts a time of the coarse clock to a deadline.
 inline Deadline deadline_at(CoarseTime time) noexcept {
   return Deadline::Clock::time_point(std::chrono::nanoseconds(time));
 }
 
 // Owns the handler, and calls it in the order of Python's BaseRequestHandler: verify, make, setup,
-// handle, finish. Knows in which of these phases an error comes. For the owner of the connection.
+// handle, finish. Records the current phase for error reports. Only the owner of the connection may
+// use it.
 class HandlerCalls {
  public:
   HandlerCalls(Service& service, RequestContext& context) noexcept
@@ -28,13 +29,13 @@ class HandlerCalls {
   HandlerCalls& operator=(const HandlerCalls&) = delete;
 
   inline Service& service() const noexcept { return service_; }
-  // Null, if nobody wants to hear of each request.
+  // Returns the log of requests; null unless the hooks want each request.
   inline RequestLog* log() const noexcept { return log_.get(); }
-  // Has requests noted from here on, if the hooks want it.
+  // Logs requests from now on, if the hooks want them.
   void note_requests() noexcept;
-  // For requests that are served elsewhere.
+  // Stops logging requests, because another process serves them.
   void forget_requests() noexcept { log_.reset(); }
-  // All that the handler wrote has been sent.
+  // Call this when everything that the handler wrote has been sent.
   inline void answered() noexcept {
     if (log_ != nullptr) [[unlikely]] {
       tell_answered();
@@ -42,17 +43,18 @@ class HandlerCalls {
   }
   void tell_over(Outcome outcome) noexcept;
 
-  // Asks `verify_request`, once; what the connection ends as, none if it stays.
+  // Calls `verify_request`, but only once. Returns the outcome with which the connection must end,
+  // or none if the connection stays.
   Outcome verify() noexcept;
-  // Whether there is a handler.
+  // Returns whether the handler exists.
   inline explicit operator bool() const noexcept { return handler_ != nullptr; }
-  // Makes it and sets it up, unless that is done.
+  // Makes the handler and calls its `setup`, unless that is done.
   inline void begin() {
     if (handler_ == nullptr) [[unlikely]] {
       make();
     }
   }
-  // From here on, and after each call, an error is one of receiving.
+  // Makes errors count as errors of receiving, from now on and after each call of the handler.
   inline void receive() noexcept { phase_ = Phase::receive; }
   inline Next handle() {
     service_.counters.request();
@@ -61,22 +63,23 @@ class HandlerCalls {
     }
     return call();
   }
-  // The same, under the limits of a request that began then.
+  // Handles a request that began at `since`, and applies its time limit to receives.
   [[gnu::always_inline]] inline Next handle(CoarseTime since) {
     limit_receives(since);
     return handle();
   }
-  // Goes on with the same request.
+  // Calls the handler again for the same request.
   inline Next handle_more(CoarseTime since) {
     limit_receives(since);
     return log_ != nullptr ? call_noted(false) : call();
   }
-  // Calls `finish`, if there is a handler, and ends it; false if that fails.
+  // Calls the handler's `finish` and destroys it, if there is one. Returns false if `finish`
+  // throws.
   bool finish() noexcept;
-  // The same, after an error: what was not set up is not finished.
+  // Does the same after an error. A handler whose `setup` failed is destroyed without `finish`.
   void abandon() noexcept;
   inline void forget() noexcept { handler_.reset(); }
-  // What an exception is reported as.
+  // Returns the report of an exception.
   RequestError error(std::exception_ptr exception) const;
 
  private:

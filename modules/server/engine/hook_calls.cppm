@@ -1,6 +1,6 @@
 /// \file
-/// `net.server:hook_calls`, internal: the calls of an application's hooks, and what their
-/// exceptions do.
+/// `net.server:hook_calls`, internal: calls the hooks of an application, and handles their
+/// exceptions.
 module net.server:hook_calls;
 
 import net.standard;
@@ -10,8 +10,9 @@ import :hooks;
 
 namespace net {
 
-// Calls the hooks. An exception of one is counted and told to `handle_error`; one of that is only
-// counted. Only `bind` and `activate` pass it on, to the constructor. From any thread.
+// Calls the hooks. An exception of a hook is counted and passed to `handle_error`. An exception of
+// `handle_error` or `report` is only counted. Only `bind` and `activate` pass exceptions on to
+// their caller. From any thread.
 class HookCalls {
  public:
   // Without hooks, the defaults of `ServerHooks` are called.
@@ -21,16 +22,16 @@ class HookCalls {
   HookCalls(const HookCalls&) = delete;
   HookCalls& operator=(const HookCalls&) = delete;
 
-  // Null if there are none, and so nothing has to be called in time.
+  // Null if the application has no hooks. Then no hook has to be called at intervals.
   ServerHooks* given() const noexcept { return given_; }
   const CalledHooks& called() const noexcept { return called_; }
-  // What they are told of the policy.
+  // The name of the policy, as reported to the hooks.
   std::string_view policy_name() const noexcept { return policy_; }
 
   void bind(Socket& socket, const Address& address) { hooks().server_bind(socket, address); }
   void activate(Socket& socket, int backlog) { hooks().server_activate(socket, backlog); }
 
-  // What the connection is to end as; none if it stays.
+  // Returns the outcome with which the connection must end, or none if the connection stays.
   Outcome verify(Socket& socket, const Address& client) noexcept;
   std::string overload_answer(const Address& client) noexcept;
   std::string last_word(const Address& client, BadRequest why) noexcept;
@@ -40,11 +41,11 @@ class HookCalls {
   void handle_timeout() noexcept;
 
   void connection_failed(const RequestError& error) noexcept;
-  // With the exception that is being handled.
+  // Counts and reports the exception that is being handled.
   void policy_failed(const Address& client) noexcept;
-  // That no more connections can be accepted for now.
+  // Reports that the listener can accept no more connections for now.
   void accept_failed(const Address& listener, int error) noexcept;
-  // Returns the error that the listener died of.
+  // Reports that a listener is dead. Returns its error as an exception.
   std::exception_ptr listener_died(const Address& listener, int error) noexcept;
 
  private:

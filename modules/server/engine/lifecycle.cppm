@@ -1,6 +1,6 @@
 /// \file
-/// `net.server:lifecycle`, internal: who serves a server, and how far it is on its way from bound
-/// to closed.
+/// `net.server:lifecycle`, internal: whether a thread serves a server, and the stages of the server
+/// from bound to closed.
 module net.server:lifecycle;
 
 import net.standard;
@@ -9,26 +9,30 @@ import :options;
 
 namespace net {
 
-// One thread serves at a time, and one closes. From any thread.
+// At most one thread serves a server at a time, and at most one thread closes it. From any thread.
 class Lifecycle {
  public:
-  // The sockets listen.
+  // Call this when the sockets listen.
   void activate() noexcept;
 
-  // Takes the serving thread's place. Throws `operation_in_progress` if another one has it, and
-  // `bad_file_descriptor` unless the server is active; it is not any more once a thread has begun
-  // to close it, so that a thread that serves in a loop does not delay it.
+  // Makes the calling thread the serving thread. Throws `operation_in_progress` if the server is
+  // active and is being served, and `bad_file_descriptor` if the server is not active. The server
+  // stops being active when a thread begins to close it, so that a thread that serves in a loop
+  // does not delay the close.
   void begin_serving(const char* call);
   void end_serving() noexcept;
 
-  // Begins to close, when no other thread does; returns the report if that one has closed it.
+  // Waits while another thread closes the server. Then returns the report if the server is closed,
+  // or else begins to close it.
   std::optional<DrainReport> begin_closing();
-  // Waits until nobody serves; false at the deadline.
+  // Waits until no thread serves. Returns false at the deadline.
   bool wait_until_free(Deadline deadline);
-  // With a report, the server is closed. Without, the next one may try.
+  // Ends the attempt to close. With a report, the server is closed. Without one, another thread may
+  // try.
   void end_closing(const std::optional<DrainReport>& report) noexcept;
 
-  // In a process that was forked since: it can be served there no more.
+  // In a process that was forked after the server was made: marks the server as closed, since it
+  // cannot be served there any more.
   void close_here() noexcept { stage_.store(Stage::closed); }
   bool active() const noexcept { return stage_.load() == Stage::active; }
   bool closed() const noexcept { return stage_.load() == Stage::closed; }
@@ -41,7 +45,7 @@ class Lifecycle {
   std::condition_variable changed_;
   std::atomic<Stage> stage_{Stage::bound};  // written under the lock
   bool serving_ = false;
-  std::atomic<bool> closing_{false};  // changed under the lock
+  std::atomic<bool> closing_{false};  // written under the lock
   DrainReport report_;
 };
 

@@ -27,7 +27,7 @@ import :poller;
 namespace net {
 namespace {
 
-constexpr int failures_in_a_row = 100;  // until others get their turn
+constexpr int failures_in_a_row = 100;  // before other connections get their turn
 
 }  // namespace
 
@@ -42,7 +42,8 @@ Listener::Verdict Listener::verdict(int error) noexcept {
     case EINVAL:
     case ENOTSOCK:
     case EFAULT: return Verdict::dead;
-    // ECONNABORTED, and what accept(2) advises to treat alike: the error was that connection's.
+    // ECONNABORTED and other errors of one connection only, after which accept(2) advises trying
+    // again.
     default: return Verdict::again;
   }
 }
@@ -171,7 +172,7 @@ int StreamListener::take_one(Connection*& taken) noexcept {
       service().counters.accepted();
       OwnDescriptors::add(socket.fileno());
     }
-    // The application needs some as well.
+    // Leave some descriptors to the application.
     if (OwnDescriptors::count() > service().most_descriptors) ForkScope::close_oldest_lingering();
     const Address peer = Address::from_native(std::as_bytes(std::span(&name, 1)).first(size));
     taken = new Connection(service(), std::move(socket), peer, address());
@@ -218,7 +219,7 @@ int DatagramListener::take_one(Connection*& taken) noexcept {
 }
 
 std::uint64_t DatagramListener::lost() const noexcept {
-  // A child may have been forked while another thread held the lock.
+  // No lock in a forked process: at the fork, another thread may have held it.
   if (service().forked_away()) return lost_;
   const std::lock_guard lock(closing_);
   return socket_ ? socket_->lost() : lost_;
@@ -230,8 +231,8 @@ void DatagramListener::close_socket() noexcept {
   socket_.reset();
 }
 
-// Datagrams that the parent is serving hold the old object, and with it the memory, but no
-// descriptor.
+// Datagrams that the parent is serving hold the old object. So this process keeps its memory, but
+// the object has no descriptor any more.
 std::unique_ptr<Listener> DatagramListener::move_to(Service& service, Newcomers& newcomers) {
   Socket moved = socket_ ? socket_->take() : Socket();
   return std::make_unique<DatagramListener>(service, newcomers, std::move(moved), address(),

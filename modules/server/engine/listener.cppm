@@ -1,5 +1,6 @@
 /// \file
-/// `net.server:listener`, internal: a bound socket, where connections or datagrams come in.
+/// `net.server:listener`, internal: a bound socket, which accepts connections or receives
+/// datagrams.
 module net.server:listener;
 
 import net.standard;
@@ -17,29 +18,30 @@ namespace net {
 
 class Listener;
 
-// Takes what comes in.
+// Accepts the connections or datagrams of listeners.
 class Newcomers {
  public:
-  // Somebody waits: on the serving thread.
+  // Called on the serving thread when a connection or a datagram waits.
   virtual void accept_from(Listener& listener) noexcept = 0;
-  // The same where the lot is waited on; returns how many requests that made.
+  // Called for the same reason on a thread that waits on the parking lot. Returns how many requests
+  // it put into `ready`.
   virtual std::size_t receive_from(Listener& listener, std::span<Request> ready) noexcept = 0;
-  // It cannot be polled any more.
+  // Called when the listener cannot be polled any more.
   virtual void died(Listener& listener, int error) noexcept = 0;
 
  protected:
   ~Newcomers() = default;
 };
 
-// One bound socket: in the serving loop or, while a policy polls the parking lot by itself and
-// nothing speaks against it, where that waits.
+// One bound socket. Usually the serving thread polls it. While a policy polls the parking lot
+// itself, and `Acceptor` allows it, the waits on that lot poll the socket instead.
 class Listener : public Watch, public Receiver {
  public:
-  // What accept(2) says, and what is to be done about it.
+  // What a result of accept(2) means, and what to do.
   enum class Verdict : std::uint8_t {
     nothing,    // no connection waits
-    again,      // this one went away, or we were interrupted: the next
-    exhausted,  // the system has no descriptor or memory: later
+    again,      // the connection failed, or a signal interrupted the call: take the next
+    exhausted,  // the system has no descriptor or memory: try later
     dead,       // this socket will never accept again
   };
   static Verdict verdict(int error) noexcept;
@@ -51,47 +53,48 @@ class Listener : public Watch, public Receiver {
     return newcomers_.receive_from(*this, ready);
   }
 
-  // Takes the next connection or datagram, which is counted; it is null if there was no memory for
-  // it. Returns 0, EAGAIN if there is none, or why not.
+  // Takes and counts the next connection or datagram. `taken` is null if there was no memory for
+  // it. Returns 0; EAGAIN if nothing waits; or another error of errno.
   int take(Connection*& taken) noexcept;
-  // What is to be done when nothing was there.
+  // Call this when a wake-up found nothing to take.
   virtual void found_nothing() noexcept {}
 
-  // Gives the accepting to the lot's waits, and takes it back. On the serving thread.
+  // Make the waits on the parking lot accept (`enter_lot`), or the serving thread again
+  // (`leave_lot`). On the serving thread.
   void enter_lot();
   void leave_lot() noexcept;
 
-  // Stops and resumes polling: while the system is exhausted, or all places are taken. The serving
-  // thread is told when it is time to resume.
+  // Stop and resume polling, while the system is exhausted or no slot is free. The timer wakes up
+  // the serving thread when it is time to resume.
   static constexpr CoarseTime never = std::numeric_limits<CoarseTime>::max();
   void pause(CoarseTime until) noexcept;
   void resume() noexcept;
   bool paused() const noexcept { return paused_.load(); }
   CoarseTime paused_until() const noexcept { return paused_until_.load(); }
-  // Pauses as long as its `Backoff` says.
+  // Pauses for the time that its `Backoff` returns.
   void back_off() noexcept;
-  // Counts a wake-up for which nothing was there. After many in a row the listener backs off;
-  // returns whether it did.
+  // Counts a spurious wake-up. After many in a row the listener backs off. Returns whether it did.
   bool came_in_vain() noexcept;
-  // What a wait of the lot came upon is kept for the serving thread.
+  // Keeps an error that a wait on the parking lot found, until the serving thread takes it.
   void keep_error(int error) noexcept { error_.store(error); }
   int take_error() noexcept { return error_.exchange(0); }
 
   const Address& address() const noexcept { return address_; }
-  // The socket, if it does not listen yet and should.
+  // Returns the socket if it should listen and does not yet; otherwise null.
   virtual Socket* to_activate() noexcept { return nullptr; }
   void set_adopted() noexcept { adopted_ = true; }
   bool dead() const noexcept { return fileno() < 0; }
   void close() noexcept;
-  // Of a socket of datagrams: how many the kernel dropped. From any thread.
+  // Returns how many datagrams the kernel has dropped; 0 for a stream listener. From any thread.
   virtual std::uint64_t lost() const noexcept { return 0; }
 
-  // Returns a socket that is the same, for another program.
+  // Returns a duplicate of the socket, for another program.
   Socket duplicate();
-  // This process serves it.
+  // Notes that this process serves the socket.
   inline void note_serving() noexcept { file_.note_serving(); }
-  // In a process that was forked since: gives socket and file to a listener of the server that
-  // takes this one's place there, or closes the socket.
+  // In a process that was forked after the server was made: moves the socket and its file to a
+  // listener of the server that replaces this one there (`move_to`), or closes the socket
+  // (`close_in_child`).
   virtual std::unique_ptr<Listener> move_to(Service& service, Newcomers& newcomers) = 0;
   virtual void close_in_child() noexcept = 0;
 
@@ -111,7 +114,7 @@ class Listener : public Watch, public Receiver {
   SocketFile file_;
   std::atomic<CoarseTime> paused_until_{0};
   Backoff backoff_;
-  std::mutex pausing_;  // a worker may pause what the serving thread resumes
+  std::mutex pausing_;  // a worker may pause while the serving thread resumes
   std::atomic<bool> paused_{false};
   std::atomic<int> error_{0};
   bool in_lot_ = false;
@@ -154,8 +157,8 @@ class DatagramListener final : public Listener {
   void close_socket() noexcept override;
 
   std::shared_ptr<DatagramSocket> socket_;
-  mutable std::mutex closing_;  // for `lost`, which comes from any thread
-  std::uint64_t lost_ = 0;      // when it was closed
+  mutable std::mutex closing_;  // for `lost`, which any thread may call
+  std::uint64_t lost_ = 0;      // the count when the socket was closed
 };
 
 }  // namespace net

@@ -23,11 +23,12 @@ namespace net {
 namespace {
 
 constexpr std::size_t no_bound = std::numeric_limits<std::size_t>::max();
-// Larger than what the kernel makes of any datagram: each listener allocates that much.
+// Larger than any datagram that the kernel delivers. There is a bound because each listener
+// allocates as much.
 constexpr std::size_t largest_packet = std::size_t{16} * 1024 * 1024;
-// More threads than that would only fight over the cores; a mistyped number is likelier.
+// More threads would only compete for the cores, so a larger number is probably a typing error.
 constexpr std::size_t most_workers = 4096;
-// Of 150 bytes each.
+// Each takes 150 bytes.
 constexpr std::size_t most_clients = std::size_t{1} << 26U;
 constexpr unsigned all_permissions = 0777;
 
@@ -47,7 +48,7 @@ void check_time(std::string_view option, std::chrono::milliseconds time) {
   if (time.count() < 0) refuse(option, std::to_string(time.count()) + " ms", "0 ms or more");
 }
 
-// A number that was converted to the enumeration may be none of its values.
+// A number that was cast to the enumeration may not be one of its values.
 void check_overload(std::string_view option, Overload overload) {
   if (overload <= Overload::evict_idle) return;
   refuse(option, std::to_string(static_cast<unsigned>(overload)),
@@ -85,7 +86,8 @@ void check_unix_mode(const ServerOptions& options, ServerKind kind,
   if (kind != ServerKind::unix_stream && kind != ServerKind::unix_datagram) {
     refuse_for(kind, "unix_mode", "only a Unix socket has a file");
   }
-  // A name without a file is open to every user of the host: nobody may believe that it is not.
+  // An abstract name has no file, so every user of the host can connect to it. `unix_mode` must not
+  // seem to protect it.
   const auto has_path = [](const Address& address) { return !address.path().empty(); };
   if (addresses.empty() || !std::ranges::all_of(addresses, has_path)) {
     refuse_for(kind, "unix_mode", "only an address with a path has a file that the server makes");

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:option_checks`, internal: refuses options that no server or policy can keep, before
+/// `net.server:option_checks`, internal: rejects invalid options of servers and policies, before
 /// anything is opened.
 module net.server:option_checks;
 
@@ -13,18 +13,18 @@ import :thread_pool;
 
 namespace net {
 
-// Each function throws `std::errc::invalid_argument` with a text that names the option, its value
-// and its bounds. The constructors call them.
+// Each function throws `std::errc::invalid_argument` for an invalid option. The message names the
+// option, its value and its bounds. The constructors call these functions.
 
 void check(const ServerOptions& options, ServerKind kind, std::span<const Address> addresses);
 void check(const ThreadPool::Options& options);
 void check(const ThreadPerRequest::Options& options);
 void check(const ForkPerRequest::Options& options);
-// For `serve_forever`.
+// Checks the argument of `serve_forever`.
 void check_poll_interval(std::chrono::milliseconds interval);
 
 bool fits(ServerKind kind, Family family) noexcept;
-// Throws `invalid_argument` for an address or a socket that is not of the server's kind.
+// Throws `invalid_argument` for an address or a socket that a server of this kind cannot serve.
 [[noreturn]] void throw_misfit(ServerKind kind, const std::string& what);
 
 }  // namespace net

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:owed_answer`, internal: what a client has to take before its next request.
+/// `net.server:owed_answer`, internal: the answer that a client must take before its next request.
 module net.server:owed_answer;
 
 import net.standard;
@@ -9,8 +9,8 @@ import :send_progress;
 
 namespace net {
 
-// The rest of an answer, which is pending in the stream, or which the handler has yet to write
-// (`Next::more`). For the owner of the connection.
+// The rest of an answer: bytes that are pending in the stream, or that the handler has yet to write
+// (`Next::more`). Only the owner of the connection may use it.
 class OwedAnswer {
  public:
   explicit OwedAnswer(BufferedStream& stream) noexcept : stream_(stream) {}
@@ -18,23 +18,25 @@ class OwedAnswer {
   OwedAnswer& operator=(const OwedAnswer&) = delete;
 
   inline bool exists() const noexcept { return more_ || stream_.is_pending(); }
-  // Whether the handler goes on with it.
+  // Returns whether the handler has yet to write more.
   inline bool goes_on() const noexcept { return more_; }
   inline void go_on() noexcept { more_ = true; }
-  // The handler is called again: it says so anew.
+  // Call this before calling the handler again. The handler returns `Next::more` again if it has
+  // more to write.
   inline void resume() noexcept {
     more_ = false;
     progress_.over();
   }
-  // Sends what is pending, without waiting; false if the client has not taken all.
+  // Sends pending output without waiting. Returns false if some of it is left.
   bool send_now();
-  // Whether the client has taken some of it within the last `limit`, in milliseconds.
+  // Returns whether the client has taken some of the answer within the last `limit` milliseconds.
   bool moves(CoarseTime now, std::int64_t limit) noexcept;
-  // When that is to be looked at next: there is more than one look until the limit.
+  // Returns when to call `moves` next. `moves` is called more than once before the limit.
   CoarseTime next_look(CoarseTime now, std::int64_t limit) noexcept;
-  // Waits for room; false at the limit. Also for a handler that goes on with its own.
+  // Waits for buffer space in the socket. Returns false at the limit. Also for a handler that
+  // writes more to a bare socket.
   bool wait_for_room(CoarseTime limit) noexcept;
-  // Since when the client is behind; as of the last look.
+  // Returns since when the client has been behind, as of the last call of `moves`.
   inline CoarseTime behind_since() const noexcept { return progress_.behind_since(); }
 
  private:

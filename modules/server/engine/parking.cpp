@@ -32,7 +32,8 @@ bool Connection::try_park() noexcept {
   return park();
 }
 
-// It keeps memory while it is parked so, and may wait for room.
+// Records how much memory the connection holds while it is parked, and whether it waits for buffer
+// space to send.
 [[gnu::noinline]] void Connection::note_unfinished(ClientSilence::Wait what) noexcept {
   note_held(stream().shrink());
   const bool for_room = what == ClientSilence::Wait::answer;
@@ -47,8 +48,8 @@ void Connection::note_held(std::size_t bytes) noexcept {
   if (before != now) service().buffers.changed(before, now);
 }
 
-// The registry has to look at this connection before the limit passes. If it takes a running
-// connection out meanwhile, it makes the parking fail: the next attempt files it.
+// Files the connection so that the reaper checks it when its deadline expires. If the reaper takes
+// it out while it still runs, the reaper also makes this park fail, and the next attempt files it.
 [[gnu::always_inline]] void Connection::note_parked(const Awaited& awaited,
                                                     CoarseTime now) noexcept {
   parked_.limit.store(awaited.limit, std::memory_order_relaxed);
@@ -60,7 +61,7 @@ void Connection::note_held(std::size_t bytes) noexcept {
   }
 }
 
-// Fails if an event came while it ran.
+// Returns false if an event arrived while the connection was running.
 [[gnu::always_inline]] bool Connection::park() noexcept {
   if (custody_.park()) [[likely]] {
     return true;
@@ -71,8 +72,8 @@ void Connection::note_held(std::size_t bytes) noexcept {
 
 bool Connection::give_back() noexcept { return park(); }
 
-// For one that has not been parked yet: filed and handed on in one step, as no second attempt would
-// follow.
+// For a connection that has not been parked yet. It is filed and parked in one step under the lock,
+// because no second attempt would follow.
 void Connection::become_parked() noexcept {
   const CoarseTime now = coarse_now();
   const Awaited first = awaited(now);

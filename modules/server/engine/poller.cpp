@@ -31,7 +31,8 @@ void Wakeup::signal() noexcept {
   // A signal handler must not change errno for the code it interrupted.
   const int saved = errno;
   const std::uint64_t one = 1;
-  // It can only fail with a full counter, which is readable, and that is all we want.
+  // The write can only fail if the counter is full. The eventfd is readable then, which is all that
+  // is needed.
   [[maybe_unused]] const auto written = ::write(descriptor_.get(), &one, sizeof one);
   errno = saved;
 }

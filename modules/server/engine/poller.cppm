@@ -12,21 +12,21 @@ import :coarse_clock;
 
 namespace net {
 
-// Wakes a poll from anywhere, signal handlers and children included.
+// An eventfd that wakes up a poll. Signal handlers and children may signal it too.
 class Wakeup {
  public:
   Wakeup();
   inline int fileno() const noexcept { return descriptor_.get(); }
   void signal() noexcept;
   void clear() noexcept;
-  // In a process that shares it with the one that made it: takes no part any more.
+  // In a forked process: closes this process's copy of the descriptor.
   inline void close() noexcept { descriptor_.close(); }
 
  private:
   Descriptor descriptor_;
 };
 
-// Is told that a descriptor is ready.
+// Handles the events of a descriptor: the poller calls `ready` for them.
 class Watch {
  public:
   Watch() noexcept = default;
@@ -36,7 +36,7 @@ class Watch {
   virtual void ready(std::uint32_t events) = 0;
 };
 
-// Polls descriptors, level-triggered, for one thread; `add` may come from others.
+// A level-triggered epoll instance that one thread polls. Other threads may call `add`.
 class Poller {
  public:
   Poller();
@@ -46,17 +46,17 @@ class Poller {
 
   inline int fileno() const noexcept { return descriptor_.get(); }
   void add(int descriptor, Watch& watch);
-  // Pauses or resumes what was added: out of epoll, which would go on telling of errors. False if
-  // the system has no room for it.
+  // Pauses or resumes a watched descriptor. Pausing removes it from epoll, which would otherwise go
+  // on reporting errors. Returns false if epoll_ctl fails, for example for lack of memory.
   bool arm(int descriptor, Watch& watch, bool armed) noexcept;
-  // Forgets the watch, also in the batch that is being dispatched.
+  // Removes the descriptor. Also skips its events in the batch that is being dispatched.
   void remove(int descriptor, const Watch& watch) noexcept;
-  // In a process that shares it with the one that made it: takes no part any more.
+  // In a forked process: closes this process's copy of the descriptor.
   void close() noexcept;
-  // Takes the other's descriptor, and that one's is closed: a thread that polls this number goes
-  // on.
+  // Moves this epoll instance to the descriptor number of `other`, whose own instance is closed. A
+  // thread that polls that number goes on with this instance.
   void take_number_of(Poller& other);
-  // Waits and calls the ready watches, at most `most` of them; returns how many.
+  // Waits for at most `most` events and calls their watches. Returns the number of events.
   std::size_t dispatch(Deadline deadline, std::size_t most = 64);
 
  private:
@@ -65,7 +65,7 @@ class Poller {
   std::span<epoll_event> dispatching_;
 };
 
-// epoll_wait within a deadline; a signal ends it with nothing.
+// Calls epoll_wait until the deadline. Returns no events if a signal interrupts the call.
 std::span<epoll_event> wait_for_events(int epoll, std::span<epoll_event> room, Deadline deadline);
 
 }  // namespace net

@@ -1,5 +1,6 @@
-// Static tracepoints, USDT: docs/tracing.md. Each is a nop until somebody traces it. For .cpp files
-// alone, since a module exports no macro. Without Debian's systemtap-sdt-dev there are none.
+// Static tracepoints (USDT): docs/tracing.md. Each is a nop until a tracer enables it. For .cpp
+// files only, because a module exports no macros. Without Debian's systemtap-sdt-dev there are
+// none.
 #pragma once
 
 #if __has_include(<sys/sdt.h>)

@@ -53,7 +53,7 @@ void ProxyGate::enter(Connection& connection) noexcept {
     refuse(connection, error(std::errc::permission_denied, "the peer is no proxy that is trusted"));
     return;
   }
-  // Most proxies send it with their first bytes, so that it is here already.
+  // Most proxies send the header with their first bytes, so it is often here already.
   std::string received;
   const Result result = read(connection, received);
   if (result.read != Read::partial) {
@@ -86,18 +86,18 @@ Connection& ProxyGate::leave(Waiting& waiting) noexcept {
   return connection;
 }
 
-// Looks at what is there, and takes from the socket what belongs to the header.
+// Peeks at what has arrived, and takes only the header's bytes from the socket.
 ProxyGate::Result ProxyGate::read(Connection& connection, std::string& received) noexcept {
   const int socket = connection.socket().fileno();
   const std::size_t before = received.size();
-  std::array<std::byte, largest_proxy_header> bytes;  // what `received` has, then what is here
+  std::array<std::byte, largest_proxy_header> bytes;  // `received`, then what has arrived
   std::ranges::copy(std::as_bytes(std::span(received)), bytes.begin());
   const auto room = std::span(bytes).subspan(before);
   const auto here = ::recv(socket, room.data(), room.size(), MSG_PEEK | MSG_DONTWAIT);
   if (here < 0 && (errno == EAGAIN || errno == EINTR)) return {Read::partial};
   try {
     if (here < 0) throw_system_error(errno, "recv");
-    // Without a byte: as the checks of many proxies do.
+    // The peer closed without sending a byte, as the health checks of many proxies do.
     if (here == 0 && before == 0) return {Read::ended};
     if (here == 0) return {Read::wrong, error(std::errc::protocol_error, "it is cut short")};
     const auto all = std::span(bytes).first(before + static_cast<std::size_t>(here));
@@ -106,7 +106,7 @@ ProxyGate::Result ProxyGate::read(Connection& connection, std::string& received)
       return {Read::wrong, error(std::errc::protocol_error, header.fault)};
     }
     const bool whole = header.state == ProxyHeader::State::whole;
-    // They are here: this returns all of them at once.
+    // These bytes have arrived, so one call returns all of them.
     const auto taken = room.first((whole ? header.size : all.size()) - before);
     if (::recv(socket, taken.data(), taken.size(), MSG_DONTWAIT) < 0) {
       throw_system_error(errno, "recv");
@@ -148,7 +148,7 @@ CoarseTime ProxyGate::limit_of(const Waiting& waiting) const noexcept {
 void ProxyGate::sweep(CoarseTime now) noexcept {
   while (!waiting_.empty() && limit_of(waiting_.front()) <= now) {
     Waiting& late = waiting_.front();
-    // It may have come in time, while this process was stopped or busy with others.
+    // The header may have arrived in time, while this process was stopped or busy with others.
     Result result = read(late.connection, late.received);
     if (result.read == Read::partial) {
       const bool silent = service_.draining() && late.received.empty();

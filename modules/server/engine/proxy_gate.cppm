@@ -1,5 +1,6 @@
 /// \file
-/// `net.server:proxy_gate`, internal: where connections wait until a proxy has told whose they are.
+/// `net.server:proxy_gate`, internal: where connections wait for the PROXY header that names their
+/// client.
 module net.server:proxy_gate;
 
 import net.standard;
@@ -11,12 +12,12 @@ import :service;
 
 namespace net {
 
-// Reads the headers of the PROXY protocol, and not one byte more: handlers may read from the socket
-// by themselves. A peer that is late, wrong or not trusted is closed, and counted. On the serving
-// thread, which waits for nobody.
+// Reads the headers of the PROXY protocol, and not one byte more, since handlers may read from the
+// bare socket. Closes and counts connections whose peer is not trusted, or whose header is late or
+// wrong. Runs on the serving thread and never blocks it.
 class ProxyGate {
  public:
-  // Takes a connection whose client is known.
+  // Takes over a connection once its client is known.
   class Beyond {
    public:
     virtual void introduced(Connection& connection) noexcept = 0;
@@ -31,10 +32,10 @@ class ProxyGate {
   ~ProxyGate();
 
   bool required() const noexcept { return service_.options.proxy_protocol.has_value(); }
-  // For a new connection: it is the gate's from here on.
+  // Takes ownership of a new connection.
   void enter(Connection& connection) noexcept;
-  // Ends those whose time is over, and sets the timer for the next one. While the server drains,
-  // nobody waits for longer than the quiet grace.
+  // Ends connections whose header is late, and sets the timer for the next deadline. While the
+  // server drains, no connection waits for longer than the quiet grace.
   void sweep(CoarseTime now) noexcept;
 
  private:
@@ -42,11 +43,11 @@ class ProxyGate {
   enum class Read : std::uint8_t { partial, whole, ended, wrong };
   struct Result {
     Read read;
-    std::exception_ptr why = nullptr;  // it is wrong
+    std::exception_ptr why = nullptr;  // set if the header is wrong
   };
-  // What has come of the header is kept in `received`.
+  // Appends the bytes of a partial header to `received`.
   static Result read(Connection& connection, std::string& received) noexcept;
-  // Takes it from those who wait.
+  // Removes the connection from those that wait, and returns it.
   Connection& leave(Waiting& waiting) noexcept;
   void go_on(Connection& connection, const Result& result) noexcept;
   void refuse(Connection& connection, const std::exception_ptr& why) noexcept;
@@ -57,7 +58,7 @@ class ProxyGate {
   Beyond& beyond_;
   Networks trusted_;
   std::chrono::milliseconds header_timeout_{0};
-  std::list<Waiting> waiting_;  // in order of time: each gets the same
+  std::list<Waiting> waiting_;  // oldest first: the timeout is the same for all
 };
 
 class ProxyGate::Waiting final : public Watch {

@@ -47,7 +47,7 @@ bool begins_alike(std::string_view text, std::string_view begin) noexcept {
 
 // --- version 1 --------------------------------------------------------------------------------
 
-// Takes a word and the blank behind it.
+// Takes a word, and the blank behind it, from the front of `text`.
 std::string_view take_word(std::string_view& text) noexcept {
   const auto end = std::min(text.find(' '), text.size());
   const std::string_view word = text.substr(0, end);
@@ -64,7 +64,7 @@ std::optional<std::uint16_t> port_of(std::string_view word) noexcept {
   return port;
 }
 
-// Unspecified if the word is not a numeric address of that family.
+// Returns an unspecified address if the word is not a numeric address of that family.
 Address address_of(std::string_view host, std::uint16_t port, Family family) {
   if (host.empty() || host.find('%') != host.npos) return {};
   try {
@@ -81,14 +81,15 @@ ProxyHeader read_line(std::string_view received) {
     return received.size() < longest_line ? partial() : wrong("its line is longer than 107 bytes");
   }
   std::string_view line = received.substr(0, end);
-  // Lines that end otherwise would take the client's first words for ours.
+  // If lines could end otherwise, the client's first bytes could count as part of the header.
   if (line.find_first_of("\r\n") != line.npos) return wrong("its line is malformed");
   line.remove_prefix(line_begin.size());
   const std::string_view protocol = take_word(line);
   if (protocol == "UNKNOWN") return whole(end + 2);
   if (protocol != "TCP4" && protocol != "TCP6") return wrong("its protocol is unknown");
   const Family family = protocol == "TCP4" ? Family::ipv4 : Family::ipv6;
-  // Four words with one blank between each: a word that is missing is empty, one more is left over.
+  // Four words, separated by single blanks. A missing word is read as empty, and an extra one is
+  // left over.
   const bool ends_with_blank = line.ends_with(' ');
   const std::string_view source = take_word(line);
   const std::string_view destination = take_word(line);
@@ -116,7 +117,7 @@ std::size_t number(std::byte high, std::byte low) noexcept {
   return std::size_t{number(high)} << 8U | number(low);
 }
 
-// How many bytes the addresses of a family take; nothing if there is no such family.
+// Returns how many bytes the addresses of a family take; nothing if there is no such family.
 std::optional<std::size_t> size_of_addresses(unsigned family) noexcept {
   constexpr std::array<std::size_t, 4> sizes{0, 12, 36, 216};
   return family < sizes.size() ? std::optional(sizes[family]) : std::nullopt;
@@ -127,7 +128,7 @@ Address from_native(const Native& native) {
   return Address::from_native(std::as_bytes(std::span(&native, 1)));
 }
 
-// A name as sockaddr_un has it, padded by NULs.
+// Converts a name as in sockaddr_un, padded with NULs.
 Address unix_address(Bytes name) {
   const std::string_view padded = text_of(name);
   if (!padded.starts_with('\0')) return Address::unix_path(padded.substr(0, padded.find('\0')));
@@ -164,7 +165,7 @@ std::uint32_t crc32c(std::uint32_t crc, Bytes bytes) noexcept {
   return crc;
 }
 
-// The checksum is that of the header in which its own bytes are zero.
+// The checksum is computed over the header with the checksum's own bytes set to zero.
 bool checksum_is_right(Bytes header, std::size_t at) noexcept {
   constexpr std::array<std::byte, 4> zeros{};
   std::uint32_t crc = crc32c(~0U, header.first(at));
@@ -179,7 +180,8 @@ bool checksum_is_right(Bytes header, std::size_t at) noexcept {
 
 enum class Fields : std::uint8_t { right, malformed, wrong_checksum };
 
-// What follows the addresses: fields of a type, a length and a value (TLVs), which fill the header.
+// Checks what follows the addresses: fields of a type, a length and a value (TLVs), which fill the
+// header.
 Fields check_fields(Bytes header, std::size_t begin) noexcept {
   constexpr unsigned type_of_checksum = 3;
   std::size_t checksums = 0;
@@ -214,7 +216,8 @@ ProxyHeader read_binary(Bytes received) {
   if (!fits && !local) return wrong("its addresses are malformed");
   if (received.size() < size) return partial();
 
-  // The proxy speaks for itself: what stands in the block means nothing, except for a checksum.
+  // With LOCAL, the proxy speaks for itself. The rest of the header is ignored then, except for a
+  // checksum.
   const Bytes header = received.first(size);
   const Fields fields = fits ? check_fields(header, fixed_size + *addresses) : Fields::malformed;
   if (fields == Fields::wrong_checksum) return wrong("its checksum is wrong");

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:proxy_header`, internal: the header by which a proxy tells who its client is.
+/// `net.server:proxy_header`, internal: the header in which a proxy names its client.
 ///
 /// The PROXY protocol, versions 1 (a line of text) and 2 (binary):
 /// haproxy.org/download/2.9/doc/proxy-protocol.txt.
@@ -10,23 +10,24 @@ import net.socket;
 
 namespace net {
 
-// What the first bytes of a connection are.
+// What was read from the first bytes of a connection.
 struct ProxyHeader {
   enum class State : std::uint8_t { partial, whole, wrong };
   State state = State::partial;
-  // If it is whole: how many of the bytes it takes.
+  // If it is whole: the number of bytes that the header takes.
   std::size_t size = 0;
-  // If it is whole: who the client is. Unspecified if the proxy does not tell, or speaks for itself
-  // (UNKNOWN, LOCAL, what is no stream): then the client is the peer itself.
+  // If it is whole: the client's address. Unspecified if the proxy names no client or speaks for
+  // itself (UNKNOWN, LOCAL, a transport that is no stream). Then the peer itself is the client.
   Address client = {};
-  // If it is wrong: why, for the operator of the proxy.
+  // If it is wrong: the reason, for the operator of the proxy.
   const char* fault = "";
 };
 
-// The largest that is taken, as version 2 allows 64 KiB of what we skip.
+// The largest header that is accepted. Version 2 allows 64 KiB, of which most is skipped here.
 inline constexpr std::size_t largest_proxy_header = 4096;
 
-// A header that is partial takes all the bytes that there are. From any thread.
+// Reads the header at the front of `received`. If it is partial, all the bytes belong to it. From
+// any thread.
 ProxyHeader read_proxy_header(std::span<const std::byte> received);
 
 }  // namespace net

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:queue_place`, internal: a connection that waits for a policy.
+/// `net.server:queue_place`, internal: the place of a connection in the queue of a policy.
 module net.server:queue_place;
 
 import net.standard;
@@ -7,25 +7,25 @@ import :coarse_clock;
 
 namespace net {
 
-// A connection's place in a `RequestQueue`. Some wait there with a limit of their own, since what
-// they wait for may never be free: conversations, and datagrams. From any thread.
+// A connection's place in a `RequestQueue`. Conversations and datagrams wait there with a limit of
+// their own, because what they wait for may never be free. From any thread.
 class QueuePlace {
  public:
-  // Waits, until then at most.
+  // Begins to wait, until `limit` at most.
   inline void join(CoarseTime limit) noexcept {
     limit_.store(limit);
     rejoin();
   }
-  // Goes on waiting, within the time that it had.
+  // Waits again, until the same limit.
   inline void rejoin() noexcept { waits_.store(true); }
   inline void leave() noexcept { waits_.store(false); }
   inline bool waits() const noexcept { return waits_.load(std::memory_order_relaxed); }
   inline CoarseTime limit() const noexcept { return limit_.load(); }
   inline bool is_overdue(CoarseTime now) const noexcept { return waits() && now >= limit(); }
-  // Nobody is to run it any more.
+  // Makes the wait overdue, so that no thread runs the connection any more.
   inline void make_overdue() noexcept { limit_.store(0); }
 
-  // That its policy has no slot for it, and asked for that of another.
+  // Notes that the policy has no slot for the connection, and has asked the server to free one.
   inline void want_place() noexcept { wants_place_.store(true, std::memory_order_relaxed); }
   inline bool wants_place() const noexcept { return wants_place_.load(std::memory_order_relaxed); }
   inline void got_place() noexcept {

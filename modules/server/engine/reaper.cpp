@@ -28,7 +28,7 @@ CoarseTime parked_in_vain_since(const ParkTimes& times) noexcept {
 
 }  // namespace
 
-// --- limits -----------------------------------------------------------------------------------
+// --- deadlines --------------------------------------------------------------------------------
 
 Connection* Reaper::take_expired(CoarseTime now) noexcept {
   constexpr int most = 256;
@@ -43,20 +43,21 @@ Connection* Reaper::take_expired(CoarseTime now) noexcept {
   return expired;
 }
 
-// Files a connection again if its limit has not passed; returns it if it is ours now. Under the
-// lock of the registry.
+// Checks a connection that is due: files it again if its deadline has not expired. Returns it if
+// the caller owns it now, else null. Called with the registry's lock held.
 Connection* Reaper::look_at(Connection& connection, CoarseTime now) noexcept {
   if (QueuePlace& place = connection.queue_place(); place.waits()) {
-    // Its policy takes it from there.
+    // Only its policy takes it out of the queue.
     if (now < place.limit()) {
       registry_.file(connection, place.limit(), now);
     } else {
-      place.make_overdue();  // also by a clock that is a little late
+      place.make_overdue();  // even if the policy reads a clock that lags a little
       queues_overdue_ = true;
     }
     return nullptr;
   }
-  // One that runs is not filed: the edge makes it file itself when it parks.
+  // A running connection is not filed here. The edge makes its next park fail, and the attempt
+  // after that files it.
   if (!connection.edge(0)) return nullptr;
   const CoarseTime limit = connection.park_times().limit.load();
   if (now < limit) {
@@ -110,12 +111,12 @@ void Reaper::cut_running() noexcept {
   const std::lock_guard lock(registry_.mutex);
   registry_.for_each([](Registered& registered) {
     Connection& connection = connection_of(registered);
-    // Parked ones are taken; they are nobody's to wake.
+    // `take_quiet` takes the parked ones. No thread waits in them that a cut could wake up.
     if (connection.state() != Connection::State::parked) connection.cut();
   });
 }
 
-// --- places -----------------------------------------------------------------------------------
+// --- eviction ---------------------------------------------------------------------------------
 
 std::size_t Reaper::leaving(CoarseTime now) noexcept {
   std::size_t count = 0;
@@ -142,7 +143,8 @@ Connection* Reaper::evict_for_newcomer() noexcept {
   return taken;
 }
 
-// In two rounds, each of which meets all: those that hold at least half of what the greediest does.
+// Takes two passes over all connections. The first finds the largest amount that one holds, the
+// second takes connections that hold more than half of that amount.
 Connection* Reaper::take_greediest(std::size_t to_free) noexcept {
   Connection* greedy = nullptr;
   const std::lock_guard lock(registry_.mutex);
@@ -156,8 +158,8 @@ Connection* Reaper::take_greediest(std::size_t to_free) noexcept {
     const std::size_t held = connection.held();
     if (to_free == 0 || held <= most / 2 || !connection.claim()) return;
     to_free -= std::min(to_free, held);
-    connection.note_held(
-        0);  // its end may take until a thread is free, and is not to be counted on
+    // Count the memory as freed at once: the connection may end only when a thread is free.
+    connection.note_held(0);
     connection.expire(Outcome::greedy);
     add_to(greedy, &connection);
   });
@@ -182,7 +184,7 @@ bool Reaper::evict_for_waiting() noexcept {
   return true;
 }
 
-// Under the lock of the registry.
+// Called with the registry's lock held.
 Reaper::Silent Reaper::longest_silent(bool parked_too) noexcept {
   Silent longest;
   CoarseTime since = std::numeric_limits<CoarseTime>::max();

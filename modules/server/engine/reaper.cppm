@@ -11,11 +11,12 @@ import :registry;
 
 namespace net {
 
-// Finds the connections whose limits have passed, that are silent while the server drains, or whose
-// place is needed, and ends their input or takes them. What it took is a list, linked by
-// `next_retired`, of connections that are the caller's and marked with how they end: handlers and
-// hooks may run in that end, so it comes without the lock. On the serving thread, but for the two
-// that say otherwise.
+// Finds the connections that must end: their deadline has expired, they are silent while the server
+// drains, or their slot or memory is needed. It ends the input of such a connection, or takes it.
+// The connections that it takes are returned as a list, linked by `next_retired`, and are marked
+// with their outcome. The caller owns them, and ends them without the lock, since handlers and
+// hooks may run then. Called on the serving thread, except for the two functions that say
+// otherwise.
 class Reaper {
  public:
   Reaper(Registry& registry, DueTimer& timer, const ServerOptions& options) noexcept
@@ -23,40 +24,43 @@ class Reaper {
   Reaper(const Reaper&) = delete;
   Reaper& operator=(const Reaper&) = delete;
 
-  // Takes those whose limits have passed. If there are many, it leaves some for the next time, so
-  // that the serving thread polls in between.
+  // Takes connections whose deadline has expired. If there are many, it leaves some for the next
+  // call, so that the serving thread polls in between.
   Connection* take_expired(CoarseTime now) noexcept;
 
-  // Whether connections in the queues of policies have waited for too long, since the last look.
+  // Returns whether connections in the queues of policies have become overdue since the last call.
   bool take_queues_overdue() noexcept { return std::exchange(queues_overdue_, false); }
 
-  // The server drains from now on. From any thread.
+  // Notes that the server drains from now on. May be called from any thread.
   void begin_drain(CoarseTime now) noexcept { drain_since_.store(now); }
-  // Ends the input of those that have been silent for the quiet grace. From any thread.
+  // Ends the input of running connections that have been silent for the quiet grace. May be called
+  // from any thread.
   void end_silent(CoarseTime now) noexcept;
-  // Takes those that are silent between requests for that long; once the drain's time is over, all
-  // that nobody runs.
+  // Takes parked connections that have been silent between requests for the quiet grace. Once the
+  // drain's time is over, it takes all parked ones.
   Connection* take_quiet(CoarseTime now) noexcept;
   void drain_is_over() noexcept { drain_is_over_ = true; }
-  // Cuts all that are being run.
+  // Cuts all running connections.
   void cut_running() noexcept;
 
-  // Has the one that has been silent for longest end, unless one that was told so is still leaving.
-  // For a new connection, one that is parked goes as well: that one is taken.
+  // Makes room for a new connection: ends the input of the longest-silent connection, or takes it
+  // if it is parked. Does nothing while an evicted connection is still leaving.
   Connection* evict_for_newcomer() noexcept;
-  // Takes those that hold most memory for their clients, so many bytes in all.
+  // Takes parked connections that hold the most memory for their clients. Stops when they hold
+  // `to_free` bytes in all.
   Connection* take_greediest(std::size_t to_free) noexcept;
-  // Has as many end as want a place of their policy. False if too few are silent.
+  // Evicts a silent running connection for each one that waits for a slot of its policy. Those that
+  // are still leaving count as evicted. Returns false if too few are silent.
   bool evict_for_waiting() noexcept;
   bool places_wanted() const noexcept { return places_wanted_; }
-  static constexpr std::int64_t next_eviction = 50;  // milliseconds, if the last one made no room
+  static constexpr std::int64_t next_eviction = 50;  // milliseconds, while slots are wanted
 
  private:
   Connection* look_at(Connection& connection, CoarseTime now) noexcept;
   Connection* take_if_quiet(Connection& connection, CoarseTime now) noexcept;
   std::size_t leaving(CoarseTime now) noexcept;
   struct Silent {
-    Connection* connection = nullptr;  // null: nobody is
+    Connection* connection = nullptr;  // null: no connection is silent
     bool parked = false;
   };
   Silent longest_silent(bool parked_too) noexcept;

@@ -9,11 +9,12 @@ import :wheel;
 
 namespace net {
 
-// What is in a registry: a connection.
+// An entry of the registry: the base of `Connection`.
 struct Registered {
   Registered* previous = nullptr;
   Registered* next = nullptr;
-  // When its limit is looked at. Anybody may read it; the rest is under the registry's lock.
+  // The time at which the connection is checked. Any thread may read this member; the registry's
+  // lock guards the others.
   std::atomic<CoarseTime> filed_under{0};
 
  protected:
@@ -21,19 +22,19 @@ struct Registered {
   ~Registered() = default;
 };
 
-// The connections from accept to close, filed by when the limit of each must be looked at, and the
-// number of those not wholly ended. The number falls last: when it is zero, nothing of the server
-// is in anybody's hand.
+// The connections of a server from accept to close, each filed under the time at which its deadline
+// must be checked. The registry also counts the connections that have not wholly ended. The end of
+// a connection lowers this count last: when it is zero, no connection uses the server any more.
 //
-// A connection that is parked or waits in a queue is filed at its limit or earlier; one that runs
-// may be filed under no time. Parking therefore touches the registry only if the new limit is
-// earlier than what the connection is filed under. A connection that comes up is looked at, and
-// filed again if its limit has moved.
+// A connection that is parked or waits in a queue is filed at its deadline or earlier; a running
+// one may be filed under no time. Parking therefore touches the registry only if the new deadline
+// is earlier than the time under which the connection is filed. At that time, the connection is
+// checked, and filed again if its deadline has moved.
 class Registry {
  public:
   explicit Registry(DueTimer& timer) noexcept : timer_(timer) {}
 
-  // The rest under this lock, but for size and done.
+  // Must be held for every call except `size` and `done`.
   std::mutex mutex;
 
   inline void add(Registered& connection) noexcept {
@@ -43,17 +44,17 @@ class Registry {
 
   inline void unlink(Registered& connection) noexcept { wheel_.remove(connection); }
 
-  // Has the connection looked at when `limit` has passed, at the latest a bucket later. The serving
-  // thread is told.
+  // Files the connection to be checked when `limit` has passed, at the latest one bucket of the
+  // wheel later. Sets the serving thread's timer.
   inline void file(Registered& connection, CoarseTime limit, CoarseTime now) noexcept {
     wheel_.file(connection, limit, now);
     timer_.due_by(connection.filed_under.load(std::memory_order_relaxed));
   }
 
-  // Returns a connection whose time has come, and files it under none; null if there is none.
+  // Returns a connection that is due, and files it under no time. Returns null if none is due.
   inline Registered* take_due(CoarseTime now) noexcept { return wheel_.take_due(now); }
 
-  // Sets the timer for the next connection.
+  // Sets the timer for the connection that is due next.
   inline void set_timer() noexcept { timer_.due_by(wheel_.next_due()); }
 
   template <class F>
@@ -63,8 +64,9 @@ class Registry {
 
   inline std::size_t size() const noexcept { return size_.load(); }
 
-  // Counts a connection out. `notify` is called under the lock, so that a thread that sees zero and
-  // takes the lock once knows that this is over.
+  // Subtracts an ended connection from the count, and calls `notify` with the new count under the
+  // lock. So a thread that sees zero and then acquires the lock once knows that `notify` has
+  // returned.
   template <class F>
   void done(F notify) noexcept {
     const std::lock_guard lock(mutex);

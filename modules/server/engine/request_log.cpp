@@ -26,7 +26,7 @@ void RequestLog::received(std::size_t bytes) noexcept {
   if (current_.first_byte == Time{}) current_.first_byte = last_arrival_;
 }
 
-// One may be empty.
+// A datagram may be empty, so `received` would not note its time.
 void RequestLog::received_datagram(std::size_t bytes) noexcept {
   received_ += bytes;
   current_.first_byte = accepted_;
@@ -39,7 +39,7 @@ void RequestLog::replied(std::size_t bytes) noexcept {
 
 void RequestLog::begin(const BufferedStream& stream) noexcept {
   current_.handled = {};
-  if (current_.begun != Time{}) return;  // the rest of one
+  if (current_.begun != Time{}) return;  // the rest of a request
   current_.begun = Clock::now();
   current_.written_from = written(stream);
 }
@@ -47,11 +47,11 @@ void RequestLog::begin(const BufferedStream& stream) noexcept {
 void RequestLog::handled(const RequestContext& context, bool goes_on) {
   current_.handled = Clock::now();
   current_.written_to = written(context.stream());
-  // What a handler of a datagram does not read is part of it all the same.
+  // What the handler of a datagram does not read still belongs to that datagram.
   if (!goes_on) complete(context.datagram() != nullptr ? 0 : context.stream().input().size());
 }
 
-// What is unread belongs to the next request, which has begun to come then.
+// Unread bytes belong to the next request, which has begun to arrive then.
 void RequestLog::complete(std::uint64_t unread) {
   const std::uint64_t consumed = received_ - std::min(unread, received_);
   current_.received = consumed - std::min(consumed, consumed_);
@@ -68,14 +68,14 @@ void RequestLog::answered(HookCalls& hooks, const RequestContext& context) noexc
 
 void RequestLog::over(HookCalls& hooks, const RequestContext& context, Outcome outcome) noexcept {
   const bool was_called = current_.begun != Time{};
-  // What came behind the last request, and nobody looked at.
+  // Bytes that arrived behind the last request, and were looked at by no handler.
   const bool unwanted = outcome == Outcome::served || outcome == Outcome::closed_idle;
   try {
     if (was_called && current_.handled == Time{}) {
-      current_.cut_off = true;  // it threw
+      current_.cut_off = true;  // the handler threw
       handled(context, false);
     } else if (was_called) {
-      current_.cut_off = true;  // it was to go on
+      current_.cut_off = true;  // the handler was to be called again
       complete(context.stream().input().size());
     } else if (current_.first_byte != Time{} && !unwanted) {
       current_.cut_off = true;
@@ -83,10 +83,10 @@ void RequestLog::over(HookCalls& hooks, const RequestContext& context, Outcome o
       current_.written_to = written(context.stream());
       complete(0);
     } else if (!complete_.empty()) {
-      complete_.back().written_to = written(context.stream());  // also by `finish`
+      complete_.back().written_to = written(context.stream());  // `finish` may have written, too
     }
   } catch (const std::bad_alloc&) {
-    // Then nobody hears of it.
+    // Then this request is not reported.
   }
   if (!complete_.empty()) tell(hooks, context, outcome);
 }
@@ -97,7 +97,7 @@ void RequestLog::tell(HookCalls& hooks, const RequestContext& context, Outcome o
   for (const Noted& noted : complete_) {
     const bool whole = !noted.cut_off && sent_ >= noted.written_to;
     const bool last = &noted == &complete_.back();
-    // A handler of the bare socket is called for the end of the stream, which is no request.
+    // A handler of the bare socket is also called for the end of the stream, which is no request.
     if (over && noted.first_byte == Time{} && noted.written_to == noted.written_from) continue;
     hooks.requested({.client_address = context.client_address(),
                      .proxy_address = context.proxy_address(),
@@ -115,7 +115,7 @@ void RequestLog::tell(HookCalls& hooks, const RequestContext& context, Outcome o
                                    noted.written_from});
   }
   complete_.clear();
-  // A burst of pipelined requests is no reason to keep their room.
+  // Do not keep the memory of a burst of pipelined requests.
   if (complete_.capacity() > 2) complete_ = {};
 }
 

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:request_log`, internal: what is noted of the requests of one connection, for
+/// `net.server:request_log`, internal: records of the requests of one connection, for
 /// `ServerHooks::on_request`.
 module net.server:request_log;
 
@@ -10,9 +10,10 @@ import :hooks;
 
 namespace net {
 
-// Exists only if the hooks want it. Bytes are noted as they pass the socket, so that all kinds of
-// handlers count alike; which request they belong to follows from what waits in the stream's
-// buffers. For the owner of the connection; `received` and `sent` where its handler does that.
+// Exists only if the hooks want it. Bytes are counted as they pass the socket, so that all kinds of
+// handlers count alike. The stream's buffers show which request the bytes belong to. For the owner
+// of the connection; `received` and `sent` are called in the thread in which the handler receives
+// and sends.
 class RequestLog {
  public:
   RequestLog() noexcept;
@@ -24,16 +25,17 @@ class RequestLog {
   void received_datagram(std::size_t bytes) noexcept;
   void sent(std::size_t bytes) noexcept { sent_ += bytes; }
 
-  // The handler is called, for a new request or for the rest of one; and has returned.
+  // `begin`: the handler is about to be called, for a new request or for the rest of one.
+  // `handled`: it has returned.
   void begin(const BufferedStream& stream) noexcept;
   void handled(const RequestContext& context, bool goes_on);
 
-  // A datagram was answered with so many bytes, in or after its handler.
+  // A datagram was answered with so many bytes, by its handler or after it.
   void replied(std::size_t bytes) noexcept;
 
-  // All that was written has been sent: tells of the requests that are complete.
+  // Everything that was written has been sent: reports the complete requests.
   void answered(HookCalls& hooks, const RequestContext& context) noexcept;
-  // The connection has ended so: tells of all that is left.
+  // The connection has ended with `outcome`: reports all requests that are left.
   void over(HookCalls& hooks, const RequestContext& context, Outcome outcome) noexcept;
 
  private:
@@ -44,7 +46,7 @@ class RequestLog {
     Time begun;
     Time handled;
     std::uint64_t received;
-    std::uint64_t written_from;  // of all that was written to the connection
+    std::uint64_t written_from;  // the range of its answer in all that was written
     std::uint64_t written_to;
     bool cut_off;  // the handler threw, or was not called
   };
@@ -52,7 +54,7 @@ class RequestLog {
     return sent_ + stream.pending();
   }
   void complete(std::uint64_t unread);
-  // The outcome is that of the connection; none if it goes on.
+  // `outcome` is that of the connection; none if it goes on.
   void tell(HookCalls& hooks, const RequestContext& context, Outcome outcome) noexcept;
 
   const Time accepted_;
@@ -63,7 +65,7 @@ class RequestLog {
   std::uint64_t written_ = 0;  // by the requests that are complete
   std::uint64_t told_ = 0;
   Noted current_{};
-  std::vector<Noted> complete_;  // whose answers are not sent yet
+  std::vector<Noted> complete_;  // complete requests that are not reported yet
 };
 
 }  // namespace net

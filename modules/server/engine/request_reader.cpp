@@ -40,7 +40,8 @@ RequestReader::Kind RequestReader::kind_of(const HandlerMaker& maker, bool datag
 
 // --- reading ahead ----------------------------------------------------------------------------
 
-// Requests with framing, and what an earlier receive has left or told.
+// Handles the cases that `look` does not: requests with framing, input that is left over, and a
+// stream that has ended or is drained.
 [[gnu::noinline]] RequestReader::Found RequestReader::read_on() {
   const ByteBuffer& input = stream_.input();
   if (front_ != 0) return Found::whole;
@@ -50,7 +51,8 @@ RequestReader::Kind RequestReader::kind_of(const HandlerMaker& maker, bool datag
     }
     if (stalled_ && input.size() >= most_) throw_too_large(most_);
     if (stream_.ended()) {
-      // What came before the end is the last request, whole or not: the handler decides.
+      // Bytes before the end of the stream are the last request, even if it is not whole: the
+      // handler decides whether to accept it.
       return input.empty() || stalled_ ? Found::end : Found::whole;
     }
     if (drained()) return Found::partial;
@@ -65,7 +67,7 @@ RequestReader::Kind RequestReader::kind_of(const HandlerMaker& maker, bool datag
   }
 }
 
-// Whether the input begins with a whole request.
+// Returns whether the input begins with a whole request.
 bool RequestReader::find_front() {
   const auto input = stream_.input().content();
   framing_ = true;
@@ -77,8 +79,8 @@ bool RequestReader::find_front() {
   return true;
 }
 
-// The size of the request that the input begins with; 0 if it is not whole. What is wrong with it
-// is told when its turn comes.
+// Returns the size of the request at the front of `input`; 0 if it is not whole. An error in the
+// request is reported when its turn comes.
 std::size_t RequestReader::framed(std::span<const std::byte> input) const noexcept {
   if (input.empty() || stalled_) return 0;
   try {
@@ -96,14 +98,14 @@ std::size_t RequestReader::framed(std::span<const std::byte> input) const noexce
   return following_ != 0 ? BufferedStream::Hold::all : BufferedStream::Hold::none;
 }
 
-// After a handler whose input was `before` bytes long, and that left some. If it has received more,
-// the sizes say nothing of whether it took any.
+// Called after a handler that had `before` bytes of input and left some. If the handler has
+// received more, the sizes do not show whether it consumed any.
 [[gnu::noinline]] void RequestReader::note_left_over(std::size_t before) noexcept {
   stalled_ = stream_.input().size() == before && !stream_.received();
   if (!stalled_) request_since_ = coarse_now();
 }
 
-// Framed once each, as long as handlers take just what is theirs.
+// Frames each request only once, as long as handlers consume exactly their own request.
 [[gnu::noinline]] void RequestReader::find_next(std::size_t before) noexcept {
   const auto left = stream_.input().content();
   const bool took_one = front_ != 0 && left.size() == before - front_ && !stream_.received();
@@ -130,7 +132,7 @@ std::optional<BadRequest> RequestReader::fault(const RequestError& error) const 
   } while (count < 0 && errno == EINTR);
   if (count < 0 && errno != EAGAIN) throw_system_error(errno, "receive");
   if (count < 0) return Found::partial;
-  // A client that left without a word costs no handler, and no child.
+  // For a client that leaves without sending anything, no handler and no child is made.
   if (count == 0 && !begun) return Found::end;
   if (count > 0 && stalled_) {
     const Found found = look_behind_the_rest();
@@ -143,8 +145,9 @@ std::optional<BadRequest> RequestReader::fault(const RequestError& error) const 
   return Found::whole;
 }
 
-// What a handler left unread is no news. New bytes are, and so is the end of the stream: then the
-// rest will never be more.
+// Bytes that a handler left unread are no new request. The function returns `whole` if new bytes
+// have arrived behind them. At the end of the stream it returns `end`, since the rest can no longer
+// grow.
 RequestReader::Found RequestReader::look_behind_the_rest() noexcept {
   if (unread() != unread_) return Found::whole;
   pollfd polled{stream_.socket().fileno(), POLLRDHUP, 0};
@@ -162,13 +165,13 @@ std::size_t RequestReader::unread() noexcept {
   return static_cast<std::size_t>(bytes);
 }
 
-// `before`: how much was unread when it was called; 0 is unknown. What has come since, the handler
-// may not have seen: then it is called once more.
+// `before`: how many bytes were unread when the handler was called; 0: unknown. The handler may not
+// have seen bytes that arrived since, so it is called once more for them.
 [[gnu::noinline]] bool RequestReader::after_raw_handler(std::size_t before) noexcept {
   const auto received = stream_.socket().last_receive();
   const bool at_end = sees_end_ || received == Socket::Received::end;
   looked_ = false;
-  // It may have read by calls that are not ours.
+  // The handler may have read by other means than the library's socket calls.
   asks_us_ = received != Socket::Received::nothing_asked;
   unread_ = asks_us_ ? 0 : unread();
   stalled_ = unread_ > 0 && (before == 0 || unread_ == before);
@@ -176,7 +179,7 @@ std::size_t RequestReader::unread() noexcept {
   return at_end;
 }
 
-// An edge tells of what was left once.
+// The epoll is edge-triggered, so it reports the bytes that were left only once.
 bool RequestReader::wait_for_new_bytes(Deadline limit) {
   const Descriptor epoll(above_standard_streams(::epoll_create1(EPOLL_CLOEXEC)));
   epoll_event event{.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data = {}};

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:request_reader`, internal: how requests are found in what a client sends.
+/// `net.server:request_reader`, internal: finds requests in the bytes that a client sends.
 module net.server:request_reader;
 
 import net.standard;
@@ -11,16 +11,16 @@ import :poller;
 
 namespace net {
 
-// Finds the requests of one connection. For most handlers it reads ahead, until one is whole by
-// their framing or, without, until there is anything; a handler that reads the bare socket is
-// called when there is something to read. A conversation and a datagram have one request, which is
-// there from the start.
+// Finds the requests of one connection. For most handlers it reads ahead until a request is whole
+// by the handler's framing or, without framing, until any bytes have arrived. A handler that reads
+// the bare socket is called when there is something to read. A conversation and a datagram have one
+// request, which is whole from the start.
 //
-// Whether more may have arrived is known from the last receive: it met EAGAIN, or was so short that
-// nothing can have been left (`Socket::last_receive`); unless epoll told of an end of the stream or
-// of urgent data, which a short receive does not show.
+// The last receive shows whether the socket is drained: the receive met EAGAIN, or was so short
+// that nothing can have been left (`Socket::last_receive`). This does not hold after epoll has
+// reported the end of the stream or urgent data, which a short receive does not show.
 //
-// For the owner of the connection, except where it says otherwise.
+// For the owner of the connection, except where a function says otherwise.
 class RequestReader {
  public:
   enum class Kind : std::uint8_t { datagram, conversation, raw, framed, unframed };
@@ -34,8 +34,8 @@ class RequestReader {
   inline Kind kind() const noexcept { return kind_; }
   inline bool reads_one() const noexcept { return kind_ <= Kind::conversation; }
 
-  // Looks for the next request, without waiting. `begun`: there is a handler already, so that it
-  // hears of an end. Throws what a receive does, and `message_size`.
+  // Looks for the next request, without waiting. `begun`: a handler exists already, and is called
+  // for the end of the stream too. Throws the errors of a receive, and `message_size`.
   [[gnu::always_inline]] inline Found look(bool begun) {
     if (kind_ == Kind::raw) [[unlikely]] {
       return look_at_socket(begun);
@@ -57,9 +57,10 @@ class RequestReader {
     return Found::end;
   }
 
-  // Which answers of the next handler wait for another one. Without framing it is not known before
-  // they are written. A handler that reads the socket by itself leaves no input, so none waits.
-  // `last`: no other is called in this row.
+  // Returns which answers of the next handler are held back until another handler has answered.
+  // Without framing, this is not known before the answers are written. A handler that reads the
+  // bare socket leaves no input, so none of its answers is held back. `last`: no other handler is
+  // called in this row.
   inline BufferedStream::Hold to_hold(bool last) noexcept {
     forget_following();
     if (last) return BufferedStream::Hold::none;
@@ -68,11 +69,12 @@ class RequestReader {
     return BufferedStream::Hold::while_input;
   }
 
-  // Another handler than that of the request in front comes: what was found behind it may be stale.
+  // Forgets the request found behind the front one. Called when a handler other than that of the
+  // front request is next, since this size may be stale then.
   inline void forget_following() noexcept { following_ = 0; }
 
-  // To be called before a handler and, with the size of the input that that returned, after it.
-  // True if the handler has met the end of the stream by itself.
+  // Called before a handler and, with the returned size of the input, after it. `after_handler`
+  // returns true if the handler has met the end of the stream itself.
   inline std::size_t before_handler() noexcept {
     if (kind_ == Kind::raw) [[unlikely]] {
       stream_.socket().forget_receives();
@@ -94,41 +96,45 @@ class RequestReader {
     if (kind_ == Kind::framed) find_next(before);
     return false;
   }
-  // Whether another request may be handled in a row with the last one: those that come later wait
-  // for the others of this thread.
+  // Returns whether another request may be handled in a row with the last one. Requests that arrive
+  // later wait until this thread has served other connections.
   inline bool another_at_hand() const noexcept {
     if (stream_.input().empty() || stalled_) return false;
-    // A slow reader gets what it is owed first.
+    // A slow reader must take the answers that wait for it first.
     if (stream_.is_pending() && !stream_.held()) return false;
     if (request_since_ != row_since_) return false;
     return kind_ == Kind::unframed || front_ != 0;
   }
-  // Whether it is worth to look again at once.
+  // Returns whether it is worth looking again at once.
   inline bool may_find_more() const noexcept {
-    // What a handler of the bare socket did not ask for, it left alone, unless there is less or
-    // more than before: then `stalled_` tells.
+    // If a handler of the bare socket made no receive call of `Socket`, all bytes are known when
+    // there are none, or as many as before (`stalled_`).
     const bool all_known =
         drained() || (kind_ == Kind::raw && untouched() && (stalled_ || unread_ == 0));
     return !all_known || stream_.ended() || (!stream_.input().empty() && !stalled_);
   }
 
-  // The client could not be heard until now: an answer had to be sent first.
+  // Restarts the time of the current request. Called when an answer had to be sent first, so that
+  // the client's bytes could not be read until now.
   inline void restart_clock(CoarseTime now) noexcept {
     if (request_since_ != 0) request_since_ = now;
   }
-  // What an error of `look` says of the request; nothing if it is not the client's fault.
+  // Returns the fault of the request for an error of `look`, or nothing if it is not the client's
+  // fault.
   std::optional<BadRequest> fault(const RequestError& error) const noexcept;
-  // The size of the whole request in front of the input; 0: unknown.
+  // Returns the size of the whole request at the front of the input; 0: unknown.
   inline std::size_t front() const noexcept { return front_; }
-  // When the first byte of the request in hand came; 0: there is none.
+  // Returns when the first byte of the current request arrived; 0: there is no request.
   inline CoarseTime request_since() const noexcept { return request_since_; }
-  // The last handler of a bare socket left bytes there: a poll would tell of them for ever.
+  // Returns whether the last handler of a bare socket left bytes there. A poll would report them
+  // again and again.
   bool polls_in_vain() const noexcept { return kind_ == Kind::raw && stalled_; }
-  // Whether there are bytes in the socket.
+  // Returns whether there are bytes in the socket.
   bool something_arrived() noexcept;
-  // Waits for other bytes than those; false at the limit.
+  // Waits until bytes arrive behind those that were left, or the stream ends. Returns false at the
+  // limit.
   bool wait_for_new_bytes(Deadline limit);
-  // Epoll has told of more than bytes. From any thread.
+  // Called when epoll has reported more than bytes. May be called from any thread.
   inline void distrust_short_receives() noexcept {
     distrusts_.store(true, std::memory_order_relaxed);
   }
@@ -139,7 +145,8 @@ class RequestReader {
     return stream_.socket().last_receive() == Socket::Received::all &&
            !distrusts_.load(std::memory_order_relaxed);
   }
-  // Whether the handler asked for nothing, and epoll told of nothing.
+  // Returns whether the handler has received nothing through `Socket`, and epoll has reported only
+  // bytes.
   inline bool untouched() const noexcept {
     return stream_.socket().last_receive() == Socket::Received::nothing_asked &&
            !distrusts_.load(std::memory_order_relaxed);
@@ -161,19 +168,19 @@ class RequestReader {
 
   BufferedStream& stream_;
   const HandlerMaker& maker_;
-  const std::size_t most_;  // bytes in a request
+  const std::size_t most_;  // the largest request, in bytes
   CoarseTime request_since_ = 0;
   CoarseTime row_since_ = 0;   // when the requests that are served in a row began; 0: unknown
   std::size_t front_ = 0;      // size of the whole request at the front of the input; 0: unknown
-  std::size_t following_ = 0;  // and of the one behind it; 0: it is not whole
-  std::size_t unread_ = 0;     // what the last handler left in a bare socket
+  std::size_t following_ = 0;  // size of the request behind that one; 0: it is not whole
+  std::size_t unread_ = 0;     // bytes that the last handler left in a bare socket
   const Kind kind_;
   std::atomic<bool> distrusts_{false};
   bool framing_ = false;   // `request_size` is being called
   bool stalled_ = false;   // the handler left the input as it was: only new bytes make a request
-  bool asks_us_ = false;   // the last handler of a bare socket read by our calls
-  bool looked_ = false;    // a request in a bare socket was found, and not handled yet
-  bool sees_end_ = false;  // and it is the end of the stream
+  bool asks_us_ = false;   // the last handler of a bare socket received through `Socket`
+  bool looked_ = false;    // a request in a bare socket was found, and is not handled yet
+  bool sees_end_ = false;  // that request is the end of the stream
 };
 
 }  // namespace net

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:running_mark`, internal: whose handlers this thread runs.
+/// `net.server:running_mark`, internal: the servers whose handlers this thread runs.
 module net.server:running_mark;
 
 import net.standard;
@@ -7,7 +7,7 @@ import :service;
 
 namespace net {
 
-// Marks this thread as running a handler or a hook of the server while it lives; `server_close`
+// While it lives, marks this thread as running a handler or a hook of the server. A `server_close`
 // there would wait for itself.
 class RunningMark {
  public:

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:send_progress`, internal: how a client takes an answer that waits for it.
+/// `net.server:send_progress`, internal: how fast a client takes an answer.
 module net.server:send_progress;
 
 import net.standard;
@@ -7,9 +7,9 @@ import :coarse_clock;
 
 namespace net {
 
-// Compares how much of an answer the client had not taken at each look, with us or in the kernel's
-// queue. Epoll tells of room only when a good part of that queue is free, so a slow reader is seen
-// here alone. For the owner of the connection.
+// Compares at each look how many bytes of an answer the client has not taken: those in our buffer
+// and in the kernel's queue. Epoll reports free space only when a good part of that queue is free,
+// so the progress of a slow reader shows only here. For the owner of the connection.
 class SendProgress {
  public:
   inline void look(std::uint64_t untaken, CoarseTime now) noexcept {
@@ -21,20 +21,21 @@ class SendProgress {
     }
     untaken_ = untaken;
   }
-  // Nothing waits for the client any more.
+  // Called when no bytes wait for the client any more.
   inline void over() noexcept { untaken_ = 0; }
 
-  // When it last took some.
+  // Returns when the client last took bytes.
   inline CoarseTime progress_at() const noexcept { return progress_at_; }
-  // Since when a client that takes the fair rate would have been behind as far as this one is: now
-  // for a fast one, and the begin of its answer for one that takes nothing.
+  // Returns since when the client has been behind. The bytes that it takes move this time forward,
+  // by the time that the fair rate needs for them. For a fast client it is now; for one that takes
+  // nothing, the start of its answer.
   inline CoarseTime behind_since() const noexcept { return behind_since_; }
 
   static constexpr std::int64_t fair_rate = std::int64_t{64} * 1024;  // bytes a second
 
  private:
   static inline CoarseTime time_for(std::uint64_t taken) noexcept {
-    constexpr std::uint64_t most = std::uint64_t{1} << 33U;  // more than a day, and no overflow
+    constexpr std::uint64_t most = std::uint64_t{1} << 33U;  // takes over a day; cannot overflow
     constexpr CoarseTime second = 1'000'000'000;
     return static_cast<CoarseTime>(std::min(taken, most)) * second / fair_rate;
   }

@@ -25,7 +25,7 @@ std::size_t descriptor_limit() {
   return limit.rlim_cur;
 }
 
-// Descriptors for everything but connections.
+// The number of descriptors that are kept for everything but connections.
 std::size_t reserve() { return std::max<std::size_t>(16, descriptor_limit() / 16); }
 
 std::size_t for_connections() {

@@ -30,13 +30,13 @@ class Service {
   Service& operator=(const Service&) = delete;
   virtual ~Service();
 
-  // What handlers and policies ask of the server. From any thread.
+  // Functions for handlers and policies. May be called from any thread.
   virtual void shutdown() noexcept = 0;
   virtual Stats stats() = 0;
-  // On the serving thread.
+  // Called on the serving thread.
   virtual bool evict_for_waiting() noexcept = 0;
 
-  // Since when the server drains; 0 if it does not.
+  // Returns since when the server drains; 0 if it does not.
   inline CoarseTime draining_since() const noexcept {
     return from_parent->draining_since.load(std::memory_order_relaxed);
   }
@@ -45,29 +45,31 @@ class Service {
     return stop_.load(std::memory_order_relaxed) ||
            (in_child() && from_parent->stop.load(std::memory_order_relaxed));
   }
-  // A child that serves one connection.
+  // Returns whether this process is a child that serves one connection.
   inline bool in_child() const noexcept { return children.in_child(); }
-  // Has its own lot, which the serving thread polls; else its policy polls one.
+  // Returns whether the server has its own parking lot, which the serving thread polls. Otherwise
+  // its policy has a lot and polls it.
   bool polls_lot() const noexcept { return own_lot_ != nullptr; }
-  // The server belongs to the process that made it; what it has there (epoll instances, eventfds,
-  // the page, threads) may not be touched elsewhere.
+  // Returns whether this process is not the one that made the server. It must not touch the epoll
+  // instances, eventfds, shared page and threads that the server has there.
   inline bool forked_away() const noexcept { return made_in_ != this_process(); }
   Process made_in() const noexcept { return made_in_; }
-  // Whether this process has forked since it made or last served the server, and so may have left
-  // it to a child.
+  // Returns whether this process has forked since it made or last served the server. A child may
+  // then have taken over the server.
   bool forked() const noexcept { return forks_seen_.load() != forks_by_host(); }
   void note_forks() noexcept { forks_seen_.store(forks_by_host()); }
 
-  // From any thread or signal handler.
+  // May be called from any thread or signal handler.
   void kill_children() noexcept {
     if (!forked_away()) children.kill();
   }
 
-  // In the list, each connection is met by every walk over all.
+  // Adds a connection to the registry. Every walk over all connections visits it from then on.
   void add(Registered& connection) noexcept;
-  // Takes a connection out of the list: no sweep and no cut meets it any more.
+  // Removes a connection from the registry: no sweep and no cut visits it any more.
   void unlink(Registered& connection) noexcept;
-  // Counts a connection out; the last that its end touches of the server.
+  // Subtracts an ended connection from the count. The end of a connection does not touch the server
+  // after this call.
   void gone() noexcept;
 
   const ServerOptions options;
@@ -75,7 +77,7 @@ class Service {
   SharedWithChildren<FromParent> from_parent;
   Wakeup wakeup;
   Poller poller;
-  DueTimer timer;  // whatever has a time at which the serving thread must act asks it for that
+  DueTimer timer;  // wakes up the serving thread at the next deadline
   Registry registry{timer};
   ChildTable children{registry, timer};
   Counters counters{children.counters()};
@@ -88,18 +90,19 @@ class Service {
   OwnParkingLot& lot;
   Slots slots;
   BufferBudget buffers{options.buffer_memory, wakeup};
-  // Held while a connection is accepted and a listener opened, until the descriptor is listed in
-  // OwnDescriptors: no fork comes in between.
+  // Held while a connection is accepted or a listener opened, until its descriptor is listed in
+  // OwnDescriptors, so that no fork happens in between.
   std::mutex opening;
   Closer closer;
-  // Of the library; beyond, lingering sockets are closed so that the application has some as well.
+  // The library's share of the descriptors. Above it, lingering sockets are closed, so that some
+  // descriptors are left for the application.
   const std::size_t most_descriptors;
 
  protected:
   explicit Service(AnyServerParts& parts);
   void set_stop(bool stop) noexcept;
   void set_draining(CoarseTime now) noexcept { from_parent->draining_since.store(now); }
-  // In a process that was forked since: takes no part any more in what it shares with the parent.
+  // In a forked process: closes the epoll and event descriptors that it shares with the parent.
   void close_polls() noexcept;
 
  private:

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:shared_page`, internal: what a server shares with its children.
+/// `net.server:shared_page`, internal: the memory that a server shares with its children.
 module net.server:shared_page;
 
 import net.standard;
@@ -9,23 +9,25 @@ import :poller;
 
 namespace net {
 
-// Since when a connection waits for its client, 0 if it does not; in a child, in the memory that it
-// shares with its parent.
+// Since when a connection waits for its client; 0 if it does not. For a child, in the memory that
+// it shares with its parent.
 struct Silence {
   std::atomic<CoarseTime> between{0};  // for a request, in `run`
   std::atomic<CoarseTime> reading{0};  // in a read of the handler
-  // Not 0: it waits amid a request or an answer, a `ClientSilence::Wait`. Set before `between`.
+  // A `ClientSilence::Wait`. Not 0: the connection waits within a request or an answer. Set before
+  // `between`.
   std::atomic<std::uint8_t> amid{0};
   std::atomic<std::uint8_t> ended{0};  // not 0: the server has ended the input meanwhile
 };
 
-// What a child says of its connection: one word, which no wild pointer writes by chance.
+// What a child reports of its connection: one word with a mark that no wild pointer writes by
+// chance.
 class Told {
  public:
   constexpr Told() noexcept = default;
   constexpr Told(Outcome outcome, bool given_away, bool said_last_word = false) noexcept
       : outcome_(outcome), given_away_(given_away), said_last_word_(said_last_word) {}
-  // A word that no child has made says nothing.
+  // A word that no child can have made counts as no report.
   static constexpr Told from(std::uint64_t word) noexcept {
     const std::uint64_t outcome = word & outcome_bits;
     constexpr std::uint64_t bits = outcome_bits | given_away_bit | last_word_bit;
@@ -39,10 +41,11 @@ class Told {
   }
 
   constexpr Outcome outcome() const noexcept { return outcome_; }
-  // The handler has closed its socket, or left it to another owner.
+  // Returns whether the handler has closed its socket or left it to another owner.
   constexpr bool given_away() const noexcept { return given_away_; }
 
-  // To a client whose request was no good, which is to have time to read it.
+  // Returns whether the child has sent an answer to a malformed, late or too large request. The
+  // client gets time to read that answer.
   constexpr bool said_last_word() const noexcept { return said_last_word_; }
 
   static constexpr std::uint64_t mark = 0x6e65'7473'6572'7600;
@@ -59,20 +62,21 @@ class Told {
 
 inline constexpr std::size_t most_children = 1024;
 
-// Memory in which the children of a server tell it what they count and ask. A child with a wild
-// pointer may write anything anywhere in it, so the parent takes nothing here for true.
+// Memory in which the children of a server report what they count and ask for. A child with a wild
+// pointer may write anything anywhere in it, so the parent trusts nothing here.
 struct FromChildren {
   struct Slot {
     std::atomic<std::uint64_t> told{0};
     Silence silence;
   };
-  std::atomic<std::uint64_t> stop{0};       // `Told::mark`: a child asks for a shutdown
-  std::atomic<std::uint8_t> given_away{0};  // not 0: a child has told so since the last look
+  std::atomic<std::uint64_t> stop{0};  // `Told::mark`: a child asks for a shutdown
+  // not 0: a child gave its socket away since the last look
+  std::atomic<std::uint8_t> given_away{0};
   SharedCounters counters;
   std::array<Slot, most_children> slots;
 };
 
-// Memory in which a server tells its children, who cannot write to it.
+// Memory in which a server informs its children, which cannot write to it.
 struct FromParent {
   std::atomic<bool> stop{false};
   std::atomic<CoarseTime> draining_since{0};
@@ -88,7 +92,7 @@ class SharedWithChildren {
   ~SharedWithChildren();
   T& operator*() const noexcept { return object_; }
   T* operator->() const noexcept { return &object_; }
-  // Makes it read-only for this process.
+  // Makes the memory read-only for this process.
   void protect() const noexcept;
 
  private:

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:signals`, internal: which signals a thread takes.
+/// `net.server:signals`, internal: which signals a thread blocks.
 module;
 
 #include <csignal>
@@ -8,7 +8,8 @@ module net.server:signals;
 
 namespace net {
 
-// Blocks signals in this thread while it lives. What is started meanwhile inherits the mask.
+// Blocks signals in this thread while the object lives. Threads and processes that are started
+// meanwhile inherit the mask.
 class BlockedSignals {
  public:
   explicit BlockedSignals(const sigset_t& blocked) noexcept;
@@ -16,12 +17,13 @@ class BlockedSignals {
   BlockedSignals& operator=(const BlockedSignals&) = delete;
   ~BlockedSignals();
 
-  // All but those that a thread raises by what it does: of these, the kernel ends the program
-  // instead of running the program's handler if they are blocked. signal(7).
+  // All signals except those that a thread raises by its own actions. If one of these is raised
+  // while it is blocked, the kernel ends the program instead of running the program's handler. See
+  // signal(7).
   static sigset_t asynchronous() noexcept;
   static sigset_t stopping() noexcept;  // SIGINT and SIGTERM
 
-  // The mask of the thread without this object.
+  // The mask that the thread had before.
   const sigset_t& before() const noexcept { return before_; }
 
  private:

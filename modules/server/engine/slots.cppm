@@ -1,6 +1,6 @@
 /// \file
-/// `net.server:slots`, internal: how many connections may come in, and the one hand-shake between
-/// "there is no slot" and "a slot is free".
+/// `net.server:slots`, internal: the limit on connections, and the handshake between listeners that
+/// need a slot and connections that free one.
 module net.server:slots;
 
 import net.standard;
@@ -9,10 +9,10 @@ import :registry;
 
 namespace net {
 
-// A slot is a place among the connections of a server. A listener that finds none pauses, and says
-// so; a connection that ends says that a slot is free if anybody has paused. Whichever of the two
-// comes second sees the other, so no listener stays paused beside a free slot. From any thread,
-// except where it says otherwise.
+// Counts the slots that a server has for connections. A listener that finds no free slot pauses and
+// calls `paused`. A connection that ends calls `freed`, which wakes up the serving thread if a
+// listener has paused. The later of the two calls sees the earlier one, so no listener stays paused
+// while a slot is free. May be used from any thread, except where a function says otherwise.
 class Slots {
  public:
   Slots(const Registry& registry, Wakeup& serving_thread, std::size_t most) noexcept
@@ -27,26 +27,26 @@ class Slots {
   std::size_t most() const noexcept { return most_; }
   bool overfull() const noexcept { return registry_.size() > most_; }
 
-  // Why a listener has paused: for want of a slot; until a time, or for the serving thread to see
-  // to it.
+  // Why a listener has paused. `slot`: no slot is free. `other`: until a certain time, or until the
+  // serving thread has dealt with it.
   enum class PausedFor : std::uint8_t { slot, other };
   void paused(PausedFor reason) noexcept {
     somebody_paused_.store(true);
     if (reason == PausedFor::other || free() == 0) return;
-    // A connection that ended before that did not know that a listener waits.
+    // A connection that ended before `somebody_paused_` was set did not signal, so signal here.
     slot_freed_.store(true);
     serving_thread_.signal();
   }
 
-  // A connection has ended.
+  // Called when a connection has ended.
   void freed() noexcept {
     if (!somebody_paused_.load()) return;
     slot_freed_.store(true, std::memory_order_relaxed);
     serving_thread_.signal();
   }
 
-  // On the serving thread, which then resumes listeners; those that stay paused say so again.
-  // Returns whether a slot was freed.
+  // Called on the serving thread before it resumes listeners. Those that stay paused call `paused`
+  // again. Returns whether a slot was freed.
   bool begin_resuming() noexcept {
     somebody_paused_.store(false);
     return slot_freed_.exchange(false);

@@ -33,8 +33,9 @@ import :socket_file;
 namespace net {
 namespace {
 
-// Two servers that start at once must not take each other's file for a dead one's. Nothing is left
-// in the directory. Who may not read it, or meets somebody who holds it for good, starts without.
+// Locks the directory, so that two servers that start at once do not take each other's file for a
+// dead server's. Leaves nothing in the directory. If the directory cannot be opened, or stays
+// locked for a second, the caller continues without the lock.
 Descriptor hold_directory(const std::filesystem::path& path) {
   Descriptor directory(above_standard_streams(
       ::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
@@ -45,9 +46,9 @@ Descriptor hold_directory(const std::filesystem::path& path) {
   return directory;
 }
 
-// Whether a socket has that name that nobody holds any more. A datagram socket cannot connect to
-// one of a stream, but learns whether it is there: even one that does not listen yet, and nobody
-// has to accept it.
+// Returns whether the path is a socket file whose socket no process holds any more. The probe is a
+// datagram socket: it cannot connect to a stream socket, but the error shows whether one is there,
+// even one that does not listen yet. The server has no connection to accept.
 bool is_dead(const std::string& path, const Address& address) {
   struct stat status{};
   if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
@@ -60,15 +61,15 @@ bool is_dead(const std::string& path, const Address& address) {
   }
 }
 
-// Opens the file that was bound. With CAP_NET_ADMIN, the kernel tells which one that is. Without,
-// it is what has the path now, which is never followed if it is a link.
+// Opens the file that the socket is bound to. With CAP_NET_ADMIN, the kernel opens that very file.
+// Without it, opens the file that has the path now, and does not follow a link.
 Descriptor open_bound(const Socket& socket, const std::string& path) noexcept {
   const int told = ::ioctl(socket.fileno(), SIOCUNIXFILE);
   return Descriptor(above_standard_streams(
       told >= 0 ? told : ::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)));
 }
 
-// By descriptor, as the path may lead elsewhere by now.
+// Changes the mode by the descriptor, as the path may name another file by now.
 void change_mode(const Descriptor& file, const std::string& path, unsigned mode) {
   const std::string through = "/proc/self/fd/" + std::to_string(file.get());
   if (::chmod(through.c_str(), mode) != 0) {
@@ -79,8 +80,8 @@ void change_mode(const Descriptor& file, const std::string& path, unsigned mode)
 }  // namespace
 
 struct SocketFile::Holders {
-  std::atomic<unsigned> have_served{0};  // processes
-  std::atomic<int> maker{0};             // its number, until it has closed
+  std::atomic<unsigned> have_served{0};  // how many processes
+  std::atomic<int> maker{0};             // its process ID; 0 once it has closed the file
 };
 
 SocketFile::SocketFile(SocketFile&& other) noexcept { *this = std::move(other); }
@@ -106,8 +107,8 @@ SocketFile SocketFile::bind(Socket& socket, const std::string& path, std::option
   const std::filesystem::path absolute = std::filesystem::absolute(path);
   const Descriptor directory = hold_directory(absolute);
   if (is_dead(path, Address::unix_path(path))) ::unlink(path.c_str());
-  // The file is made with the permissions of the socket, less the umask: at no time with more than
-  // those asked for.
+  // The kernel makes the file with the permissions of the socket, less the umask. So the file never
+  // has more permissions than `mode`.
   if (mode && ::fchmod(socket.fileno(), *mode) != 0) throw_system_error(errno, "fchmod");
   bind();
   if (socket.getsockname().path() != path) return {};  // a hook has bound it elsewhere
@@ -137,7 +138,7 @@ SocketFile SocketFile::of(const Descriptor& opened, const std::string& path) {
   if (opened.get() < 0 || ::fstat(opened.get(), &status) != 0) {
     throw_system_error(errno, "open " + path);
   }
-  // Somebody has removed it, or replaced it by what had a name before.
+  // The file was removed, or replaced by one that is no socket or that has another name too.
   if (!S_ISSOCK(status.st_mode) || status.st_nlink != 1) return {};
   SocketFile file;
   void* const memory =
@@ -165,7 +166,8 @@ void SocketFile::remove(bool forked, const std::function<void()>& close) noexcep
     close();
     remove_if_dead();
   } else {
-    // Before the socket closes: afterwards, another server might take the file for a dead one's.
+    // Unlink before the socket closes: afterwards, another server might take the file for a dead
+    // server's.
     unlink();
     close();
   }
@@ -188,7 +190,7 @@ bool SocketFile::others_may_need_it(bool forked) const noexcept {
 void SocketFile::remove_if_dead() noexcept {
   try {
     const Descriptor directory = hold_directory(path_);
-    // What a datagram is answered by may hold the socket a moment longer.
+    // An answer to a datagram may hold the socket a moment longer.
     const Deadline patience(std::chrono::milliseconds(50));
     bool dead = is_dead(path_, Address::unix_path(path_));
     while (!dead && !patience.passed()) {

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:socket_file`, internal: the file of a Unix server.
+/// `net.server:socket_file`, internal: the socket file of a Unix server.
 module net.server:socket_file;
 
 import net.standard;
@@ -8,14 +8,17 @@ import :forked;
 
 namespace net {
 
-// The file that a bound Unix socket has: replaces what a dead server left, never what a live one
-// has, and goes when its server closes, if it is still that server's.
+// The file of a bound Unix socket. It replaces the file of a dead server, never that of a live one.
+// It is removed when its server closes, if it still belongs to that server.
 //
-// Processes that were forked have the socket as well, and may serve it. Only one that made the
-// server or has served it removes the file. If another one may need it, the file goes with the last
-// process that holds the socket: if it was handed over; if another one has served it; if this one
-// has forked since it made or served the server, as the child may be about to serve; and if this is
-// such a child, and the process that made the server is still there.
+// Forked processes have the socket as well, and may serve it. Only a process that made the server
+// or has served it removes the file. If another process may need the file, it is removed only with
+// the last process that holds the socket. This is so if
+//
+// - the socket was handed over;
+// - another process has served it;
+// - this process has forked since it made or served the server: the child may be about to serve;
+// - this process is such a child, and the process that made the server still exists.
 class SocketFile {
  public:
   SocketFile() noexcept = default;
@@ -25,19 +28,19 @@ class SocketFile {
   SocketFile& operator=(const SocketFile&) = delete;
   ~SocketFile();
 
-  // Binds by `bind`, which is called with the path free, and while no other server of this library
-  // looks at the directory. With `mode`, the file has those permissions.
-  // Throws `address_in_use` if something is there that is no dead server's.
+  // Removes a dead server's file, and calls `bind` to bind the socket. No other server of this
+  // library looks at the directory meanwhile. With `mode`, the file gets those permissions.
+  // Throws `address_in_use` if the path exists and is not a dead server's.
   static SocketFile bind(Socket& socket, const std::string& path, std::optional<unsigned> mode,
                          const std::function<void()>& bind);
-  // Takes the file of a socket that another program has bound and hands over, which may still
-  // serve. Nothing, if the path is not that socket's any more.
+  // Takes the file of a socket that another program has bound and hands over. That program may
+  // still serve it. Returns an empty object if the path is not that socket's any more.
   static SocketFile adopt(const Socket& socket);
-  // Another program gets the socket. From any thread.
+  // Notes that another program gets the socket. May be called from any thread.
   void share() noexcept { shared_.store(true, std::memory_order_relaxed); }
-  // This process serves the socket.
+  // Notes that this process serves the socket.
   void note_serving() noexcept;
-  // Removes it, if it is the one that was bound, and calls `close`, which closes the socket.
+  // Removes the file, if it is the one that was bound, and calls `close`, which closes the socket.
   // `forked`: this process has forked since it made or served the server.
   void remove(bool forked, const std::function<void()>& close) noexcept;
 
@@ -50,7 +53,7 @@ class SocketFile {
   void remove_if_dead() noexcept;
   void unlink() noexcept;
 
-  std::string path_;  // absolute, so that a change of directory leaves it ours
+  std::string path_;  // absolute, as the working directory may change
   std::uint64_t device_ = 0;
   std::uint64_t number_ = 0;
   Holders* holders_ = nullptr;

@@ -27,12 +27,12 @@ import :unix_reply;
 namespace net {
 namespace {
 
-// What the kernel tells in place of a user that has no number here.
+// The number that the kernel reports for a user who has no number in this user namespace.
 constexpr std::uint32_t default_overflow_user = 65534;
 
 struct UserNames {
   std::uint32_t overflow_user = default_overflow_user;
-  bool all_known = false;  // every user has a number here: this is no user namespace of its own
+  bool all_known = false;  // every user has a number here, as in the initial user namespace
 };
 
 const UserNames& user_names() noexcept {
@@ -46,7 +46,7 @@ const UserNames& user_names() noexcept {
       std::ifstream("/proc/self/uid_map") >> inside >> outside >> count;
       found.all_known = inside == 0 && outside == 0 && count == UINT32_MAX;
     } catch (const std::exception&) {
-      // Then that number is nobody's.
+      // Then the default stays: that number names no user.
     }
     return found;
   }();
@@ -58,7 +58,8 @@ Descriptor open_path(int directory, const char* path, int flags) noexcept {
       above_standard_streams(::openat(directory, path, O_PATH | O_NOFOLLOW | O_CLOEXEC | flags)));
 }
 
-// As `open_without_links`, a component at a time. O_DIRECTORY refuses a link with ENOTDIR.
+// Does the same as `open_without_links`, one component at a time. O_DIRECTORY refuses a link with
+// ENOTDIR.
 Descriptor walk_without_links(std::span<char> path) noexcept {
   Descriptor at = open_path(AT_FDCWD, "/", O_DIRECTORY);
   char* const end = path.data() + path.size();
@@ -73,14 +74,15 @@ Descriptor walk_without_links(std::span<char> path) noexcept {
   return at;
 }
 
-// Opens what an absolute path names, if no link is on the way; else errno tells why not.
+// Opens the file at an absolute path, if no component is a symbolic link. On failure, errno says
+// why.
 Descriptor open_without_links(std::span<char> path) noexcept {
   open_how how{};
   how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
   how.resolve = RESOLVE_NO_SYMLINKS;
   const auto opened = ::syscall(SYS_openat2, AT_FDCWD, path.data(), &how, sizeof how);
   if (opened >= 0) return Descriptor(above_standard_streams(static_cast<int>(opened)));
-  // A kernel before 5.6, or a filter that knows no such call.
+  // The kernel is older than 5.6, or a system call filter does not know the call.
   if (errno == ENOSYS || errno == EPERM) return walk_without_links(path);
   return {};
 }
@@ -97,7 +99,7 @@ bool names_a_user(const PeerCredentials& sender) noexcept {
 
 int reply_to_path(int socket, std::span<const std::byte> bytes, const Address& to,
                   const std::optional<PeerCredentials>& sender) noexcept {
-  // One byte more than the kernel has: a path may fill all of it.
+  // One byte more than sun_path: a path may fill that without a final NUL.
   std::array<char, sizeof(sockaddr_un::sun_path) + 1> path{};
   const auto name = to.native().subspan(offsetof(sockaddr_un, sun_path));
   std::memcpy(path.data(), name.data(), std::min(name.size(), path.size() - 1));
@@ -108,7 +110,7 @@ int reply_to_path(int socket, std::span<const std::byte> bytes, const Address& t
   if (::fstat(file.get(), &status) != 0) return errno;
   if (!S_ISSOCK(status.st_mode)) return ECONNREFUSED;
   if (status.st_uid != static_cast<uid_t>(sender->user)) return EACCES;
-  // The very file that was looked at, wherever its name leads by now.
+  // Sends to the very file that was checked, wherever its path leads by now.
   sockaddr_un through{};
   through.sun_family = AF_UNIX;
   constexpr std::string_view descriptors = "/proc/self/fd/";

@@ -1,11 +1,11 @@
 /// \file
-/// `net.server:unix_reply`, internal: answers to the files of Unix clients.
+/// `net.server:unix_reply`, internal: answers to Unix clients whose sockets have a path.
 ///
-/// The sender of a datagram is named by the path that it bound, and the kernel would look that path
-/// up again for the answer: with the server's working directory, its rights, and whatever the path
-/// has become since. A client could so have a privileged server write to sockets that are out of
-/// its own reach. So the file itself is looked up, without following any link, and answered only if
-/// it belongs to the user who sent the datagram.
+/// The address of a sender is the path that it bound. The kernel would look that path up again for
+/// the answer: with the server's working directory and rights, and with whatever has the path by
+/// then. So a client could make a privileged server write to sockets that the client itself cannot
+/// reach. Therefore this looks up the file itself, without following any link, and answers only if
+/// the file belongs to the user who sent the datagram.
 module net.server:unix_reply;
 
 import net.standard;
@@ -13,16 +13,16 @@ import net.socket;
 
 namespace net {
 
-// Has the kernel tell who sends each datagram.
+// Makes the kernel add the sender's credentials to each datagram.
 void pass_credentials(Socket& socket);
 
-// Returns whether those credentials name a user at all: datagrams that were sent before
-// `pass_credentials`, and users that this user namespace does not know, have a number in its place.
+// Returns whether the credentials name a user. Datagrams that were sent before `pass_credentials`,
+// and users whom this user namespace does not know, have a placeholder instead of a user number.
 bool names_a_user(const PeerCredentials& sender) noexcept;
 
-// Sends a datagram to the socket file at `to`, without waiting; returns 0, or an error of errno.
-// EACCES: the file is not the sender's. EDESTADDRREQ: the path is relative, or nobody knows who
-// sent the datagram. Precondition: a Unix address with a path.
+// Sends a datagram to the socket file at `to`, without waiting. Returns 0 or an errno. EACCES: the
+// file is not the sender's. EDESTADDRREQ: the path is relative, or the sender of the datagram is
+// unknown. Precondition: `to` is a Unix address with a path.
 int reply_to_path(int socket, std::span<const std::byte> bytes, const Address& to,
                   const std::optional<PeerCredentials>& sender) noexcept;
 

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:wheel`, internal: what is due at which time, in constant time.
+/// `net.server:wheel`, internal: a timer wheel, which finds what is due in constant time.
 module net.server:wheel;
 
 import net.standard;
@@ -11,7 +11,7 @@ namespace net {
 ///
 /// The wheel is a circle of 4,096 buckets of 2^24 ns (16.8 ms) each, so it spans 68 s. A time is
 /// rounded up to the end of its bucket. A time beyond the span is rounded down to the farthest
-/// bucket: the node comes up early, and its taker files it again.
+/// bucket: the node is due early, and the caller that takes it files it again.
 ///
 /// `Node` is a class with the members `Node* previous`, `Node* next` and
 /// `std::atomic<std::int64_t> filed_under`. The wheel does not own its nodes. Times are
@@ -57,7 +57,7 @@ class Wheel {
   /// Returns when the first of the nodes is due; `never` if none is.
   Time next_due() const noexcept {
     if (filed_ == 0) return never;
-    // The search begins and ends in the word that the hand is in.
+    // The search begins and ends in the word of the hand's bucket.
     const std::size_t first = static_cast<std::size_t>(hand_ + 1) % buckets;
     std::uint64_t word = occupied_.at(first / bits) >> (first % bits) << (first % bits);
     std::size_t index = first / bits;
@@ -132,7 +132,7 @@ class Wheel {
   std::array<Node*, buckets> buckets_{};
   std::array<std::uint64_t, buckets / bits> occupied_{};  // a bit for each bucket
   Node* unfiled_ = nullptr;                               // the nodes without a time
-  std::size_t filed_ = 0;                                 // how many have one
+  std::size_t filed_ = 0;                                 // the number of nodes with a time
   Time hand_ = 0;  // the last bucket that was emptied, counted from the clock's zero
 };
 

@@ -8,10 +8,12 @@ import :pace;
 
 namespace net {
 
-// The workers of a pool, as its lock knows them. It starts no thread and wakes none.
+// The states of a pool's workers, guarded by the pool's lock. A crew starts no thread and wakes
+// none.
 //
-// Workers that sleep lie on a stack, the last one on top, as its caches are warm. Workers in
-// handlers form a ring, the oldest first, so a look for blocked ones reads the first one alone.
+// Sleeping workers are on a stack. The one that fell asleep last is on top, as its caches are warm.
+// Workers in handlers form a ring, the oldest first, so a search for blocked workers reads only
+// the first one.
 class Crew {
  public:
   struct Link {
@@ -29,28 +31,28 @@ class Crew {
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
 
-  // A worker begins, awake; and ends.
+  // Called when a worker begins, awake, and when it ends.
   inline void begin() noexcept { ++awake_; }
   inline void end() noexcept { --awake_; }
 
-  // Returns how many are awake and not blocked: these compete for the cores.
+  // Returns how many workers are awake and not blocked: these compete for the cores.
   inline std::size_t active() const noexcept { return awake_ - blocked_; }
   inline bool anybody_asleep() const noexcept { return asleep_ != nullptr; }
 
-  // Puts the worker on the stack. It waits at its gate next, without the lock.
+  // Puts the worker on the stack. The worker then waits at its gate, without the lock.
   inline void lie_down(Worker& worker) noexcept {
     worker.gate.close();
     worker.below = std::exchange(asleep_, &worker);
     --awake_;
   }
-  // Takes the worker that fell asleep last. It counts as awake at once; the caller opens its gate,
-  // without the lock. Precondition: a worker sleeps.
+  // Takes the worker that fell asleep last off the stack. It counts as awake at once. The caller
+  // opens its gate, without the lock. Precondition: a worker sleeps.
   inline Worker& take_sleeper() noexcept {
     ++awake_;
     return *std::exchange(asleep_, asleep_->below);
   }
 
-  // The worker is about to call a handler; `will_block` if it counts as blocked from the start.
+  // Called before the worker calls a handler. `will_block`: it counts as blocked from the start.
   inline void enter_handler(Worker& worker, FineTime now, bool will_block) noexcept {
     worker.since = now;
     worker.blocked = will_block;
@@ -63,7 +65,7 @@ class Crew {
     worker.next = &in_handlers_;
     in_handlers_.previous = worker.previous->next = &worker;
   }
-  // Returns whether it counted as blocked.
+  // Called after the handler. Returns whether the worker counted as blocked.
   inline bool leave_handler(Worker& worker) noexcept {
     --in_handler_;
     if (worker.blocked) {
@@ -74,7 +76,7 @@ class Crew {
     return worker.blocked;
   }
 
-  // Returns how many are in handlers, blocked or not.
+  // Returns how many workers are in handlers, blocked or not.
   inline std::size_t in_handler() const noexcept { return in_handler_; }
 
   // Counts each worker as blocked whose handler has run for longer than `patience`.
@@ -88,7 +90,7 @@ class Crew {
       ++noticed_;
     }
   }
-  // Returns how often that has happened so far.
+  // Returns how many times `notice_blocked` has counted a worker as blocked.
   inline std::uint64_t noticed() const noexcept { return noticed_; }
 
  private:
@@ -98,7 +100,7 @@ class Crew {
   }
 
   std::size_t awake_ = 0;    // not on the stack
-  std::size_t blocked_ = 0;  // of those
+  std::size_t blocked_ = 0;  // of the awake ones
   std::size_t in_handler_ = 0;
   std::uint64_t noticed_ = 0;
   Worker* asleep_ = nullptr;  // the top of the stack

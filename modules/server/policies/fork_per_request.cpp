@@ -32,7 +32,7 @@ namespace {
 
 constexpr auto time_to_die = std::chrono::milliseconds(40);
 
-// Whether the client of a conversation has said nothing, and will not.
+// Returns whether the client of a conversation has sent nothing and can send nothing any more.
 bool left_unheard(int descriptor) noexcept {
   std::byte one{};
   const auto count = ::recv(descriptor, &one, 1, MSG_PEEK | MSG_DONTWAIT);
@@ -41,7 +41,7 @@ bool left_unheard(int descriptor) noexcept {
 
 }  // namespace
 
-// The members under the lock: servers that share the policy have a serving thread each.
+// The lock guards the members, since each server that shares the policy has its own serving thread.
 struct ForkPerRequest::State {
   State(const Options& given, PolicyContext& policy_context)
       : options(given), context(policy_context) {}
@@ -55,7 +55,7 @@ struct ForkPerRequest::State {
     try {
       context.watch(ended, [this, ended] { collect(ended); });
     } catch (...) {
-      children.erase(started);  // nobody would hear of its end
+      children.erase(started);  // its end would not be noticed
       count = children.size();
       throw;
     }
@@ -69,8 +69,8 @@ struct ForkPerRequest::State {
     start_waiting(lock);
   }
 
-  // A conversation whose client ended its input before it said anything comes last: most of these
-  // clients have gone, but some only wait for what the server says.
+  // A conversation whose client ended its input before it sent anything comes last. Most of these
+  // clients have gone, but some only wait for the server to send.
   void start_waiting(std::unique_lock<std::mutex>& lock) {
     while (any_waiting() && children.size() < options.max_children) {
       RequestQueue& queue = waiting.empty() ? unheard : waiting;
@@ -84,9 +84,10 @@ struct ForkPerRequest::State {
       try {
         start(request);
       } catch (const std::exception&) {
-        // The end of another child is the next chance. Without one, the request is dropped.
+        // The next attempt follows the end of another child. If there is no child, the request is
+        // dropped.
         if (children.empty() || !request) {
-          lock.unlock();  // the hook may ask for anything
+          lock.unlock();  // the hook may call the server or the policy
           service.hooks.policy_failed(peer);
           lock.lock();
           continue;
@@ -107,8 +108,8 @@ struct ForkPerRequest::State {
   const Options options;
   PolicyContext& context;
   mutable std::mutex mutex;
-  std::map<int, Child> children;  // by the descriptor that tells of their end
-  // Read without the lock, which a child finds locked: it was forked under it.
+  std::map<int, Child> children;  // by the descriptor that becomes readable when they end
+  // Read without the lock. A child is forked while the lock is held, and finds it locked.
   std::atomic<std::size_t> count{0};
   RequestQueue waiting;
   RequestQueue unheard;
@@ -116,7 +117,7 @@ struct ForkPerRequest::State {
 
 ForkPerRequest::ForkPerRequest(Options options, PolicyContext& context) {
   check(options);
-  // Without these no child could be waited for, or killed: better to fail now than at each request.
+  // Without these calls, no child could be waited for or killed. Fail now, not at each request.
   const Descriptor probe(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
   const bool refused =
       probe.get() < 0 || ::syscall(SYS_pidfd_send_signal, probe.get(), 0, nullptr, 0) != 0;
@@ -132,7 +133,7 @@ ForkPerRequest::~ForkPerRequest() = default;
 
 void ForkPerRequest::start() {
   if (!std::exchange(started_, true)) return;
-  // After a fork: the children are those of the parent.
+  // After a fork, the children in the old state are those of the parent.
   auto fresh = std::make_unique<State>(state_->options, state_->context);
   static_cast<OwnPolicyContext&>(state_->context).close_watched();
   keep_for_ever(state_.release());
@@ -147,7 +148,7 @@ void ForkPerRequest::process(Request request) {
       return;
     } catch (const std::system_error& error) {
       if (!request) throw;
-      // Sockets that only wait for their peers' politeness leave first.
+      // First close lingering sockets, which only wait for their peers to close.
       const bool wants_descriptors = error.code() == std::errc::too_many_files_open;
       if (wants_descriptors && ForkScope::close_oldest_lingering()) continue;
       if (state_->children.empty()) throw;
@@ -170,8 +171,8 @@ void ForkPerRequest::expire() {
   state_->unheard.take_overdue(overdue);
 }
 
-// The server has ended all connections, and killed the children that it could not end otherwise. On
-// a busy machine the last of those are waited for by the destructor.
+// Before this call, the server has ended all connections, and killed the children that it could not
+// end otherwise. On a busy machine, the destructor waits for the last of these.
 DrainReport ForkPerRequest::drain(Deadline deadline) {
   const Deadline in_time = std::min(deadline, Deadline(time_to_die));
   for (std::size_t left = children(); left > 0; --left) {

@@ -11,27 +11,28 @@ import :request;
 
 export namespace net {
 
-/// Forks a child for each connection, when its first request is here (a conversation: at once); the
-/// child runs all its requests. See `Child` for what holds there. Python: `ForkingMixIn`.
+/// Forks a child for each connection when its first request has arrived (for a conversation: at
+/// once). The child runs all requests of the connection. See `Child` for the rules that hold in the
+/// child. Python: `ForkingMixIn`.
 ///
-/// At `max_children`, or if the system has no process, `overload` decides: connections wait in
-/// order for a child to end (the serving thread never does), are rejected, or the child that waits
-/// for its client for longest is asked to end. A conversation that waits, and whose client ended
-/// its input before it said anything, comes after the others: most of these clients have gone.
+/// At `max_children`, or if the system cannot create a process, `overload` decides: connections
+/// wait in order for a child to end, are rejected, or the child that has waited for its client for
+/// longest is asked to end. The serving thread never waits. A waiting conversation whose client
+/// ended its input before it sent anything comes after the others: most of these clients have gone.
 ///
 /// A child serves its connection until the connection ends, so clients that stay connected can
-/// occupy all children; with `Overload::evict_idle`, silent ones make room.
+/// occupy all children. With `Overload::evict_idle`, silent clients are evicted.
 ///
-/// A fork copies the tables of memory and of descriptors, and the child closes the connections of
-/// others, at about 0.2 us for each that is open. Measured: 0.3 ms with none, 0.9 ms with 4,000,
+/// A fork copies the page tables and the descriptor table, and the child closes all other
+/// connections, at about 0.2 us for each open one. Measured: 0.3 ms with none, 0.9 ms with 4,000,
 /// 3.5 ms with 15,000. Thousands of idle clients are better served by another policy.
 class ForkPerRequest {
  public:
   /// Settings of the policy, fixed when it is made.
   struct Options {
     std::size_t max_children = 256;       ///< from 1 to 1024
-    Overload overload = Overload::wait;   ///< what becomes of connections beyond them
-    WorkerHooks* worker_hooks = nullptr;  ///< told in each child; outlives the policy
+    Overload overload = Overload::wait;   ///< what happens to connections beyond `max_children`
+    WorkerHooks* worker_hooks = nullptr;  ///< called in each child; must outlive the policy
   };
 
   /// Throws `invalid_argument` for options out of bounds, and `function_not_supported` or
@@ -40,14 +41,14 @@ class ForkPerRequest {
   ForkPerRequest(Options options, PolicyContext& context);
   ForkPerRequest(const ForkPerRequest&) = delete;
   ForkPerRequest& operator=(const ForkPerRequest&) = delete;
-  /// Kills the children that are left, and waits until their processes have ended: hundreds of them
-  /// may take a second. A server that was closed has killed its own, and counts them as cut.
+  /// Kills the remaining children, and waits until their processes have ended; hundreds of them may
+  /// take a second. A closed server has already killed its own children, and counts them as cut.
   ~ForkPerRequest();
 
   /// See `ExecutionPolicy`.
   void start();
-  /// Throws `resource_unavailable_try_again` or `not_enough_memory` if the system has no process
-  /// and no child is running whose end could make room.
+  /// Throws `resource_unavailable_try_again` or `not_enough_memory` if the system cannot create a
+  /// process, and no child is running whose end could free one.
   void process(Request request);
   /// See `ExecutionPolicy`.
   void expire();

@@ -15,7 +15,7 @@ import :gate;
 namespace net {
 namespace {
 
-// futex(2) has no function in the C library.
+// The C library has no function for futex(2).
 void futex(std::atomic<int>& word, int operation, int value, const timespec* timeout) noexcept {
   static_assert(sizeof word == sizeof(int));
   ::syscall(SYS_futex, &word, operation | FUTEX_PRIVATE_FLAG, value, timeout, nullptr, 0);

@@ -11,7 +11,7 @@ namespace net {
 
 namespace {
 
-// Coming back from a park costs system calls, so who has more is served some of it at once.
+// Returning from a park costs system calls, so several requests of one client are served at once.
 constexpr int requests_in_a_row = 4;
 
 }  // namespace

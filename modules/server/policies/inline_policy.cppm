@@ -1,7 +1,5 @@
 /// \file
 /// `net.server:inline_policy`: no concurrency.
-module;
-
 export module net.server:inline_policy;
 
 import net.socket;
@@ -12,14 +10,14 @@ import :request;
 export namespace net {
 
 /// Runs each request in the serving thread, one at a time. A connection between two requests is
-/// parked, so many clients can be connected; a conversation keeps all others waiting until it ends.
-/// Python: a server without mix-in.
+/// parked, so many clients can be connected. A conversation keeps all other clients waiting until
+/// it ends. Python: a server without mix-in.
 class Inline {
  public:
-  /// There are none.
+  /// The settings of this policy: none.
   struct Options {};
 
-  /// As each policy is made; needs nothing.
+  /// Takes the same arguments as every policy, and ignores them.
   Inline(Options, PolicyContext&) noexcept {}
 
   /// See `ExecutionPolicy`.

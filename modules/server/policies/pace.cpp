@@ -16,8 +16,8 @@ constexpr FineTime microsecond = 1'000;
 constexpr FineTime millisecond = 1'000 * microsecond;
 constexpr FineTime memory = 1'000 * millisecond;
 
-// What waking a worker has to be worth. While handlers block, a wake-up is cheap beside a request
-// that waits behind a sleeper.
+// The work for which a worker is woken. While handlers block, a wake-up is cheap compared with a
+// request that waits behind a blocked handler.
 constexpr FineTime price = 50 * microsecond;
 constexpr FineTime price_while_blocking = 12 * microsecond;
 
@@ -25,8 +25,9 @@ constexpr FineTime least_patience = 70 * microsecond;
 constexpr FineTime most_patience = 10 * millisecond;
 constexpr FineTime usual_patience = millisecond;
 
-// Seldom enough to cost nothing while handlers are many, and each of them while they are few: those
-// that sleep for a second must not pass unseen.
+// For the first 20 ms every handler is sampled, then at most one each 100 us. This costs next to
+// nothing while handlers are many. While they are few it samples each of them, so that handlers
+// that sleep for a second are not missed.
 constexpr FineTime samples_each_for = 20 * millisecond;
 constexpr FineTime then_samples_each = 100 * microsecond;
 
@@ -66,11 +67,11 @@ void Pace::long_handler_ran(const Ran& ran) noexcept {
   }
 }
 
-// While so many handlers a second block, and each is noticed only after the least patience, this
-// many are blocked and still count as running. The rate is smoothed over 4 ms.
+// Estimates how many handlers are blocked and still count as running: the rate at which handlers
+// block, times the least patience, after which each is noticed. The rate is smoothed over 4 ms.
 void Pace::tick(FineTime now, std::uint64_t noticed) noexcept {
   constexpr double smoothing = 4.0 * static_cast<double>(millisecond);
-  constexpr double tuned = 1.3;  // measured: they are noticed a little later than that
+  constexpr double tuned = 1.3;  // measured: handlers are noticed a little later than that
   const auto elapsed = static_cast<double>(std::max<FineTime>(now - last_tick_, 1));
   const auto rate = static_cast<double>(noticed - noticed_) / elapsed;
   noticing_rate_ += (rate - noticing_rate_) * std::min(1.0, elapsed / smoothing);

@@ -10,7 +10,7 @@ namespace net {
 using FineTime = std::int64_t;
 FineTime fine_now() noexcept;
 
-// Decides how eagerly a pool wakes its workers, and when it takes a handler for blocked. It only
+// Decides how eagerly a pool wakes its workers, and when a handler counts as blocked. It only
 // computes; the pool's lock guards it. scheduler.cpp explains the algorithm.
 class Pace {
  public:
@@ -24,8 +24,8 @@ class Pace {
   // Handlers blocked during the last second, so the next one may block as well.
   inline bool expects_blocking(FineTime now) const noexcept { return now < expects_until_; }
 
-  // How many workers that are not blocked may be awake at the same time. A worker that is awake
-  // already may exceed that by `spare`: it is at hand when the next handler blocks.
+  // Returns how many workers that are not blocked may be awake at the same time. Workers that are
+  // awake already may exceed that number by `spare`, to be ready when the next handler blocks.
   inline std::size_t most_awake(FineTime now) const noexcept {
     return expects_blocking(now) ? cores_ + unnoticed_ : cores_;
   }
@@ -33,16 +33,16 @@ class Pace {
     return expects_blocking(now) ? 2 * cores_ : 0;
   }
 
-  // Whether `waiting` requests (and the poll, if nobody polls) are worth waking a worker for: they
-  // would keep the workers that are awake busy for longer than a wake-up costs.
+  // Returns whether `waiting` requests (and the poll, if no worker polls) are worth waking a worker
+  // for: they would keep the awake workers busy for longer than a wake-up costs.
   bool worth_waking(std::size_t waiting, bool polled, FineTime now) const noexcept;
 
-  // Whether to count the context switches of the handler that is about to run, which costs two
-  // system calls.
+  // Returns whether to count the context switches of the handler that is about to run, which costs
+  // two system calls.
   inline bool samples(FineTime now) noexcept { return now < samples_until_ && is_next_sample(now); }
 
-  // What a handler did: `sampled` says whether `slept` is known, `noticed` whether it was taken for
-  // blocked while it ran.
+  // The run of one handler. `sampled`: whether `slept` is known. `noticed`: whether the handler
+  // counted as blocked while it ran.
   struct Ran {
     FineTime begin;
     FineTime end;
@@ -55,14 +55,14 @@ class Pace {
     mean_ += (std::min(duration, longest_counted) - mean_) / 64;
     if (was_long(duration)) long_handler_ran(ran);
   }
-  // Whether a handler took so long that it matters whether it slept.
+  // Returns whether a handler took so long that it matters whether it slept.
   inline static bool was_long(FineTime duration) noexcept { return duration >= long_handler; }
 
-  // Called by the sentinel, with the number of handlers that were taken for blocked until now.
+  // Called by the sentinel, with the number of handlers that have been noticed as blocked so far.
   void tick(FineTime now, std::uint64_t noticed) noexcept;
-  // How long the sentinel sleeps until its next look.
+  // Returns how long the sentinel sleeps until its next tick.
   FineTime next_tick(FineTime now) noexcept;
-  // Called after a sleep of the sentinel that was no nap.
+  // Called after the sentinel has slept without a limit.
   inline void rested() noexcept { nap_ = 0; }
 
  private:
@@ -74,16 +74,16 @@ class Pace {
   void long_handler_ran(const Ran& ran) noexcept;
 
   std::size_t cores_;
-  FineTime mean_ = 6 * microsecond;  // of a handler, over about the last 64
+  FineTime mean_ = 6 * microsecond;  // duration of a handler, over about the last 64
   FineTime patience_ = 1'000 * microsecond;
-  FineTime samples_from_ = 0;   // a long handler was met after a quiet time
+  FineTime samples_from_ = 0;   // when a long handler ended after a quiet time
   FineTime samples_until_ = 0;  // a second after the last long handler
   FineTime next_sample_ = 0;
   FineTime expects_until_ = 0;  // a second after the last handler that slept
   FineTime last_tick_ = 0;
   FineTime nap_ = 0;
   std::uint64_t noticed_ = 0;
-  double noticing_rate_ = 0;   // handlers taken for blocked, for each nanosecond
+  double noticing_rate_ = 0;   // handlers noticed as blocked, per nanosecond
   std::size_t unnoticed_ = 0;  // handlers that are blocked and not yet noticed, on average
 };
 

@@ -21,37 +21,39 @@ import :scheduler;
 
 // How the workers share the work.
 //
-// There is one parking lot, one queue of requests that are ready, and one lock, held for some tens
-// of nanoseconds. At most one worker polls the lot; it puts what it gets into the queue. Every
-// worker that is awake takes requests from the queue, one at a time, and serves them. A worker
-// polls when the queue is empty, when 64 requests were taken since the last poll, or a millisecond
-// after it, so connections with much to do do not keep out the others. The workers that are not
-// needed lie on a stack, the last one to sleep on top, as its caches are warm.
+// There is one parking lot, one queue of ready requests, and one lock, held for some tens of
+// nanoseconds at a time. At most one worker polls the lot; it puts the requests that it gets into
+// the queue. Every worker that is awake takes requests from the queue, one at a time, and serves
+// them. A worker polls when the queue is empty, when 64 requests were taken since the last poll, or
+// when a millisecond has passed since then. So busy connections do not keep out the others. Workers
+// that are not needed sleep on a stack. The last one to fall asleep is on top, as its caches are
+// warm.
 //
-// What happens to a request depends on what handlers have lately done (`Pace`):
+// When a worker is woken depends on how handlers have lately behaved (`Pace`):
 //
-// - Handlers that do next to nothing, such as an echo. The worker that polled serves what it got
-//   from the poll. Another one is woken only if the requests in the queue would take at least 50 us
-//   in all, which is what a wake-up costs with all that follows. So wake-ups are rare.
+// - Handlers that do next to nothing, such as an echo. The worker that polled serves the requests
+//   that it got. Another worker is woken only if the requests in the queue would take at least
+//   50 us in all, which is the cost of a wake-up with its consequences. So wake-ups are rare.
 // - Handlers that compute. A request of 20 us waits behind at most two others until a second worker
-//   is woken; one of 50 us or more behind none. Whoever takes a request and leaves more behind
-//   looks, and wakes at most one worker. No more workers are awake than there are cores, not
-//   counting those that are blocked: more of them would only preempt each other.
+//   is woken; a request of 50 us or more waits behind none. A worker that takes a request and
+//   leaves others in the queue checks this, and wakes at most one worker. No more workers are awake
+//   than there are cores, not counting blocked ones: more would only preempt each other.
 // - Handlers that block, all or some. A worker whose handler has run for longer than the `patience`
-//   of the pool counts as blocked and no longer against the cores, so another one is woken in its
-//   place. To find it, those in handlers form a list, the oldest first; whoever comes by with a
-//   reading of the clock looks at its head, and so does the sentinel, a thread that ticks while
-//   there is anything to watch. Whether a handler really slept is known afterwards from the
-//   kernel's count of voluntary context switches of its thread. If it did, the pool is more eager
-//   for a second: the threshold falls to 12 us, the poll counts as work to be handed over, spare
-//   workers stay awake, and the patience is halved, down to 70 us. So the next request does not
-//   wait behind the next sleeper. A handler that was only preempted, or that computes, has the
-//   opposite effect.
+//   of the pool counts as blocked. It no longer counts against the cores, so another worker is
+//   woken in its place. To find blocked workers, those in handlers form a list, the oldest first.
+//   Every worker that has just read the clock checks the head of the list. So does the sentinel, a
+//   thread that ticks while there is anything to watch. Afterwards, the kernel's count of voluntary
+//   context switches of the worker's thread shows whether the handler really slept. If it did, the
+//   pool is more eager for a second: the threshold falls to 12 us, the poll counts as work to be
+//   handed over, spare workers stay awake, and the patience is halved, down to 70 us. So the next
+//   request does not wait behind the next handler that blocks. A handler that was only preempted,
+//   or that computes, has the opposite effect.
 //
-// A tick in which no request was taken while some wait is the exception (the first sleepers after a
-// quiet time): it wakes as many workers as requests wait, at most 16, within the limit of those
-// awake. The sentinel ticks every 0.25 to 2 ms while handlers block and every 2 to 8 ms else. It
-// sleeps when the queue was empty for eight ticks, and whoever puts a request there wakes it.
+// There is one exception. If no request was taken during a tick while some wait, as when the first
+// handlers block after a quiet time, the sentinel wakes as many workers as requests wait. It wakes
+// at most 16, within the limit on awake workers. The sentinel ticks every 0.25 to 2 ms while
+// handlers block, and every 2 to 8 ms otherwise. It sleeps when the queue was empty for eight
+// ticks, until a thread puts a request there.
 //
 // A conversation counts as blocked from its start, as it will hold its worker.
 
@@ -63,7 +65,7 @@ constexpr FineTime time_between_polls = 1'000'000;  // nanoseconds
 constexpr std::size_t woken_by_tick = 16;
 constexpr unsigned quiet_ticks = 8;  // until the sentinel sleeps
 
-// How often this thread gave up its core because it had to wait.
+// Returns how often this thread gave up its core because it had to wait.
 long voluntary_switches() noexcept {
   rusage usage{};
   ::getrusage(RUSAGE_THREAD, &usage);
@@ -151,7 +153,8 @@ FineTime Scheduler::serve(Lock& lock, Crew::Worker& me, FineTime now) {
 
 FineTime Scheduler::sleep(Lock& lock, Crew::Worker& me) {
   crew_.lie_down(me);
-  // There is no room for me as one waits in the lot, who has work here instead.
+  // Requests wait, but enough workers are awake. If one of them waits in the lot, wake it up to
+  // serve them.
   const bool call = !ready_.empty() && must_call_poller();
   lock.unlock();
   if (call) lot_.wake();
@@ -161,8 +164,8 @@ FineTime Scheduler::sleep(Lock& lock, Crew::Worker& me) {
   return now;
 }
 
-// The sentinel sleeps only while the queue is empty: a worker may lie down though requests wait, if
-// enough others are awake, and these may all block.
+// The sentinel sleeps only while the queue is empty. If enough workers are awake, another one may
+// fall asleep although requests wait, and those that are awake may then all block.
 void Scheduler::make_ready(RequestQueue& more) noexcept {
   ready_.append(more);
   if (sentinel_.asleep && !ready_.empty()) wake_sentinel();
@@ -186,7 +189,8 @@ Crew::Worker* Scheduler::worker_worth_waking(FineTime now) noexcept {
   return &crew_.take_sleeper();
 }
 
-// Whether a worker waits in the lot without limit; the caller wakes the lot, without the lock.
+// Returns whether a worker waits in the lot without a deadline. If so, the caller must wake the
+// lot, without the lock.
 bool Scheduler::must_call_poller() noexcept {
   if (polling_ != Polling::waiting) return false;
   polling_ = Polling::glancing;
@@ -196,7 +200,7 @@ bool Scheduler::must_call_poller() noexcept {
 // --- the sentinel ----------------------------------------------------------------------------
 
 void Scheduler::keep_watch() {
-  // Naps of a quarter of a millisecond are not to last a fifth longer.
+  // With the default slack of timers, naps of 0.25 ms would last a fifth longer.
   ::prctl(PR_SET_TIMERSLACK, 1'000);
   Lock lock(mutex_);
   unsigned quiet = 0;
@@ -249,8 +253,9 @@ void Scheduler::wake_sentinel() noexcept {
 
 // --- from outside ----------------------------------------------------------------------------
 
-// A conversation may hold its worker for long, so it is worth a wake-up. If all workers that may be
-// awake are, one of them comes by, but not soon if it waits in the lot.
+// A conversation may hold its worker for long, so it is worth a wake-up. If as many workers are
+// awake as may be, one of them will take the request. A worker that waits in the lot is woken up
+// then, as it would not take the request soon.
 void Scheduler::take_in(Request request) {
   Lock lock(mutex_);
   if (request.conversation()) {

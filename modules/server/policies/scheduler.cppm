@@ -12,8 +12,8 @@ import :request;
 
 namespace net {
 
-// Shares the requests of a pool among its workers, whose threads are the pool's: each of them calls
-// `work`, and one more `keep_watch`. scheduler.cpp explains how.
+// Shares the requests of a pool among its workers. The pool provides the threads: each worker calls
+// `work`, and one more thread calls `keep_watch`. scheduler.cpp explains the algorithm.
 class Scheduler {
  public:
   // `cores`: how many threads can run at the same time.
@@ -22,11 +22,11 @@ class Scheduler {
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
-  // Both return after `stop`; `work` when nothing is left in the queue.
+  // Both return after `stop`; `work` returns only when the queue is empty.
   void work(Crew::Worker& me);
   void keep_watch();
 
-  // From any thread.
+  // These may be called from any thread.
   void take_in(Request request);
   void expire();
   void stop();
@@ -34,7 +34,8 @@ class Scheduler {
 
  private:
   using Lock = std::unique_lock<std::mutex>;
-  // How long the worker that is in lot.wait stays there: until something comes, or not at all.
+  // How long the worker in lot.wait stays there: `waiting`: until something arrives; `glancing`:
+  // not at all.
   enum class Polling : std::uint8_t { nobody, glancing, waiting };
 
   bool should_poll(FineTime now) const noexcept;
@@ -53,7 +54,7 @@ class Scheduler {
   ParkingLot& lot_;
   const Overload overload_;
   const std::size_t workers_;
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;  // guards the members below
   Polling polling_ = Polling::nobody;
   bool stopping_ = false;
   RequestQueue ready_;
@@ -61,7 +62,7 @@ class Scheduler {
   Crew crew_;
   std::size_t taken_since_poll_ = 0;
   FineTime last_poll_ = 0;
-  std::uint64_t taken_ = 0;        // requests, from the queue
+  std::uint64_t taken_ = 0;        // requests taken from the queue so far
   std::size_t conversations_ = 0;  // running, or in the queue
   struct {
     Gate gate;

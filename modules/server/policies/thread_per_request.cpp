@@ -23,27 +23,28 @@ import :signals;
 
 // How requests get their threads.
 //
-// A request enters the queue, and one thread is called for it: the one that has become idle last,
-// whose caches and stack are warm; else a new one. A thread takes the first request from the queue.
-// If it leaves others behind, it calls the next thread before it serves its own, so a request that
-// takes long holds up nobody. Only one called thread is on its way at any time: it calls the next
-// as soon as it is here. So a burst of short requests is served by the few threads that are awake,
-// with few wake-ups, and a burst of long ones gets a thread for each, one wake-up after another.
+// A request enters the queue, and one thread is woken for it: the thread that became idle last,
+// whose caches and stack are warm, or else a new one. A thread takes the first request from the
+// queue. If it leaves others there, it wakes the next thread before it serves its own request, so a
+// long request delays no other. At most one woken thread is on its way at any time: it wakes the
+// next one as soon as it has reached the queue. So a burst of short requests is served by the few
+// threads that are awake, with few wake-ups. A burst of long requests gets a thread for each, one
+// wake-up after another.
 //
-// A thread that finds the queue empty becomes idle, and ends if nobody calls it for `keep`.
+// A thread that finds the queue empty becomes idle, and ends if it is not woken within `keep`.
 
 namespace net {
 namespace {
 
-// A client that has sent several requests ahead is served some of them without coming back to the
-// queue, but no more steps than this while other requests wait.
+// A client that has sent several requests ahead is served without returning to the queue, but for
+// no more than this number of steps while other requests wait.
 constexpr int steps_in_a_row = 4;
 
 }  // namespace
 
 struct ThreadPerRequest::State {
-  // A thread, and how it is called. It stays in one of the three lists, so a call that comes late
-  // never meets memory that was freed.
+  // A thread, and the condition variable that wakes it. It stays in one of the three lists, so a
+  // late wake-up never touches freed memory.
   struct Worker {
     std::thread thread;
     std::condition_variable call;
@@ -67,7 +68,7 @@ struct ThreadPerRequest::State {
       hooks->worker_stopped();
       lock.lock();
       if (waiting.empty()) break;
-      // Who came meanwhile may have found no other thread.
+      // Requests that arrived meanwhile may have found no other thread.
       on_its_way = true;
       lock.unlock();
     }
@@ -89,7 +90,7 @@ struct ThreadPerRequest::State {
       try {
         next = call_one();
       } catch (const std::exception&) {
-        // There is no further thread: those that there are take what waits.
+        // No further thread can be started. The running ones take the requests that wait.
       }
     }
     lock.unlock();
@@ -121,8 +122,9 @@ struct ThreadPerRequest::State {
     return self->called;
   }
 
-  // Has one more thread come to the queue; returns whom to notify, once the lock is given back.
-  // Precondition: nobody is on its way. Throws if it takes a new thread and there is none.
+  // Sends one more thread to the queue, an idle or a new one. Returns the idle one, which the
+  // caller must notify after it has released the lock, or null. Precondition: no thread is on its
+  // way. Throws if a new thread is needed and cannot be started.
   Worker* call_one() {
     if (!idle.empty()) {
       Worker& called = idle.front();
@@ -144,7 +146,7 @@ struct ThreadPerRequest::State {
     on_its_way = true;
   }
 
-  // How many requests may wait so that each finds a thread.
+  // Returns how many requests may wait and still find a thread each.
   std::size_t free_threads() const {
     return options.max_threads - busy.size() + (on_its_way ? 1 : 0);
   }
@@ -155,11 +157,10 @@ struct ThreadPerRequest::State {
   std::mutex mutex;
   std::condition_variable changed;  // a thread ended
   RequestQueue waiting;
-  // The workers: serving, or called; waiting to be called, the last one first; without a thread.
-  std::list<Worker> busy;
-  std::list<Worker> idle;
-  std::list<Worker> ended;
-  bool on_its_way = false;  // a thread that was called, or made, has not looked at the queue yet
+  std::list<Worker> busy;   // serving a request, or woken
+  std::list<Worker> idle;   // waiting to be woken; the one that became idle last is first
+  std::list<Worker> ended;  // without a thread
+  bool on_its_way = false;  // a thread that was woken or started has not looked at the queue yet
   bool stopping = false;
 };
 
@@ -172,7 +173,7 @@ ThreadPerRequest::~ThreadPerRequest() { drain(Deadline::never()); }
 
 void ThreadPerRequest::start() {
   if (!std::exchange(started_, true)) return;
-  // After a fork: the state is that of the parent, whose threads are not here.
+  // After a fork, the state is that of the parent, whose threads do not exist here.
   auto fresh = std::make_unique<State>(state_->options);
   keep_for_ever(state_.release());
   state_ = std::move(fresh);
@@ -187,7 +188,7 @@ void ThreadPerRequest::process(Request request) {
     try {
       called = state.call_one();
     } catch (const std::exception&) {
-      // A thread that is running takes it when it is done with its own, if there is one.
+      // A running thread, if there is one, takes the request when it is done with its own.
       if (state.all_ended()) throw;
       full = true;
     }

@@ -24,7 +24,8 @@ import :signals;
 namespace net {
 namespace {
 
-// The cores that this process may use. std::thread::hardware_concurrency counts the machine's.
+// Returns how many cores this process may use. std::thread::hardware_concurrency counts those of
+// the machine.
 std::size_t cores() {
   cpu_set_t allowed;
   const int error = ::sched_getaffinity(0, sizeof allowed, &allowed);
@@ -37,7 +38,7 @@ std::size_t default_workers() { return std::max<std::size_t>(8, 2 * cores()); }
 
 }  // namespace
 
-// The threads of the pool, from start to stop. The scheduler says what they do.
+// The threads of the pool, from start to stop. The scheduler decides what they do.
 struct ThreadPool::State {
   State(std::size_t workers_wanted, const Options& options, ParkingLot& lot)
       : scheduler(lot, options.overload, workers_wanted, cores()), hooks(options.worker_hooks) {
@@ -110,7 +111,7 @@ ThreadPool::ThreadPool(Options options, PolicyContext& context)
 ThreadPool::~ThreadPool() = default;
 
 void ThreadPool::start() {
-  // After a fork, the state is that of the parent, whose threads are not here.
+  // After a fork, the state is that of the parent, whose threads do not exist here.
   keep_for_ever(state_.release());
   state_ = std::make_unique<State>(workers(), options_, lot_);
 }

@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:thread_pool`: a fixed number of workers, and no client that holds one.
+/// `net.server:thread_pool`: a fixed number of workers, which idle clients do not occupy.
 export module net.server:thread_pool;
 
 import net.standard;
@@ -14,34 +14,35 @@ export namespace net {
 
 /// Runs requests on a fixed number of threads. The default policy.
 ///
-/// A worker that is awake polls and serves what it polled, so a request costs no wake-up while
-/// handlers are short. Handlers that compute get every core. A handler that blocks is replaced by
-/// another worker: the first one after some milliseconds, those that follow at once. Between two
-/// requests a connection occupies no worker. Each conversation (`void handle()`) occupies one until
-/// it ends; conversations beyond the workers wait in order, unless `overload` says otherwise.
+/// A worker that is awake polls, and serves the requests that it got. So a request costs no wake-up
+/// while handlers are short. Handlers that compute get every core. A worker whose handler blocks is
+/// replaced by another worker: the first one after some milliseconds, the following ones at once.
+/// Between two requests, a connection occupies no worker. A conversation (`void handle()`) occupies
+/// a worker until it ends. If every worker has one, further conversations wait in order, unless
+/// `overload` says otherwise.
 ///
-/// The workers block all signals. Thread safety: as the policy concept asks, and `process` may be
-/// called from any thread.
+/// The workers block all signals. Thread safety: as the policy concept requires; in addition,
+/// `process` may be called from any thread.
 class ThreadPool {
  public:
   /// Settings of the pool, fixed when it is made.
   struct Options {
-    /// How many threads, at most 4096; 0 is max(8, twice the cores).
+    /// The number of threads, at most 4096; 0 means max(8, twice the cores).
     std::size_t workers = 0;
-    /// What becomes of conversations when each worker has one.
+    /// What happens to further conversations when each worker has one.
     Overload overload = Overload::wait;
-    WorkerHooks* worker_hooks = nullptr;  ///< told of each worker; outlives the pool
+    WorkerHooks* worker_hooks = nullptr;  ///< called in each worker; must outlive the pool
   };
 
   /// Throws `invalid_argument` for options out of bounds.
   ThreadPool(Options options, PolicyContext& context);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
-  /// Waits for what is running.
+  /// Waits until the workers have ended.
   ~ThreadPool();
 
-  /// Starts the workers, when a server begins to serve. Throws `resource_unavailable_try_again` if
-  /// not all can be started.
+  /// Starts the workers; called when a server begins to serve. Throws
+  /// `resource_unavailable_try_again` if not all of them can be started.
   void start();
   /// See `ExecutionPolicy`.
   void process(Request request);
@@ -49,7 +50,7 @@ class ThreadPool {
   DrainReport drain(Deadline deadline);
   PolicyLoad load() const;
 
-  /// Returns how many threads it has once it is started.
+  /// Returns how many workers the pool has once it is started.
   std::size_t workers() const noexcept;
 
  private:

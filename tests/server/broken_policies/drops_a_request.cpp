@@ -1,4 +1,4 @@
-// A policy that lets go of every fiftieth request.
+// A policy that drops every fiftieth request.
 
 #define BOOST_TEST_MODULE a policy that drops a request
 #include <netserve/policy_conformance.hpp>

@@ -1,4 +1,4 @@
-// A policy whose drain waits for its thread, however long that takes.
+// A policy whose drain waits for its thread without a limit.
 
 #define BOOST_TEST_MODULE a policy that ignores the deadline
 #include <netserve/policy_conformance.hpp>

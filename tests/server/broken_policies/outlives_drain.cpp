@@ -1,4 +1,4 @@
-// A policy whose thread goes on after drain, which says that nothing is stuck.
+// A policy whose thread goes on after drain, although drain reports that nothing is stuck.
 
 #define BOOST_TEST_MODULE a policy that outlives its drain
 #include <netserve/policy_conformance.hpp>

@@ -1,5 +1,4 @@
-// A policy that forks for every fiftieth request, and forgets that the parent must not run it as
-// well.
+// A policy that forks for every fiftieth request, and runs the request in the parent too.
 
 #define BOOST_TEST_MODULE a policy that runs one request twice
 #include <netserve/policy_conformance.hpp>
