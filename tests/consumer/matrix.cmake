@@ -18,7 +18,7 @@ function(consumer_test name)
   if(NOT name IN_LIST fast_corners)
     list(APPEND labels slow)
   endif()
-  set_tests_properties(${name} PROPERTIES TIMEOUT 300 LABELS "${labels}")
+  set_tests_properties(${name} PROPERTIES TIMEOUT 600 LABELS "${labels}")
   if(NOT name MATCHES package_2)
     set_tests_properties(${name} PROPERTIES COST 100) # twice as long: first, so that none is left alone
   endif()
