@@ -73,17 +73,23 @@ inline void a_drain_serves_who_had_got_through_to_the_kernel(Trial& trial) {
                "the policy dropped a request that came before its server was closed");
 }
 
-/// A handler that no call of the library can end, in a thread or a child of the policy.
-inline void a_stuck_handler_does_not_hold_up_a_drain(Trial& trial, Form form) {
-  Gate entered;
-  Gate released;
-  Script script(*trial.record);
-  script.step = [&](Stream& handler) {
+/// A handler that opens one gate when it has its request, and returns when the other is opened.
+inline Script holding(Record& record, Gate& entered, const Gate& released) {
+  Script script(record);
+  script.step = [&entered, &released](Stream& handler) {
     handler.rfile.read_line();
     entered.open();
     released.wait(30s);
     return net::Next::close;
   };
+  return script;
+}
+
+/// A handler that no call of the library can end, in a thread or a child of the policy.
+inline void a_stuck_handler_does_not_hold_up_a_drain(Trial& trial, Form form) {
+  Gate entered;
+  Gate released;
+  Script script = holding(*trial.record, entered, released);
   script.converse = [&](Stream& handler) { script.step(handler); };
   auto server = trial.server({form, script, quick()});
   std::optional<Serving> serving(std::in_place, trial, *server);
@@ -114,13 +120,7 @@ inline void a_stuck_handler_does_not_hold_up_a_drain(Trial& trial, Form form) {
 inline void nothing_begins_after_drain(Trial& trial) {
   Gate entered;
   Gate released;
-  Script script(*trial.record);
-  script.step = [&](Stream& handler) {
-    handler.rfile.read_line();
-    entered.open();
-    released.wait(30s);
-    return net::Next::close;
-  };
+  const Script script = holding(*trial.record, entered, released);
   auto server = trial.server({Form::lines, script, quick()});
   std::optional<Serving> serving(std::in_place, trial, *server);
   std::list<Client> clients;
