@@ -1,4 +1,4 @@
-// One exchange with a server of the installed package: whoever can build and run this can use it.
+// One exchange with a server of the installed package. If this builds and runs, the package works.
 
 #include <array>
 #include <cstddef>

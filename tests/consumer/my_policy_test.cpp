@@ -1,4 +1,4 @@
-// A policy of the consumer's own, by the suite that the package brings.
+// A policy of the consumer's own, tested by the suite that the package contains.
 
 #define BOOST_TEST_MODULE my_policy
 #include <netserve/policy_conformance.hpp>

@@ -14,14 +14,16 @@
 
 namespace {
 
-// How often each call was made, from a trace of strace; nothing until it is complete.
+// Returns how often each call was made, from a trace of strace; nothing until the trace is
+// complete.
 std::map<std::string, std::size_t> calls_in(const std::string& path, pid_t server) {
   std::map<std::string, std::size_t> calls;
   bool complete = false;
   std::ifstream trace(path);
   for (std::string line; std::getline(trace, line);) {
     if (line.find("+++ exited") != std::string::npos && std::stoi(line) == server) complete = true;
-    // "PID CALL(ARGUMENTS…": a second line for a call that took its time begins with "<...".
+    // A line is "PID CALL(ARGUMENTS…". A second line for a call that was interrupted begins with
+    // "<...".
     const auto begin = line.find_first_not_of(' ', line.find(' '));
     const auto end = line.find('(');
     if (begin == std::string::npos || end == std::string::npos || line[begin] == '<') continue;
@@ -46,7 +48,7 @@ BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(a_turn_of_a_conversation_costs_two_system_calls, policies, policy) {
   if (cannot_inject()) return;
   constexpr std::size_t turns = 200;
-  // What comes beside them: the connection's begin and end, the signal.
+  // The other calls: for the begin and the end of the connection, and for the signal.
   constexpr std::size_t few = 20;
   const Scratch scratch;
   const std::string trace = scratch.path("trace");
@@ -55,7 +57,7 @@ BOOST_DATA_TEST_CASE(a_turn_of_a_conversation_costs_two_system_calls, policies, 
     const Client client = echo.client();
     for (std::size_t i = 0; i < turns; ++i) {
       BOOST_TEST(echoes(client));
-      // So that the server has to wait for the next.
+      // Makes the server wait for the next request.
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
   }

@@ -20,7 +20,7 @@ bool cannot_forge(bool sent) {
   return !sent;
 }
 
-// The datagrams were refused, none was answered, and nothing goes on.
+// Checks that the datagrams were refused, that none was answered, and that no loop goes on.
 void check_refused(Survivor& server, std::uint64_t count) {
   BOOST_TEST(server.counts("refused", count));
   BOOST_TEST(server.stats().at("replies") == 0U);
@@ -46,7 +46,7 @@ BOOST_DATA_TEST_CASE(a_datagram_from_another_of_its_endpoints_is_not_answered, p
   check_refused(server, 1);
 }
 
-// As an echo server on another host would send it. Needs no privilege.
+// As an echo server on another host would send it. The test needs no privilege.
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(a_datagram_from_its_port_at_another_address_is_not_answered, policies,
                      policy) {

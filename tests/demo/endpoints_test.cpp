@@ -17,7 +17,7 @@
 
 namespace {
 
-// Sends its input, and prints the answer.
+// A client that sends its input, and prints the answer.
 constexpr const char* python =
     "import socket, sys\n"
     "scheme, place, port = sys.argv[1:]\n"
@@ -34,7 +34,8 @@ constexpr const char* python =
     "    answer = b''.join(iter(lambda: s.recv(65536), b'')) if stream else s.recv(65536)\n"
     "    sys.stdout.buffer.write(answer)\n";
 
-// The clients that know that kind of endpoint, but for one of ours.
+// Returns the clients that know this kind of endpoint: programs of the system, and the one in
+// Python.
 std::vector<Words> clients_of(const Line& line) {
   const std::string port = std::to_string(line.port);
   const bool name = line.path.starts_with('@');
@@ -62,7 +63,7 @@ void check_clients(const Line& line, const std::string& sent) {
   }
 }
 
-// The lines that it has printed, once it has ended.
+// Returns the lines that the process has printed, once it has ended.
 std::vector<Line> rest_of_lines(Process& process) {
   std::vector<Line> lines;
   std::istringstream text(process.rest_of_stdout());
@@ -70,7 +71,7 @@ std::vector<Line> rest_of_lines(Process& process) {
   return lines;
 }
 
-// A number in what it says of its stats at its end.
+// Returns a number from the statistics that the server prints at its end.
 std::string counted(const std::string& said, const std::string& name) {
   const auto begin = said.rfind(' ' + name + '=');
   if (begin == std::string::npos) return "no " + name;
@@ -78,7 +79,7 @@ std::string counted(const std::string& said, const std::string& name) {
   return said.substr(number, said.find_first_of(" \n", number) - number);
 }
 
-// The number of addresses that a name has; none if nothing can listen there.
+// Returns the number of addresses that a name has; none if nothing can listen there.
 std::size_t addresses_of(const std::string& endpoint) {
   Process process(demo({"echo", "--listen", endpoint}));
   std::string said;
@@ -112,7 +113,7 @@ BOOST_DATA_TEST_CASE(clients_of_each_kind_get_their_bytes_back,
   BOOST_TEST(echoes(echo.line));
   BOOST_TEST(echo.stop() == 0);
   const std::string said = echo.process.rest_of_stderr();
-  // Drained, if the last one had not quite left when the signal came.
+  // "drained" is 0 or 1: the last client may not have left when the signal arrived.
   BOOST_TEST(said.ends_with("closed idle 0, cut 0, dropped 0, stuck 0\n"), said);
 }
 
@@ -122,7 +123,7 @@ BOOST_DATA_TEST_CASE(datagrams_of_each_size_come_back_whole,
   Echo echo({"--policy", policy, "--stats", "3600"}, {}, {}, kind);
   const DatagramClient client = echo.datagram_client();
   const std::vector<std::size_t> sizes{0, 1, 2, 1472, 1473, 4096, 8192, 8193, 65507, 0};
-  // One at a time, so that each finds room.
+  // One at a time, so that there is buffer space for each.
   for (const std::size_t size : sizes) {
     client.send(pattern(size, size));
     BOOST_TEST((client.receive() == pattern(size, size)), "size: " << size);
@@ -150,7 +151,7 @@ BOOST_DATA_TEST_CASE(two_hundred_unix_connections_get_every_byte_back, policies,
   BOOST_TEST(echo.stop() == 0);
 }
 
-// --- what it says -------------------------------------------------------------------------------
+// --- what it prints ------------------------------------------------------------------------------
 
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_DATA_TEST_CASE(it_says_where_it_listens, endpoint_kinds, kind) {
@@ -194,7 +195,7 @@ BOOST_DATA_TEST_CASE(it_serves_every_kind_in_one_process, policies, policy) {
     words.insert(words.end(), {"--listen", scratch.endpoint(kind)});
     if (kind == "unix@") words.insert(words.end(), {"--listen", scratch.endpoint("unixgram@")});
     if (kind == "udp") words.insert(words.end(), {"--listen", scratch.endpoint(kind)});
-    // The directory is one, and two sockets cannot have one name in it.
+    // Both kinds would use the same path in the directory, so this one gets another name.
     if (kind == "unixgram") words.back() = "unixgram:" + scratch.path("datagrams");
   }
   Process process(demo(words));
@@ -224,7 +225,7 @@ BOOST_DATA_TEST_CASE(it_listens_on_every_address_of_a_host_at_one_port, data::ma
   BOOST_TEST(addresses_of(std::string(scheme) + "://localhost:0") >= 1U);
 }
 
-// A connected client takes no answer from another address than it asked.
+// A connected client receives no answer from an address other than the one that it sent to.
 BOOST_AUTO_TEST_CASE(who_asks_any_address_is_answered_from_there, *timeout(20)) {
   Process process(demo({"echo", "--listen", "udp://0.0.0.0:0"}));
   const Line line(process.read_line());

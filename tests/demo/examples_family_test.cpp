@@ -25,7 +25,7 @@ using support::Example;
 using support::port_of;
 using support::Process;
 
-// Asks by a datagram.
+// Sends a datagram, and returns the answer.
 std::string ask(net::Socket& socket, const net::Address& server, const std::string& text) {
   socket.settimeout(std::chrono::seconds(10));
   socket.sendto(net::bytes(text), server);
@@ -47,7 +47,7 @@ std::string receive_line(net::Socket& socket) {
   return line;
 }
 
-// A path for a socket, in a directory of its own, which goes with this object.
+// A path for a socket, in a directory of its own, which is removed with this object.
 struct SocketPath {
   SocketPath() { BOOST_REQUIRE(::mkdtemp(directory.data()) != nullptr); }
   SocketPath(const SocketPath&) = delete;

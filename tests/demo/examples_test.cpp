@@ -151,7 +151,7 @@ BOOST_AUTO_TEST_CASE(redis_server_speaks_the_protocol_of_redis, *timeout(20)) {
   answers("GET\nnonsense a b\n",
           "-ERR wrong number of arguments for 'get' command\r\n"
           "-ERR unknown command 'nonsense', with args beginning with: 'a' 'b' \r\n");
-  // A command that comes in pieces, beside another client.
+  // A command arrives in two pieces, and another client is served in between.
   client.send("*2\r\n$3\r\nGET\r\n$4\r\nno");
   BOOST_TEST(ask(example.client(), "PING\r\n") == "+PONG\r\n");
   answers("ne\r\n", "$-1\r\n");
@@ -172,7 +172,7 @@ BOOST_AUTO_TEST_CASE(policies_serve_several_clients, *timeout(60)) {
   }
 }
 
-// Two threads for each address.
+// The example has two threads for each address.
 BOOST_AUTO_TEST_CASE(network_pools_keep_networks_apart, *timeout(20)) {
   const Example example("network_pools");
   const Client one = example.client();
@@ -217,7 +217,8 @@ BOOST_AUTO_TEST_CASE(restart_hands_its_listener_over, *timeout(20)) {
   BOOST_TEST(ask(client(), "hello\n") == "hello\n");
   process.signal(SIGHUP);
   BOOST_TEST(process.read_line() == first);
-  // It ends when the next one serves; that has no number here, but its own end.
+  // The first program ends when the next one serves. The test does not know the next one's process
+  // number, so it finds that by its executable.
   BOOST_TEST(process.wait() == 0);
   BOOST_TEST(ask(client(), "hello\n") == "hello\n");
   const std::string path = std::filesystem::canonical(EXAMPLES "/restart").string();

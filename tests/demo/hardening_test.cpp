@@ -8,7 +8,7 @@
 
 namespace {
 
-// What readelf says of the demo's file with this option.
+// Returns what readelf prints about the demo's file with this option.
 std::string readelf(const std::string& option) {
   Process process({"readelf", "-W", option, demo({}).front()});
   const std::string said = process.rest_of_stdout();
@@ -20,7 +20,7 @@ bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-// The line of a segment of that type; empty if there is none.
+// Returns the line of a segment of this type; empty if there is none.
 std::string segment(const std::string& type) {
   const std::string segments = readelf("--segments");
   const auto begin = segments.find("\n  " + type);

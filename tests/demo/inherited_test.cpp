@@ -1,4 +1,4 @@
-// The demo server, from outside: sockets that were bound by whoever started it.
+// The demo server, from outside: sockets that were bound by the program that started it.
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -26,7 +26,7 @@ struct Given {
   std::string path;
 };
 
-// A socket of that kind which is so far.
+// Returns a socket of this kind in this state.
 Given given(const Scratch& scratch, const std::string& kind, State state) {
   const std::string endpoint = scratch.endpoint(kind);
   Place place{.host = "127.0.0.1", .port = 0, .path = {}};
@@ -45,8 +45,8 @@ State ready(const std::string& kind) {
   return kind == "udp" || kind.starts_with("unixgram") ? State::bound : State::listening;
 }
 
-// How a service manager starts a program: the descriptors from 3 on are for the process of that
-// number, which is the program itself for $$.
+// Returns a command line that starts the demo as a service manager does: the descriptors from 3 on
+// are for the process with this number, which is the program itself for $$.
 Words activated(const std::string& process, const std::string& count, const Words& arguments) {
   Words words{"sh", "-c", "export LISTEN_PID=" + process + " LISTEN_FDS=" + count + "; exec \"$@\"",
               "sh"};
@@ -60,7 +60,7 @@ void check_stops(Process& process) {
   BOOST_TEST(process.wait() == 0);
 }
 
-// It ends with 1 and with one line, which says both.
+// Checks that the process ends with 1, and with one line, which names the endpoint and the reason.
 void check_refuses(Process& process, const std::string& endpoint, const std::string& reason) {
   BOOST_TEST(process.rest_of_stdout().empty());
   const std::string said = process.rest_of_stderr();
@@ -112,7 +112,7 @@ BOOST_DATA_TEST_CASE(it_serves_a_socket_that_it_was_given,
   BOOST_TEST(line.path == socket.path);
   BOOST_TEST(echoes(line));
   check_stops(process);
-  // The file is not its own to remove.
+  // The server must not remove a file that it did not make.
   if (kind == "unix" || kind == "unixgram") BOOST_TEST(std::filesystem::exists(socket.path));
 }
 
@@ -163,7 +163,7 @@ BOOST_AUTO_TEST_CASE(it_serves_what_a_service_manager_gives_it, *timeout(20)) {
                   {.input = {}, .inherited = {tcp.socket.get(), datagrams.socket.get()}});
   for (int i = 0; i < 2; ++i) BOOST_TEST(echoes(Line(process.read_line())));
   check_stops(process);
-  BOOST_TEST(process.rest_of_stdout().empty());  // nothing of its own
+  BOOST_TEST(process.rest_of_stdout().empty());  // it prints no endpoints of its own
 }
 
 BOOST_AUTO_TEST_CASE(it_serves_its_own_endpoints_beside_those, *timeout(20)) {

@@ -1,4 +1,5 @@
-// What the demo tells its service manager by sd_notify(3), over a manager's socket of our own.
+// The messages that the demo sends to its service manager by sd_notify(3). The test has a manager's
+// socket.
 
 #include <poll.h>
 #include <sys/prctl.h>
@@ -48,14 +49,14 @@ class Manager {
     }
   }
 
-  // The words before the demo's command line.
+  // Returns the words before the demo's command line.
   Words starter(const Words& variables = {}) const {
     Words words{"env", "NOTIFY_SOCKET=" + path_};
     words.insert(words.end(), variables.begin(), variables.end());
     return words;
   }
 
-  // The next message.
+  // Returns the next message.
   Told hear() const {
     pollfd polled{socket_.get(), POLLIN, 0};
     if (::poll(&polled, 1, 10'000) != 1) throw std::runtime_error("the manager was told nothing");
@@ -82,7 +83,7 @@ class Manager {
     }
     return told;
   }
-  // The next message that has that state.
+  // Returns the next message that has this state.
   Told hear_of(const std::string& name) const {
     for (;;) {
       Told told = hear();
@@ -99,7 +100,7 @@ class Manager {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(the_manager_hears_of_start_restart_and_stop, *timeout(60)) {
-  ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // the next program is ours to wait for
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // this process waits for the next program
   const Manager manager;
   Echo echo({}, {}, manager.starter(), "tcp");
   const std::string first = std::to_string(echo.process.pid());
@@ -118,7 +119,7 @@ BOOST_AUTO_TEST_CASE(the_manager_hears_of_start_restart_and_stop, *timeout(60)) 
   BOOST_TEST(echoes(echo.line));
 
   ::kill(second, SIGTERM);
-  // The first did not say so: the service went on.
+  // The first program did not report that it was stopping, because the service went on.
   BOOST_TEST(manager.hear_of("STOPPING").has("STATUS", "draining"));
   int status = -1;
   ::waitpid(second, &status, 0);
@@ -131,7 +132,7 @@ BOOST_AUTO_TEST_CASE(the_manager_is_given_the_listener_to_keep, *timeout(60)) {
   const Told kept = manager.hear_of("FDSTORE");
   BOOST_TEST(!kept.state.at("FDNAME").empty());
   BOOST_TEST_REQUIRE(kept.descriptor.get() >= 0);
-  // The program crashes. Whoever connects now waits in the queue for the next.
+  // The program crashes. A client that connects now waits in the kernel's queue for the next one.
   echo.process.signal(SIGKILL);
   echo.process.wait();
   const Client client = echo.line.client();
@@ -180,7 +181,7 @@ BOOST_AUTO_TEST_CASE(the_watchdog_hears_while_the_next_program_starts, *timeout(
 BOOST_AUTO_TEST_CASE(the_next_program_has_no_descriptor_but_its_own, *timeout(60)) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   Scratch scratch;
-  // One that whoever started the program forgot to close.
+  // A file that the program's starter forgot to close.
   const std::string left_open = scratch.path("left open");
   Process process({"sh", "-c", "exec 9>\"$0\"; exec \"$@\"", left_open, demo({}).front(), "echo",
                    "--listen", "tcp://127.0.0.1:0"});
@@ -190,7 +191,7 @@ BOOST_AUTO_TEST_CASE(the_next_program_has_no_descriptor_but_its_own, *timeout(60
   const pid_t next = std::stoi(said.substr(said.rfind(' ')));
   for (const auto& each :
        std::filesystem::directory_iterator("/proc/" + std::to_string(next) + "/fd")) {
-    std::error_code gone;  // it may close one just now
+    std::error_code gone;  // the program may close one at this moment
     BOOST_TEST(std::filesystem::read_symlink(each, gone) != left_open);
   }
   BOOST_TEST(process.wait() == 0);

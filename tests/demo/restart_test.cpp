@@ -1,5 +1,4 @@
-// The demo server, restarted by SIGHUP while clients come and go.
-//     NETSERVE_RESTARTS   how often, for each row; 5 unless given
+// The demo server, restarted by SIGHUP while clients connect and leave.
 
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -24,7 +23,7 @@ namespace {
 
 const std::vector<std::string> kinds{"tcp", "unix", "unix@"};
 
-// Clients that come for one answer each, until it ends.
+// Clients that each connect for one answer, until `stop`.
 class Load {
  public:
   explicit Load(const Line& line) {
@@ -39,11 +38,11 @@ class Load {
     }
   }
   std::size_t served() const { return served_; }
-  // Waits until so many are, or one has failed.
+  // Waits until that many clients have been served, or one has failed.
   void wait_for(std::size_t served) const {
     for (std::size_t came = came_; served_ < served && failed_ == 0; came = came_) came_.wait(came);
   }
-  // Refused, reset, or without an answer.
+  // Returns how many connections were refused, were reset, or got no answer.
   std::size_t failed() const { return failed_; }
   std::string why() const { return why_; }
 
@@ -71,15 +70,15 @@ class Load {
   std::atomic<bool> stopped_{false};
   std::atomic<std::size_t> served_{0};
   std::atomic<std::size_t> failed_{0};
-  std::atomic<std::size_t> came_{0};  // both together
+  std::atomic<std::size_t> came_{0};  // served and failed clients together
   std::string why_;
   std::vector<std::thread> threads_;
 };
 
-// A server, and the one after it, and so on.
+// A server, the server that replaced it, and so on.
 struct Dynasty {
   Dynasty(const Words& arguments, const std::string& kind) : first(arguments, {}, {}, kind) {
-    // What the first starts is ours to wait for when it has ended.
+    // This process waits for the programs that the first one started, after that has ended.
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     ruler = first.process.pid();
   }
@@ -90,7 +89,7 @@ struct Dynasty {
     if (ruler > 0) ::kill(ruler, SIGKILL);
   }
 
-  // Returns the status of the one that went.
+  // Restarts the server; returns the status of the program that ended.
   int restart() {
     ::kill(ruler, SIGHUP);
     const std::string said = first.process.read_error_line();
@@ -106,7 +105,7 @@ struct Dynasty {
     ::kill(ruler, SIGTERM);
     drained = first.process.read_error_line();
     const int status = status_of(std::exchange(ruler, -1));
-    // Its end comes when no process has it any more.
+    // stderr ends when no process has it open.
     BOOST_TEST(first.process.rest_of_stderr().empty());
     return status;
   }
@@ -160,7 +159,8 @@ BOOST_DATA_TEST_CASE(no_client_is_lost_by_restarts,
   }
   BOOST_TEST(echoes(dynasty.first.line));
   BOOST_TEST(dynasty.restart() == 0);
-  // Those of clients that were there may still linger, and the next program still close its pipe.
+  // Sockets of earlier clients may still linger, and the next program may not have closed its pipe
+  // yet.
   const auto until = Clock::now() + quickly;
   while (dynasty.descriptors() > descriptors && Clock::now() < until) std::this_thread::yield();
   BOOST_TEST(dynasty.descriptors() <= descriptors);
@@ -185,7 +185,7 @@ BOOST_AUTO_TEST_CASE(datagrams_find_the_next_server, *timeout(60)) {
 
 BOOST_AUTO_TEST_CASE(it_serves_on_if_the_next_program_does_not_start, *timeout(60)) {
   Scratch scratch;
-  // A copy, which is then replaced by one that ends at once, and by nothing.
+  // A copy of the program, which is then replaced by one that ends at once, and then removed.
   const std::string program = scratch.path("netserve");
   std::filesystem::copy_file(demo({}).front(), program);
   Process process({program, "echo", "--listen", "tcp://127.0.0.1:0"});

@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 
 const std::array<std::string, 2> file_kinds{"unix", "unixgram"};
 
-// Ends with 1 and with one line, which names the endpoint and the reason.
+// Checks that the server ends with 1, and with one line, which names the endpoint and the reason.
 void check_cannot_listen(const std::string& endpoint, const std::string& reason,
                          const Words& starter = {}) {
   Words words = starter;
@@ -38,7 +38,7 @@ void check_cannot_listen(const std::string& endpoint, const std::string& reason,
   BOOST_TEST(process.wait() == 1);
 }
 
-// A starter for a program that has no privileges; with a message if there is none.
+// Returns a starter for a program without privileges. If there is none, prints a message.
 std::optional<Words> without_privileges() {
   if (::geteuid() != 0) return Words{};
   Words words{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"};
@@ -70,7 +70,7 @@ BOOST_DATA_TEST_CASE(its_file_goes_when_it_ends, data::make(file_kinds) * data::
   }
 }
 
-// Neither what a child of it does, nor its own end.
+// Neither a child of the server nor the end of the server removes the file.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_DATA_TEST_CASE(what_has_its_files_place_by_then_is_left_alone, file_kinds, kind) {
   Echo echo({"--policy", "fork"}, {}, {}, kind);
@@ -107,7 +107,7 @@ BOOST_DATA_TEST_CASE(a_name_without_file_is_free_once_nobody_has_it,
   BOOST_TEST(echoes(Line(second.read_line())));
 }
 
-// --- who else is there --------------------------------------------------------------------------
+// --- paths that are in use -----------------------------------------------------------------------
 
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_DATA_TEST_CASE(a_path_in_use_is_said_in_one_line_and_its_server_unharmed,
@@ -116,7 +116,7 @@ BOOST_DATA_TEST_CASE(a_path_in_use_is_said_in_one_line_and_its_server_unharmed,
   check_cannot_listen(first.line.endpoint(), "Address already in use");
   BOOST_TEST(echoes(first.line));
   BOOST_TEST(first.stop() == 0);
-  // Whoever looked whether it lives was no client.
+  // The check whether the first server is alive did not count as a client.
   const std::string said = first.process.rest_of_stderr();
   BOOST_TEST(said.find(" accepted=1 ") != std::string::npos, said);
 }
@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(an_udp_port_in_use_is_said_in_one_line, *timeout(20)) {
   BOOST_TEST(echoes(first.line));
 }
 
-// --- what is no place for a socket --------------------------------------------------------------
+// --- paths that are not a socket's ---------------------------------------------------------------
 
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_DATA_TEST_CASE(what_is_no_socket_is_left_untouched, file_kinds, kind) {

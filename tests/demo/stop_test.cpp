@@ -22,7 +22,7 @@
 
 namespace {
 
-// A command line that is refused, by its words behind `netserve`.
+// A command line that the demo rejects, by its words after `netserve`.
 struct Refused {
   Words words;
   friend std::ostream& operator<<(std::ostream& out, const Refused& refused) {
@@ -85,7 +85,7 @@ std::vector<Refused> mistakes() {
   return all;
 }
 
-// Ends with 1 and with one line, which names the endpoint and says more.
+// Checks that the server ends with 1, and with one line, which names the endpoint and the reason.
 void check_cannot_listen(const std::string& endpoint, const std::string& reason) {
   Process process(demo({"echo", "--listen", endpoint}));
   BOOST_TEST(process.rest_of_stdout().empty());
@@ -98,7 +98,7 @@ void check_cannot_listen(const std::string& endpoint, const std::string& reason)
   BOOST_TEST(process.wait() == 1);
 }
 
-// Ports below this need a privilege.
+// Returns the lowest port that needs no privilege.
 int first_free_port() {
   int port = 1024;
   std::ifstream("/proc/sys/net/ipv4/ip_unprivileged_port_start") >> port;
@@ -129,7 +129,8 @@ BOOST_DATA_TEST_CASE(idle_clients_do_not_hold_it_up, policies, policy) {
 
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(a_client_in_the_middle_of_sending_gets_all_of_it_back, policies, policy) {
-  // Each piece ends within a line: who is silent between two requests is closed after a grace.
+  // Each piece ends within a line, because a client that is silent between two requests is closed
+  // after the quiet grace.
   constexpr std::size_t half = 32 * 1024;
   const std::string half_line(half - 1, 'x');
   std::string sent = half_line;
@@ -148,7 +149,7 @@ BOOST_DATA_TEST_CASE(a_client_in_the_middle_of_sending_gets_all_of_it_back, poli
   BOOST_TEST(client.receive_to_end().empty());
   BOOST_TEST((received == sent));
   BOOST_TEST(echo.process.wait() == 0);
-  // Not drained, if it was served before the signal had an effect.
+  // "drained" is 0 or 1: the client may have been served to its end before the drain began.
   const std::string said = echo.process.rest_of_stderr();
   BOOST_TEST(said.ends_with("closed idle 0, cut 0, dropped 0, stuck 0\n"), said);
 }
@@ -174,10 +175,10 @@ BOOST_DATA_TEST_CASE(a_second_signal_ends_it_at_once_children_included, policies
   wait_until_refused(echo.line);  // it drains, and cannot end
   const int status = echo.stop(SIGINT);
   BOOST_TEST(status == 128 + SIGINT, echo.process.rest_of_stderr());
-  client.receive_to_end();  // which comes only when nobody has the connection any more
+  client.receive_to_end();  // ends only when no process has the connection open
 }
 
-// It restarts nothing any more.
+// After SIGTERM, SIGHUP restarts nothing.
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(a_hangup_after_the_signal_lets_it_drain, policies, policy) {
   Echo echo({"--policy", policy, "--framing", "line"});
@@ -193,8 +194,7 @@ BOOST_DATA_TEST_CASE(a_hangup_after_the_signal_lets_it_drain, policies, policy) 
   BOOST_TEST(echo.process.wait() == 0);
 }
 
-// --- with few descriptors
-// -------------------------------------------------------------------------
+// --- with few descriptors ------------------------------------------------------------------------
 
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(without_a_descriptor_for_a_client_it_says_that_it_cannot_serve, policies,
@@ -211,7 +211,7 @@ BOOST_DATA_TEST_CASE(without_a_descriptor_for_a_client_it_says_that_it_cannot_se
     try {
       said = process.read_line();
     } catch (const std::runtime_error& error) {
-      // It has ended, and the text has what it said.
+      // The process has ended, and the text contains what it printed.
       const std::string why = error.what();
       if (why.find("cannot serve: " + std::to_string(limit) + " open files") != why.npos) ++refused;
       BOOST_TEST(process.wait() != 0);
@@ -229,7 +229,7 @@ BOOST_DATA_TEST_CASE(without_a_descriptor_for_a_client_it_says_that_it_cannot_se
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(a_client_that_it_has_no_descriptor_for_does_not_hold_its_end_up, policies,
                      policy) {
-  // A sanitizer's search for leaks needs descriptors of its own.
+  // LeakSanitizer needs descriptors for its search.
   Echo echo({"--policy", policy}, {}, {"env", "ASAN_OPTIONS=detect_leaks=0"});
   BOOST_TEST(echoes(echo.line));
   const rlimit none{.rlim_cur = 0, .rlim_max = 0};
@@ -240,7 +240,7 @@ BOOST_DATA_TEST_CASE(a_client_that_it_has_no_descriptor_for_does_not_hold_its_en
   BOOST_TEST((Clock::now() - begin < quickly));
 }
 
-// --- what nobody reads ---------------------------------------------------------------------------
+// --- output that is not read ---------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(without_a_reader_of_stderr_it_serves_and_stops_as_ever, *timeout(20)) {
   // Python ignores SIGPIPE, and the demo would inherit that.
@@ -259,14 +259,15 @@ BOOST_AUTO_TEST_CASE(without_a_reader_of_stderr_it_serves_and_stops_as_ever, *ti
   Process process(words);
   const Line line(process.read_line());
   BOOST_TEST(echoes(line.client()));
-  // It has printed its statistics meanwhile, three times. They go to stderr, so nothing shows that.
+  // The server has printed its statistics three times by now. They go to stderr, so the test cannot
+  // see them.
   std::this_thread::sleep_for(150ms);
   BOOST_TEST(echoes(line.client()));
   process.signal(SIGTERM);
   BOOST_TEST(process.wait() == 0);
 }
 
-// --- what it refuses ----------------------------------------------------------------------------
+// --- what it rejects -----------------------------------------------------------------------------
 
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_DATA_TEST_CASE(mistakes_in_the_command_line_are_answered_with_the_usage, mistakes(),
@@ -292,7 +293,7 @@ BOOST_AUTO_TEST_CASE(a_number_out_of_bounds_is_answered_with_the_bounds, *timeou
   BOOST_TEST(answer({"echo", "--drain-timeout", "-1"}) ==
              "netserve: --drain-timeout: \"-1\" is not a number of seconds from 0 to 86400, "
              "which is a day");
-  // Versions of CLI11 write bounds each in its own way.
+  // Versions of CLI11 write bounds in different ways.
   for (const auto& [option, bound] :
        {std::pair("--workers", "4096"), std::pair("--max-connections", "16777216")}) {
     const std::string said = answer({"echo", option, "0"});
@@ -351,7 +352,7 @@ BOOST_AUTO_TEST_CASE(it_serves_without_stderr, *timeout(20)) {
 }
 
 BOOST_AUTO_TEST_CASE(it_serves_without_stdout, *timeout(20)) {
-  // It cannot tell its port, so it is given one that was free just now.
+  // This server cannot print its port, so it gets one that was free a moment ago.
   std::optional<Echo> other{std::in_place};
   const Line line = other->line;
   BOOST_TEST(other->stop() == 0);

@@ -1,4 +1,4 @@
-// The demo server with a pipe, a socket or a terminal as stdout or stderr that nobody reads.
+// The demo server with a pipe, a socket or a terminal that no process reads as stdout or stderr.
 
 #include <csignal>
 #include <filesystem>
@@ -13,7 +13,7 @@
 
 namespace {
 
-// Runs the command behind its own arguments with something full in place of a descriptor.
+// Runs the command that follows its own arguments, with something full in place of a descriptor.
 const std::string starter =
     "import fcntl, os, pty, signal, socket, sys, termios\n"
     "kind, number = sys.argv[1], int(sys.argv[2])\n"
@@ -31,7 +31,7 @@ const std::string starter =
     "    except BlockingIOError:\n"
     "        pass\n"
     "os.set_blocking(ours, True)\n"
-    "os.set_inheritable(theirs, True)\n"  // or it would have no reader at all
+    "os.set_inheritable(theirs, True)\n"  // else no process would have the reading end
     "os.dup2(ours, number)\n"
     "os.execv(sys.argv[3], sys.argv[3:])\n";
 
@@ -60,7 +60,7 @@ Words with(const Unread& unread, const Words& arguments) {
   return words;
 }
 
-// A port that was free just now, since the demo cannot tell its own.
+// Returns an endpoint that was free a moment ago, because the demo cannot print its own.
 Line free_place() {
   Echo other;
   BOOST_TEST(other.stop() == 0);

@@ -21,12 +21,12 @@ namespace {
 const std::array<std::string, 2> kinds{"tcp", "unix"};
 
 struct Fault {
-  const char* name;  // as strace knows it
+  const char* name;  // the name in strace
   int error;
   bool counted = true;  // in accept_errors
 
   std::string message() const { return std::system_category().message(error); }
-  // The starter for it; strace says which calls fail.
+  // Returns the starter for this fault; `calls` is strace's notation for the calls that fail.
   Words at(const std::string& calls) const {
     return injecting(std::string("accept4:error=") + name + ":when=" + calls);
   }
@@ -35,7 +35,7 @@ struct Fault {
   }
 };
 
-// Nobody waits any more, or the error was that connection's: the next call may do.
+// No client waits any more, or only that connection failed: the next call may succeed.
 constexpr std::array passing{
     Fault{"EAGAIN", EAGAIN, false},      Fault{"EINTR", EINTR, false},
     Fault{"ECONNABORTED", ECONNABORTED}, Fault{"EPROTO", EPROTO},
@@ -45,7 +45,7 @@ constexpr std::array passing{
     Fault{"ENETUNREACH", ENETUNREACH},   Fault{"EPERM", EPERM},
 };
 
-// Something has run out, and may come back.
+// The system is out of some resource, which may become free again.
 constexpr std::array exhausted{
     Fault{"EMFILE", EMFILE},
     Fault{"ENFILE", ENFILE},
@@ -53,7 +53,7 @@ constexpr std::array exhausted{
     Fault{"ENOMEM", ENOMEM},
 };
 
-// The listener is none any more.
+// The descriptor is not a listener any more.
 constexpr std::array deadly{
     Fault{"EBADF", EBADF},
     Fault{"EINVAL", EINVAL},
@@ -61,7 +61,7 @@ constexpr std::array deadly{
     Fault{"EFAULT", EFAULT},
 };
 
-// All at once; returns how many were answered.
+// Sends requests of many clients at the same time; returns how many were answered.
 std::size_t answered(const Survivor& server, std::size_t count) {
   std::vector<Client> clients;
   std::vector<std::string> messages;
@@ -108,7 +108,7 @@ BOOST_DATA_TEST_CASE(what_has_run_out_is_complained_of_and_waited_for,
   BOOST_TEST((lasted < 2s));
   BOOST_TEST(server.stats().at("accept_errors") == 3U);
   server.common_end();
-  // One a second at most.
+  // At most one line a second.
   const auto lines = server.complaint_lines();
   BOOST_TEST(lines >= 1U);
   BOOST_TEST(lines <= 1U + static_cast<std::size_t>(lasted / 1s), server.complaints());
@@ -117,7 +117,7 @@ BOOST_DATA_TEST_CASE(what_has_run_out_is_complained_of_and_waited_for,
 
 // --- errors that a listener does not survive ----------------------------------------------------
 
-// Neither does it go on without ears, nor does it try for ever.
+// The server neither runs on without a listener nor retries forever.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(without_a_listener_it_ends_and_says_why,
                      data::make(kinds) * data::make(policies) * data::make(deadly), kind, policy,
@@ -127,7 +127,7 @@ BOOST_DATA_TEST_CASE(without_a_listener_it_ends_and_says_why,
   const Client established = server.client();
   BOOST_TEST(echoes(established));
   const auto begin = Clock::now();
-  const Client late = server.client();  // the kernel completes it
+  const Client late = server.client();  // the kernel accepts the connection
   const std::string said = server.echo.process.rest_of_stderr();
   BOOST_TEST(server.echo.process.wait() == 1);
   BOOST_TEST((Clock::now() - begin < quickly));
@@ -148,7 +148,7 @@ BOOST_DATA_TEST_CASE(one_listener_dies_and_the_other_serves_on,
   arguments.insert(arguments.end(), {"--listen", "tcp://127.0.0.1:0"});
   Survivor server(arguments, fault.at("2"));
   const Line dying(server.echo.process.read_line());
-  // The first call is for this client, the second and last that it needs is the one that fails.
+  // The first call accepts this client. The second one, which looks for another client, fails.
   const Client established = dying.client();
   BOOST_TEST(echoes(established));
   BOOST_TEST(server.counts("accept_errors", 1));

@@ -16,7 +16,8 @@
 
 namespace {
 
-// Room for the test's own clients. False if it may not have so much.
+// Raises the limit of descriptors for the test's own clients. Returns false if the hard limit is
+// too low.
 bool may_open(std::size_t descriptors) {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);

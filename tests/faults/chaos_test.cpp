@@ -1,7 +1,8 @@
-// Clients that do at random whatever clients do, all at once, while a canary must be answered.
+// Clients that do at random whatever clients do, all at the same time, while a canary must be
+// answered.
 //
-//     NETSERVE_CHAOS_SECONDS   how long, for each row; 1 unless given
-//     NETSERVE_CHAOS_SEED      what a run that failed printed, to do the same again
+// NETSERVE_CHAOS_SECONDS   how long, for each row; 1 unless given
+// NETSERVE_CHAOS_SEED      the number that a failed run printed, to repeat that run
 
 #include <poll.h>
 
@@ -23,7 +24,8 @@
 
 namespace {
 
-// Under a sanitizer a fork alone takes tens of milliseconds: there, the canary only keeps coming.
+// Under a sanitizer, a fork alone takes tens of milliseconds. There, the canary must be answered,
+// but not in time.
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 constexpr bool punctual = false;
 #else
@@ -36,7 +38,7 @@ std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
   return text != nullptr ? std::stoull(text) : otherwise;
 }
 
-// What is listened on, and how it is served.
+// The kind of endpoint, and the policy.
 struct Row {
   std::string kind;
   std::string policy;
@@ -90,8 +92,9 @@ BOOST_DATA_TEST_CASE(a_canary_is_answered_amid_chaos, rows, row) {
   Survivor survivor(arguments, {}, row.kind);
   {
     std::vector<std::unique_ptr<Wild>> clients;
-    // A fork takes a sanitizer tens of milliseconds: more clients would only fill its queue. So
-    // would datagrams, which nobody takes back when they are not taken in time.
+    // Under a sanitizer, a fork takes tens of milliseconds, so more clients would only fill the
+    // server's queue. So would more datagrams, because a datagram that is not taken in time stays
+    // there.
     const std::uint64_t most = !punctual ? 40 : survivor.echo.line.stream() ? 150 : 30;
     for (std::uint64_t number = 0; number < most; ++number) {
       clients.push_back(Wild::client(survivor.echo.line, number, random));

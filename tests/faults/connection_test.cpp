@@ -30,7 +30,7 @@ void set(const Client& client, int level, int option, const Value& value) {
   BOOST_REQUIRE(::setsockopt(client.fileno(), level, option, &value, sizeof value) == 0);
 }
 
-// Closes it by a reset.
+// Closes the connection by a reset.
 void reset(Client client) { set(client, SOL_SOCKET, SO_LINGER, linger{1, 0}); }
 
 bool lingering_ends(Survivor& server, Clock::duration within) {
@@ -48,14 +48,15 @@ std::string lines(std::size_t count, std::size_t size) {
   return text;
 }
 
-// Sends the pieces so that they come one by one.
+// Sends the text in two pieces that arrive one after the other.
 void send_apart(const Client& client, std::string_view text, std::size_t first_piece) {
   client.send(text.substr(0, first_piece));
   std::this_thread::sleep_for(500us);
   client.send(text.substr(first_piece));
 }
 
-// A clock that does not begin near 0 is needed for what runs longer than any test.
+// Runs a program with a monotonic clock just before fifty days, when a count of milliseconds in 32
+// bits would overflow.
 const Words aged{"unshare", "-T", "--fork", "--kill-child", "--monotonic", "4294967"};
 
 bool can_age() {
@@ -77,7 +78,7 @@ pid_t only_child(pid_t parent) {
 
 }  // namespace
 
-// --- peers that go ------------------------------------------------------------------------------
+// --- peers that leave ----------------------------------------------------------------------------
 
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(peers_that_reset_in_the_middle_of_a_response_are_only_counted, policies,
@@ -128,8 +129,7 @@ BOOST_DATA_TEST_CASE(a_client_that_never_speaks_is_closed_at_the_idle_limit, pol
   BOOST_TEST(server.complaints().empty(), server.complaints());
 }
 
-// --- what was answered arrives
-// --------------------------------------------------------------------
+// --- answers arrive ------------------------------------------------------------------------------
 
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(answers_survive_that_the_rest_of_the_input_is_refused, policies* handlers,
@@ -138,7 +138,8 @@ BOOST_DATA_TEST_CASE(answers_survive_that_the_rest_of_the_input_is_refused, poli
   Survivor server({"--policy", policy, "--handler", handler, "--framing", "line"});
   const Client client = server.client();
   set(client, SOL_SOCKET, SO_RCVBUF, 32 * 1024);
-  // More than a line may have: the server closes with most of it unread, which would be a reset.
+  // This is more than a line may have. The server closes with most of it unread, which would reset
+  // the connection.
   client.send(answered + std::string(200'000, 'x'));
   BOOST_TEST(server.counts("lingering", 1));
   std::string received;
@@ -149,7 +150,7 @@ BOOST_DATA_TEST_CASE(answers_survive_that_the_rest_of_the_input_is_refused, poli
   server.common_end();
 }
 
-// Closing is the serving thread's under each policy, but under fork the child has a copy.
+// The serving thread closes the connection under each policy, but with fork the child has a copy.
 BOOST_AUTO_TEST_CASE(clients_that_never_close_are_not_waited_for_long, *timeout(60)) {
   Survivor pool({"--policy", "pool", "--framing", "line"});
   Survivor fork({"--policy", "fork", "--framing", "line"});
@@ -164,8 +165,7 @@ BOOST_AUTO_TEST_CASE(clients_that_never_close_are_not_waited_for_long, *timeout(
   for (const Client& client : clients) BOOST_TEST((client.receive_to_end() == answered));
 }
 
-// --- how requests are cut
-// -------------------------------------------------------------------------
+// --- how requests are split ----------------------------------------------------------------------
 
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(requests_may_come_in_any_pieces, policies* handlers, policy, handler) {
@@ -179,7 +179,7 @@ BOOST_DATA_TEST_CASE(requests_may_come_in_any_pieces, policies* handlers, policy
   }
   for (const char& byte : text) send_apart(client, {&byte, 1}, 1);
   BOOST_TEST(client.receive(text.size()) == text);
-  // What ends with the stream is a request as well, whole or not.
+  // The rest of the input at the end of the stream is a request too, whether complete or not.
   send_apart(client, text + "the last", text.size() + 3);
   client.end_output();
   BOOST_TEST(client.receive_to_end() == text + "the last");
@@ -187,7 +187,7 @@ BOOST_DATA_TEST_CASE(requests_may_come_in_any_pieces, policies* handlers, policy
   BOOST_TEST(server.complaints().empty(), server.complaints());
 }
 
-// --- its surroundings ---------------------------------------------------------------------------
+// --- the environment of the server ---------------------------------------------------------------
 
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(limits_hold_after_fifty_days_of_uptime, policies, policy) {
@@ -218,12 +218,12 @@ BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(a_stderr_that_nobody_reads_holds_nobody_up, policies, policy) {
   Echo echo({"--policy", policy, "--framing", "line"});
   const Client client = echo.client();
-  // Far more lines than a pipe holds.
+  // This writes far more lines than a pipe holds.
   for (int i = 0; i < 1000; ++i) {
     echo.process.signal(SIGUSR1);
     BOOST_REQUIRE(echoes(client));
   }
-  // Each is worth a complaint.
+  // Each of these clients causes a complaint.
   for (int i = 0; i < 8; ++i) {
     const Client wrong = echo.client();
     wrong.send(std::string(70'000, 'x'));
@@ -231,7 +231,7 @@ BOOST_DATA_TEST_CASE(a_stderr_that_nobody_reads_holds_nobody_up, policies, polic
   }
   BOOST_TEST(echoes(client));
   BOOST_TEST(echoes(echo.client()));
-  // Not even its last words are waited for.
+  // The server does not even wait until its last lines are read.
   echo.process.signal(SIGTERM);
   BOOST_TEST(echo.process.wait() == 0);
   BOOST_TEST(client.receive_to_end().empty());

@@ -1,4 +1,4 @@
-// The demo server, from outside: what clients of datagrams can do to it, on purpose or not.
+// The demo server, from outside: what clients of datagrams can do to it, intentionally or not.
 
 #include "support/datagram_client.hpp"
 
@@ -33,7 +33,7 @@ constexpr auto canary_patience = 10s;
 constexpr auto canary_patience = 1s;
 #endif
 
-// Stands still while the clients do something, so that its answers come after it.
+// Stops the server while the clients do something, so that its answers are sent afterwards.
 template <class Function>
 void meanwhile(const Survivor& server, Function function) {
   server.echo.process.signal(SIGSTOP);
@@ -48,14 +48,14 @@ void check_dropped(Survivor& server, std::uint64_t count) {
   BOOST_TEST(server.stats().at("failed") == 0U);
 }
 
-// Gives a Unix client's socket room to send more at once.
+// Enlarges the send buffer of a Unix client's socket.
 void send_buffer(const DatagramClient& client, int size) {
   BOOST_REQUIRE(::setsockopt(client.fileno(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size) == 0);
 }
 
 }  // namespace
 
-// --- those who cannot be answered ---------------------------------------------------------------
+// --- clients that cannot be answered -------------------------------------------------------------
 
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(nothing_is_sent_to_port_0, policies, policy) {
@@ -82,7 +82,7 @@ BOOST_DATA_TEST_CASE(who_has_no_name_is_served_without_an_answer, policies, poli
   BOOST_TEST(server.complaints().empty(), server.complaints());
 }
 
-// The name is gone, or nobody's, or somebody else's by then.
+// By then the client's name is gone, free, or another client's.
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(who_has_gone_by_then_is_not_missed, policies, policy) {
   Survivor server({"--policy", policy}, {}, "unixgram");
@@ -104,7 +104,8 @@ BOOST_DATA_TEST_CASE(who_has_gone_by_then_is_not_missed, policies, policy) {
   BOOST_TEST(server.complaints().empty(), server.complaints());
 }
 
-// Nobody tells us of them: their host says so to nobody.
+// The server learns nothing of these clients: the kernel reports no error to a socket that is not
+// connected.
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(udp_clients_that_have_gone_hold_nothing_up, policies, policy) {
   Survivor server({"--policy", policy}, {}, "udp");
@@ -131,19 +132,21 @@ BOOST_DATA_TEST_CASE(who_reads_no_answers_keeps_nobody_waiting,
       if (i % 30 == 0) BOOST_TEST(other.echoes("I do", canary_patience));
     }
     BOOST_TEST((Clock::now() - begin < 10 * canary_patience));
-    // What the kernel keeps for it, it still gets.
+    // It still gets the datagrams that the kernel keeps for it.
     BOOST_TEST(deaf.receive().has_value());
   }
   const auto stats = server.stats();
   BOOST_TEST(stats.at("failed") == 0U);
-  // Of a Unix client that does not read the kernel keeps few; of the network it does not tell.
+  // For a Unix client that does not read, the kernel keeps few datagrams. On a network the server
+  // does not learn what was lost.
   if (kind == "unixgram") BOOST_TEST(stats.at("replies_dropped") > 0U);
   server.common_end();
   BOOST_TEST(server.complaints().empty(), server.complaints());
 }
 
-// The kernel charges what a Unix client has not read yet to the server: there is no room for the
-// answers of others, which are dropped and counted, until it reads or goes.
+// The kernel charges the datagrams that a Unix client has not read to the server's send buffer.
+// Until that client reads or leaves, the answers to other clients find no buffer space, so they are
+// dropped and counted.
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(who_hoards_large_answers_has_others_miss_theirs_until_it_goes, policies,
                      policy) {
@@ -168,7 +171,8 @@ BOOST_DATA_TEST_CASE(who_hoards_large_answers_has_others_miss_theirs_until_it_go
 
 // --- floods -------------------------------------------------------------------------------------
 
-// In bursts, with time for the canary's: what the network drops tells nothing of the server.
+// The flood comes in bursts, with time for the canary's datagrams between them, because the loss of
+// a datagram in the network would prove nothing about the server.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(a_canary_is_answered_beside_a_flood,
                      data::make(datagram_kinds) * data::make(policies) *
@@ -189,7 +193,8 @@ BOOST_DATA_TEST_CASE(a_canary_is_answered_beside_a_flood,
     canary.join();
     BOOST_TEST(canary.missed() == "");
     BOOST_TEST((canary.longest() <= canary_patience), canary.longest().count() << " ms");
-    // A Unix server that forks for each takes fewer than fifty a second under a sanitizer.
+    // Under a sanitizer, a Unix server that forks for each datagram takes fewer than fifty a
+    // second.
     BOOST_TEST(sent > 20U);
     BOOST_TEST(canary.times() > 1U);
   }
@@ -198,8 +203,8 @@ BOOST_DATA_TEST_CASE(a_canary_is_answered_beside_a_flood,
   BOOST_TEST(server.complaints().empty(), server.complaints());
 }
 
-// More than the server receives of one, and more than it could send: each is a handler's error, and
-// no more than that.
+// Each datagram is larger than the server receives, and its answer would be larger than the server
+// can send. So each one is an error of the handler, and nothing else fails.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(an_oversize_datagram_fails_alone, policies, policy) {
   constexpr std::size_t count = 20;

@@ -19,21 +19,21 @@
 namespace {
 
 constexpr std::size_t senders = 4;
-// More than the drain time-out, by as much as a loaded machine takes.
+// The drain timeout, and the additional time that a loaded machine takes.
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 constexpr auto in_time = 8s;
 #else
 constexpr auto in_time = 3s;
 #endif
 
-// Sends until the object ends, each thread as fast as it can.
+// Sends as fast as it can, in several threads, until the object is destroyed.
 class Flood {
  public:
   Flood(const Line& server, std::size_t size) {
     for (std::size_t i = 0; i < senders; ++i) {
       threads_.emplace_back([this, &server, size] {
         const DatagramClient client(server);
-        // Errors are of a server that has ended meanwhile.
+        // A server that has ended meanwhile causes errors.
         for (std::uint64_t sent = 0; !stopped_; ++sent) {
           client.try_send(pattern(size, sent));
           if (sent % 64 == 0) sent_ += 64;
@@ -53,7 +53,7 @@ class Flood {
   std::vector<std::jthread> threads_;
 };
 
-// Sends that many; returns how many the kernel took.
+// Sends this many datagrams from each sender; returns how many the kernel took.
 std::uint64_t send_all(const Line& server, std::size_t each) {
   std::atomic<std::uint64_t> sent{0};
   std::vector<std::jthread> threads;
@@ -82,7 +82,7 @@ BOOST_DATA_TEST_CASE(each_of_a_hundred_thousand_datagrams_is_answered_or_counted
   Survivor server({"--policy", policy}, {}, "udp");
   const std::uint64_t sent = send_all(server.echo.line, 25'000);
   BOOST_TEST(sent == 100'000U);
-  // What is in the kernel's buffer still, and in hand, is not counted yet.
+  // Datagrams in the kernel's buffer, and those being served, are not counted yet.
   for (const auto until = Clock::now() + 60s; counted(server) < sent && Clock::now() < until;) {
     std::this_thread::sleep_for(20ms);
   }
@@ -98,7 +98,7 @@ BOOST_DATA_TEST_CASE(each_of_a_hundred_thousand_datagrams_is_answered_or_counted
   BOOST_TEST(server.complaints().empty(), server.complaints());
 }
 
-// Who never stops sending keeps it neither from stopping nor from saying so in time.
+// A client that never stops sending delays neither the stop nor the report of it.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(it_stops_amid_a_flood,
                      data::make(datagram_kinds) * data::make(policies) *

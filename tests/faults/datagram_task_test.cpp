@@ -20,8 +20,8 @@
 
 namespace {
 
-// Those who need one for each datagram, the call that makes it, and how many of these pass: they
-// are counted for each thread, and the main one needs two.
+// A policy that makes a thread or a child for each datagram, the call that makes it, and how many
+// calls succeed first. strace counts for each thread, and the main thread needs two.
 struct Creation {
   std::string policy;
   std::string call;
@@ -74,7 +74,7 @@ BOOST_DATA_TEST_CASE(a_datagram_that_gets_no_thread_is_dropped_and_counted,
              server.complaints());
 }
 
-// With a few they go on, each after another.
+// With a few threads or children, the datagrams are served one after the other.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(datagrams_beyond_the_systems_limit_of_tasks_wait,
                      data::make(datagram_kinds) * data::make(creations), kind, creation) {
@@ -96,7 +96,7 @@ BOOST_DATA_TEST_CASE(datagrams_beyond_the_systems_limit_of_tasks_wait,
   BOOST_TEST(server.complaints().empty(), server.complaints());
 }
 
-// A child costs the server a descriptor.
+// Each child costs the server a descriptor.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(datagrams_beyond_the_limit_of_descriptors_wait,
                      data::make(datagram_kinds) * data::make(policies), kind, policy) {
@@ -118,11 +118,11 @@ BOOST_DATA_TEST_CASE(datagrams_beyond_the_limit_of_descriptors_wait,
   BOOST_TEST(server.complaints().empty(), server.complaints());
 }
 
-// A child that is killed has its own datagram alone.
+// The child that is killed serves only its own datagram.
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(a_child_that_is_killed_takes_its_datagram_alone, datagram_kinds, kind) {
   if (cannot_inject()) return;
-  // Each child is killed in its first answer.
+  // Each child is killed when it sends its first answer.
   Survivor server({"--policy", "fork"}, injecting("sendto,sendmsg:signal=KILL"), kind);
   const auto begin = Clock::now();
   const DatagramClient client = server.datagram_client();

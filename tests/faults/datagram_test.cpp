@@ -1,4 +1,4 @@
-// The demo server, from outside: receiving and sending of datagrams fail in each way that they can.
+// The demo server, from outside: receiving and sending of datagrams fail in every possible way.
 
 #include <array>
 #include <cerrno>
@@ -19,17 +19,18 @@
 namespace {
 
 constexpr std::size_t datagrams = 20;
-// A socket of all addresses needs the messages, which tell what address was asked.
+// A socket that is bound to all addresses uses recvmsg(2), which reports the address that the
+// client sent to.
 const std::string receiving = "recvfrom,recvmsg";
 const std::string sending = "sendto,sendmsg";
 
 struct Fault {
-  const char* name;  // as strace knows it
+  const char* name;  // the name in strace
   int error;
   bool counted = true;  // in accept_errors
 
   std::string message() const { return std::system_category().message(error); }
-  // The starter for it; strace says which calls fail.
+  // Returns the starter for this fault; `which` is strace's notation for the calls that fail.
   Words of(const std::string& call, const std::string& which = {}) const {
     return injecting(call + ":error=" + name + which);
   }
@@ -38,32 +39,32 @@ struct Fault {
   }
 };
 
-// None waits any more, or the error tells of an earlier one: the next call may do.
+// No datagram waits, or the error belongs to an earlier one: the next call may succeed.
 constexpr std::array passing{Fault{"EAGAIN", EAGAIN, false}, Fault{"EINTR", EINTR, false},
                              Fault{"ECONNREFUSED", ECONNREFUSED}, Fault{"ENETDOWN", ENETDOWN},
                              Fault{"EHOSTUNREACH", EHOSTUNREACH}};
-// Something has run out, and may come back.
+// The system is out of some resource, which may become free again.
 constexpr std::array exhausted{Fault{"ENOBUFS", ENOBUFS}, Fault{"ENOMEM", ENOMEM}};
-// The socket is none any more.
+// The descriptor is not a socket any more.
 constexpr std::array deadly{Fault{"EBADF", EBADF}, Fault{"EINVAL", EINVAL},
                             Fault{"ENOTSOCK", ENOTSOCK}, Fault{"EFAULT", EFAULT}};
-// Nobody takes the answer, or there is no room for it.
+// No process receives the answer, or there is no buffer space for it.
 constexpr std::array unsendable{Fault{"EAGAIN", EAGAIN},
                                 Fault{"ENOBUFS", ENOBUFS},
                                 Fault{"ENOMEM", ENOMEM},
                                 Fault{"ECONNREFUSED", ECONNREFUSED},
                                 Fault{"EHOSTUNREACH", EHOSTUNREACH},
                                 Fault{"ENETUNREACH", ENETUNREACH}};
-// The handler asked for what cannot be, or may not.
+// The handler tried to send something that is impossible or forbidden.
 constexpr std::array forbidden{Fault{"EPERM", EPERM}, Fault{"EACCES", EACCES},
                                Fault{"EMSGSIZE", EMSGSIZE}};
 
-// The permissions of the file that the answer goes to are its client's.
+// The client sets the permissions of the file that the answer goes to.
 bool is_forbidden_by_client(const std::string& kind, const Fault& fault) {
   return kind == "unixgram" && fault.error != EMSGSIZE;
 }
 
-// All at once, each once; returns how many were answered.
+// Sends one datagram from each of many clients; returns how many were answered.
 std::size_t answered(const Survivor& server, std::size_t count) {
   std::vector<DatagramClient> clients;
   for (std::size_t i = 0; i < count; ++i) {
@@ -77,7 +78,7 @@ std::size_t answered(const Survivor& server, std::size_t count) {
   return right;
 }
 
-// A line a second, one at least.
+// Checks that there is at least one line, and at most one a second.
 void check_complaints(const Survivor& server, Clock::duration lasted) {
   BOOST_TEST(server.complaint_lines() >= 1U);
   BOOST_TEST(server.complaint_lines() <= 1U + static_cast<std::size_t>(lasted / 1s),
@@ -122,7 +123,7 @@ BOOST_DATA_TEST_CASE(what_has_run_out_is_complained_of_and_waited_for,
   BOOST_TEST(server.complaints().find(fault.message()) != std::string::npos, server.complaints());
 }
 
-// For as long as it takes: no haste, and no end.
+// The server waits for as long as it takes, without using CPU time.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(it_waits_for_memory_without_haste,
                      data::make(datagram_kinds) * data::make(policies), kind, policy) {

@@ -1,4 +1,5 @@
-// The demo server, from outside: it runs out of descriptors or memory, or the system of buffers.
+// The demo server, from outside: it runs out of descriptors or memory, or the system runs out of
+// buffers.
 
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -33,7 +34,7 @@ constexpr bool sanitized = true;
 constexpr bool sanitized = false;
 #endif
 
-// A limit of the server's memory, for as long as this lives.
+// Limits the server's memory while an object of this class exists.
 class MemoryLimit {
  public:
   MemoryLimit(pid_t process, std::size_t more) : process_(process) {
@@ -59,7 +60,8 @@ class MemoryLimit {
   rlimit before_{};
 };
 
-// Room for the test's own clients. False if it may not have so much.
+// Raises the limit of descriptors for the test's own clients. Returns false if the hard limit is
+// too low.
 bool may_open(std::size_t descriptors) {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -70,8 +72,8 @@ bool may_open(std::size_t descriptors) {
   return false;
 }
 
-// Many clients each send most of a line, which the server must gather, and then its end. Returns
-// how many got the line back; those that are dropped have an error in sending, or no answer.
+// Many clients each send most of a line, which the server must buffer, and then its end. Returns
+// how many got the line back. For a client that is dropped, sending fails or no answer arrives.
 std::size_t answered(Survivor& server, std::size_t connections, bool asked_for_stats) {
   const std::string most_of_a_line(std::size_t{32} * 1024, 'x');
   const auto send = [](const Client& client, const std::string& text) {
@@ -79,7 +81,7 @@ std::size_t answered(Survivor& server, std::size_t connections, bool asked_for_s
   };
   const std::vector<Client> clients = connect(server, connections);
   for (const Client& client : clients) send(client, most_of_a_line);
-  // Without memory there may be no line in answer.
+  // Without memory, the server may be unable to print the line with its statistics.
   if (asked_for_stats) server.echo.process.signal(SIGUSR1);
   for (const Client& client : clients) {
     send(client, "\n");
@@ -90,7 +92,7 @@ std::size_t answered(Survivor& server, std::size_t connections, bool asked_for_s
   }));
 }
 
-// Whether a lack of memory can be made here.
+// Returns whether the test can cause a lack of memory here.
 bool can_lack(std::size_t connections) {
   if (sanitized) BOOST_TEST_MESSAGE("a sanitizer does not survive a lack of memory");
   return !sanitized && may_open(connections + 50);
@@ -98,7 +100,7 @@ bool can_lack(std::size_t connections) {
 
 constexpr std::size_t many = 1000;
 
-// Whether a tracer has all of its threads.
+// Returns whether a tracer is attached to all threads of the process.
 bool traced(pid_t process) {
   for (const auto& task :
        std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/task")) {
@@ -135,23 +137,23 @@ BOOST_DATA_TEST_CASE(it_waits_for_descriptors_without_haste,
     const Client established = server.client();
     BOOST_TEST(echoes(established));
     std::vector<Client> idle = connect(server, 200);
-    BOOST_TEST(server.counts("accepted", 24));  // with a child for each, no more fit in
+    BOOST_TEST(server.counts("accepted", 24));  // no more, because each one has a child
     BOOST_TEST(echoes(established));
     const auto cpu = server.cpu();
     const auto from = Clock::now();
     for (int i = 1; i <= 10; ++i) {
-      std::this_thread::sleep_until(from + i * 100ms);  // what it does meanwhile is measured
+      std::this_thread::sleep_until(from + i * 100ms);  // the CPU time meanwhile is measured
       BOOST_TEST(echoes(established));
     }
     const auto used = std::chrono::microseconds(server.cpu() - cpu);
     BOOST_TEST((used < (Clock::now() - from) / 20), "CPU time: " << used.count() << " us");
-    // Who waits longest takes the places of those who leave.
+    // The clients that have waited longest get the slots of those that leave.
     const std::uint64_t accepted = server.stats().at("accepted");
     BOOST_TEST(accepted < 64U);
     idle.erase(idle.begin(), idle.begin() + 20);
     BOOST_TEST(server.counts("accepted", accepted + 20));
     BOOST_TEST(echoes(established));
-    // The others have places for all.
+    // Now there are slots for all of the others.
     idle.erase(idle.begin(), idle.end() - 10);
     const auto left = Clock::now();
     BOOST_TEST(echoes(server.client()));
@@ -174,7 +176,7 @@ BOOST_DATA_TEST_CASE(a_lack_of_memory_costs_connections_and_no_more,
   {
     const MemoryLimit limit(server.echo.process.pid(),
                             static_cast<std::size_t>(more_kibibytes) * 1024);
-    BOOST_TEST(answered(server, many, false) < many);  // else there was no lack
+    BOOST_TEST(answered(server, many, false) < many);  // otherwise there was no lack
   }
   server.common_end();
 }
@@ -192,7 +194,7 @@ BOOST_DATA_TEST_CASE(a_lack_of_memory_may_be_asked_about, policies, policy) {
 
 // --- buffers -------------------------------------------------------------------------------------
 
-// Each child has calls of its own to fail, and all of them one turn to complain.
+// Each child has calls of its own that fail. All children together write one line a second.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(without_buffers_to_send_from_requests_fail_in_few_lines, policies, policy) {
   constexpr std::size_t connections = 30;
@@ -206,7 +208,7 @@ BOOST_DATA_TEST_CASE(without_buffers_to_send_from_requests_fail_in_few_lines, po
   }
   BOOST_TEST(server.counts("failed", connections));
   const auto seconds = static_cast<std::size_t>((Clock::now() - begin) / 1s);
-  // One a second at most.
+  // At most one line a second.
   BOOST_TEST(server.complaint_lines() >= 1U);
   BOOST_TEST(server.complaint_lines() <= 1U + seconds, server.complaints());
   BOOST_TEST(server.echo.stop() == 0);

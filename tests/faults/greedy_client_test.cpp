@@ -1,6 +1,7 @@
-// The demo server with limits for each client, while one takes all connections that it gets and
-// another opens them without end: what that costs the others. The same attack on another server is
-// beside it, as it is what the machine's other work costs them.
+// The demo server with limits for each client, while one client takes all connections that it gets
+// and another one opens connections without end: how much longer other clients wait. The same
+// attack on another server is measured for comparison, to see how much of that is due to the load
+// of the machine.
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -50,7 +51,7 @@ class Attack {
   }
 
  private:
-  // Wants 5,000 connections, and asks again for those that it does not get.
+  // Tries to hold 5,000 connections, and retries those that it does not get.
   void hold(const Line& line) {
     std::vector<std::optional<Client>> held(5'000);
     while (!stopped_) {
@@ -63,13 +64,13 @@ class Attack {
         try {
           client.emplace(line, "127.1.0.2");
         } catch (const std::exception&) {
-          // No place in the kernel's queue: again.
+          // No space in the kernel's queue: try again.
         }
       }
     }
   }
 
-  // Opens 10,000 a second.
+  // Opens 10,000 connections a second.
   void open(const Line& line) {
     const auto begin = Clock::now();
     for (std::int64_t opened = 0; !stopped_; ++opened) {
@@ -77,7 +78,7 @@ class Attack {
       try {
         reset(Client(line, "127.1.0.3"));
       } catch (const std::exception&) {
-        // The same.
+        // As above.
       }
     }
   }
@@ -87,7 +88,8 @@ class Attack {
   std::thread opening_;
 };
 
-// Of 2,000 requests, one each millisecond, over a connection that is there already.
+// Returns the 99th percentile of the latencies of 2,000 requests, one each millisecond, over an
+// open connection.
 std::chrono::microseconds p99(const Client& client) {
   std::vector<Clock::duration> times;
   const auto begin = Clock::now();
@@ -123,7 +125,7 @@ BOOST_AUTO_TEST_CASE(others_feel_nothing_of_a_greedy_client, *timeout(120)) {
     const Attack attack(server.line);
     std::this_thread::sleep_for(500ms);
     attacked = p99(client);
-    BOOST_TEST(echoes(server.line));  // who comes is served as well
+    BOOST_TEST(echoes(server.line));  // a new client is served as well
   }
   {
     const Attack attack(other.line);

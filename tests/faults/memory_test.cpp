@@ -1,4 +1,4 @@
-// The demo server, from outside: clients that would have it hold more memory than it may use.
+// The demo server, from outside: clients that try to make it hold more memory than it may use.
 
 #include <cstddef>
 #include <string>
@@ -27,7 +27,7 @@ BOOST_DATA_TEST_CASE(half_requests_of_many_do_not_fill_its_memory,
     BOOST_TEST_MESSAGE("no limit of memory can be set here");
     return;
   }
-  // From its start, as it looks at its limits then.
+  // The server joins the group before it starts, because it reads its memory limit at the start.
   const std::string join = "echo $$ > " + group.directory() + "/cgroup.procs && exec \"$@\"";
   Survivor server({"--policy", policy, "--framing", "line"}, {"/bin/sh", "-c", join, "sh"});
   {

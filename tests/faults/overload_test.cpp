@@ -1,4 +1,4 @@
-// The demo server, from outside: what becomes of clients beyond --max-connections.
+// The demo server, from outside: what happens to clients beyond --max-connections.
 
 #include <poll.h>
 
@@ -19,7 +19,8 @@ namespace {
 constexpr std::size_t places = 3;
 const std::string request = "hello\n";
 
-// Not conversations inline: there the first holds up all others until it ends, by design.
+// Without conversations under Inline, where the first one holds up all others until it ends, by
+// design.
 auto kinds() {
   using boost::unit_test::data::make;
   return make(std::vector<std::string>{"pool", "thread", "fork", "inline", "pool", "thread",
@@ -28,7 +29,7 @@ auto kinds() {
                                        "conversation", "conversation"});
 }
 
-// Whether something comes, be it the end, within that time.
+// Returns whether bytes or the end of the stream arrive within that time.
 bool hears(const Client& client, std::chrono::milliseconds within) {
   pollfd polled{client.fileno(), POLLIN, 0};
   return ::poll(&polled, 1, static_cast<int>(within.count())) == 1;
@@ -39,7 +40,7 @@ void leave(const Client& client) {
   BOOST_TEST(client.receive_to_end().empty());
 }
 
-// A server all of whose places are taken by clients that have been served.
+// A server in which clients that have been served take all slots.
 struct Full {
   Full(const std::string& policy, const std::string& handler, const std::string& overload)
       : server({"--policy", policy, "--handler", handler, "--max-connections",
@@ -50,7 +51,7 @@ struct Full {
     }
   }
 
-  // All that are still here go.
+  // Closes all remaining clients.
   void empty() {
     for (const Client& client : clients) leave(client);
     clients.clear();
@@ -137,14 +138,15 @@ BOOST_DATA_TEST_CASE(who_has_been_longest_in_a_request_makes_room_too, policies,
     BOOST_TEST(echoes(busy.back()));
     busy.back().send("the first half");
   }
-  // Who has begun is known once there is nothing left to do.
+  // When the server is idle, it knows which requests have begun.
   BOOST_TEST(server.is_idle());
   const Client waiting = server.client();
   waiting.send(request);
   BOOST_TEST(hears(waiting, 2s));
   BOOST_TEST(waiting.receive(request.size()) == request);
   BOOST_TEST(server.counts("shed_evicted", 1));
-  // One of them has gone, without an answer to its half, and the others finish what they began.
+  // One of the clients was evicted without an answer to its half request. The others finish their
+  // requests.
   std::erase_if(busy, [](const Client& client) {
     return hears(client, 100ms) && client.receive_to_end().empty();
   });

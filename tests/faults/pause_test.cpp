@@ -1,5 +1,5 @@
-// The demo server, from outside: it is stopped for longer than a limit, and what its clients sent
-// meanwhile came in time.
+// The demo server, from outside: it is stopped for longer than a limit, and its clients' requests
+// arrived in time meanwhile.
 
 #include <chrono>
 #include <csignal>
@@ -18,7 +18,7 @@ namespace {
 
 constexpr auto longer_than_a_limit = 1300ms;
 
-// Stops the server and its children while this lives.
+// Stops the server and its children while an object of this class exists.
 class Pause {
  public:
   explicit Pause(const Survivor& server) : server_(server) { signal(SIGSTOP); }
@@ -45,7 +45,7 @@ Words with_limits(const std::string& policy) {
 
 }  // namespace
 
-// Many, so that limits and input are looked at by turns once the server goes on.
+// Many clients, so that the server looks at limits and at input in turns when it continues.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(the_rest_of_a_request_that_came_during_a_pause_is_served, policies, policy) {
   Survivor server(with_limits(policy));
@@ -84,7 +84,7 @@ BOOST_DATA_TEST_CASE(a_request_that_came_during_a_pause_is_served, policies, pol
   BOOST_TEST(server.complaints().empty(), server.complaints());
 }
 
-// What did not come is still too late.
+// A request whose rest did not arrive is still too late.
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(half_a_request_is_cut_after_a_pause, policies, policy) {
   Survivor server(with_limits(policy));

@@ -1,4 +1,5 @@
-// The demo server, from outside: clients that are slow, deaf or silent, and those beside them.
+// The demo server, from outside: clients that are slow, deaf or silent, and the other clients
+// beside them.
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -33,12 +34,12 @@ constexpr bool sanitized = true;
 constexpr bool sanitized = false;
 #endif
 
-// How long an honest client waits at most, whatever the others do.
+// The longest time that an honest client waits, whatever the others do.
 constexpr auto promptly = sanitized ? 1000ms : 200ms;
 constexpr std::size_t crowd = 200;
 
-// Clients who have little room, in small segments, and say so before they connect: else the kernel
-// itself has room for megabytes of each answer.
+// Connects clients that have small receive buffers and small segments. They set these before they
+// connect, because otherwise the kernel buffers megabytes of each answer.
 std::vector<Descriptor> connect_deaf(const Survivor& server, std::size_t count) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -58,13 +59,14 @@ std::vector<Descriptor> connect_deaf(const Survivor& server, std::size_t count) 
   return clients;
 }
 
-// As much as is taken at once; 0 if nothing is, or if the connection is no more.
+// Sends as much as the kernel takes at once. Returns 0 if it takes nothing, or if the connection
+// has ended.
 std::size_t send_now(int client, std::string_view text) {
   const auto count = ::send(client, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   return count > 0 ? static_cast<std::size_t>(count) : 0;
 }
 
-// An honest client, and the longest that it ever waited.
+// An honest client, and the longest time that it ever waited.
 class Canary {
  public:
   explicit Canary(const Survivor& server, Clock::duration patience = promptly)
@@ -89,8 +91,8 @@ class Canary {
   Clock::duration longest_{};
 };
 
-// Sends to those who do not read what comes back, each until that is `most`, or until none takes
-// anything for 300 ms, or hardly anything for longer.
+// Sends to clients that do not read the answers. Each one sends up to `most` bytes. The flood ends
+// when the kernel has taken nothing for 300 ms, or after 1500 ms.
 void flood(std::span<const Descriptor> clients, std::size_t most,
            const std::function<void()>& meanwhile) {
   std::string block;
@@ -116,7 +118,7 @@ bool all_echo(std::span<const Client> clients) {
 
 }  // namespace
 
-// --- slow ---------------------------------------------------------------------------------------
+// --- slow clients --------------------------------------------------------------------------------
 
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(those_who_send_byte_by_byte_are_cut_and_cost_others_nothing, policies,
@@ -152,7 +154,7 @@ BOOST_DATA_TEST_CASE(the_limits_of_time_are_kept, policies* handlers, policy, ha
   BOOST_TEST(echoes(idle));
   auto begin = Clock::now();
   const Client dripping = server.client();
-  // It is never silent for as long as an idle one may be.
+  // This client is never silent for as long as the idle limit.
   pollfd polled{dripping.fileno(), POLLIN, 0};
   do {
     send_now(dripping.fileno(), "x");
@@ -161,7 +163,7 @@ BOOST_DATA_TEST_CASE(the_limits_of_time_are_kept, policies* handlers, policy, ha
   BOOST_TEST((dripped > 350ms && dripped < 1500ms));
   BOOST_TEST(dripping.receive_to_end().empty());
   BOOST_TEST(idle.receive_to_end().empty());
-  // A conversation that nobody continues is one that failed to end in time.
+  // A conversation whose client sends nothing more has failed to end in time.
   const std::uint64_t idle_ones = handler == "request" ? 1 : 0;
   BOOST_TEST(server.counts("closed_idle", idle_ones));
   BOOST_TEST(server.counts("timed_out", 2 - idle_ones));
@@ -169,7 +171,7 @@ BOOST_DATA_TEST_CASE(the_limits_of_time_are_kept, policies* handlers, policy, ha
   BOOST_TEST(server.complaints().empty(), server.complaints());
 }
 
-// --- deaf ---------------------------------------------------------------------------------------
+// --- clients that do not read --------------------------------------------------------------------
 
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(those_who_do_not_read_are_cut_and_cost_others_nothing, policies, policy) {
@@ -195,7 +197,7 @@ BOOST_DATA_TEST_CASE(those_who_do_not_read_are_cut_and_cost_others_nothing, poli
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(those_who_ask_for_ever_and_do_not_read_take_bounded_memory,
                      data::make({"pool", "thread", "inline"}), policy) {
-  // What is read ahead, and what waits to be sent; then stacks and arenas.
+  // The input that is read ahead, and the answers that wait to be sent; then stacks and arenas.
   constexpr std::size_t bound = crowd * (64 + 256) + (sanitized ? 256 : 16) * 1024;
   Survivor server({"--policy", policy, "--framing", "line"});
   {
@@ -213,7 +215,7 @@ BOOST_DATA_TEST_CASE(those_who_ask_for_ever_and_do_not_read_take_bounded_memory,
   BOOST_TEST(server.complaints().empty(), server.complaints());
 }
 
-// --- greedy -------------------------------------------------------------------------------------
+// --- greedy clients ------------------------------------------------------------------------------
 
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(those_who_ask_for_ever_leave_others_their_turn, policies, policy) {
@@ -222,8 +224,8 @@ BOOST_DATA_TEST_CASE(those_who_ask_for_ever_leave_others_their_turn, policies, p
   Survivor server({"--policy", policy, "--framing", "line"});
   Canary canary(server, 1s);
   {
-    // More than what is looked for at once; where each has a thread, it is the system that gives
-    // turns, and fewer keep it as busy.
+    // More connections than the server looks for at a time. Where each connection has a thread, the
+    // system schedules the threads, and fewer connections keep it as busy.
     const bool looked_for = policy == "pool" || policy == "inline";
     const std::vector<Client> greedy = connect(server, looked_for ? 100 : 20);
     std::vector<char> discarded(block.size());
@@ -244,7 +246,7 @@ BOOST_DATA_TEST_CASE(those_who_ask_for_ever_leave_others_their_turn, policies, p
   server.common_end();
 }
 
-// --- silent -------------------------------------------------------------------------------------
+// --- silent clients ------------------------------------------------------------------------------
 
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(a_thousand_silent_clients_cost_less_than_a_kibibyte_each,
@@ -252,7 +254,7 @@ BOOST_DATA_TEST_CASE(a_thousand_silent_clients_cost_less_than_a_kibibyte_each,
   constexpr std::size_t many = 1000;
   Survivor server({"--policy", policy});
   {
-    // Threads, arenas and tables exist afterwards.
+    // After these requests, threads, arenas and tables exist.
     const std::vector<Client> first = connect(server, 100);
     for (int i = 0; i < 10; ++i) BOOST_TEST(all_echo(first));
   }

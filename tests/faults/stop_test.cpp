@@ -1,4 +1,4 @@
-// The demo server, from outside: signals, restarts and dying children, with clients about.
+// The demo server, from outside: signals, restarts and dying children, while clients are connected.
 
 #include <sys/socket.h>
 
@@ -54,7 +54,7 @@ bool polled(const std::function<bool()>& condition, Clock::duration within = 10s
 
 fs::path proc(pid_t process) { return fs::path("/proc") / std::to_string(process); }
 
-// What a file below /proc says behind a name.
+// Returns the word after a name in a file below /proc.
 std::string status(const fs::path& file, const std::string& name) {
   std::ifstream lines(file);
   for (std::string word; lines >> word;) {
@@ -99,7 +99,7 @@ BOOST_DATA_TEST_CASE(all_that_have_begun_to_send_get_all_of_it_back, policies, p
   std::vector<std::string> received(senders);
   Echo echo({"--policy", policy});
   const std::vector<Client> clients = talking_clients(echo, senders);
-  // One block of each is always on its way.
+  // One block of each client is always on its way.
   for (std::size_t i = 0; i < senders; ++i) clients[i].send(messages[i].substr(0, block));
   echo.process.signal(SIGTERM);
   for (std::size_t begin = block; begin < messages.front().size(); begin += block) {
@@ -138,7 +138,7 @@ BOOST_DATA_TEST_CASE(it_can_be_started_again_at_once_on_its_port, policies, poli
   Echo first({"--policy", policy});
   const std::vector<Client> clients = talking_clients(first, 20);
   BOOST_TEST(first.stop() == 0);
-  // The server closed first: its ends stay in TIME_WAIT.
+  // The server closed first, so its ends stay in TIME_WAIT.
   for (const Client& client : clients) BOOST_TEST(client.receive_to_end().empty());
   Process second(demo({"echo", "--policy", policy, "--listen",
                        "tcp://127.0.0.1:" + std::to_string(first.line.port)}));
@@ -158,7 +158,7 @@ BOOST_DATA_TEST_CASE(a_storm_of_signals_harms_no_byte, policies, policy) {
     for (int signals = 0; signals < 2000;) {
       auto echoing = std::async(std::launch::async, [&] { return echo_all(clients, messages); });
       do {
-        // Reads what it says, or its pipe would be full soon.
+        // Reads what the server prints, because its pipe would soon be full otherwise.
         server.stats();
         ++signals;
       } while (echoing.wait_for(0s) != std::future_status::ready || signals < 100);
@@ -177,7 +177,7 @@ BOOST_DATA_TEST_CASE(every_thread_blocks_the_signals_that_one_waits_for, policie
   for (const auto& task : fs::directory_iterator(proc(server.echo.process.pid()) / "task")) {
     const auto blocked = std::stoull(status(task.path() / "status", "SigBlk:"), nullptr, 16);
     const auto blocks = [&](int signal) { return ((blocked >> (signal - 1)) & 1U) != 0; };
-    // sigtimedwait(2) unblocks what it waits for.
+    // sigtimedwait(2) unblocks the signals that it waits for.
     const bool all = blocks(SIGTERM) && blocks(SIGINT) && blocks(SIGHUP) && blocks(SIGUSR1);
     if (!all) ++waiting;
   }

@@ -16,14 +16,14 @@
 
 namespace {
 
-// Whether the server has closed it without a byte for it.
+// Returns whether the server has closed the connection without sending a byte.
 bool is_dropped(const Client& client) { return client.receive_to_end().empty(); }
 
-// Those who get none of what they need, and what they need it from.
+// A policy that cannot make a thread or a child for a client, and the call that fails.
 struct Creation {
   std::string policy;
   std::string call;
-  std::string first;  // of these calls that is made for a client
+  std::string first;  // the number of the first call that is made for a client
   std::string second;
   int before;     // clients that are served first
   Words options;  // so that each client takes one
@@ -41,12 +41,12 @@ struct Creation {
   }
 };
 
-// The calls of each thread are counted by themselves, and the main thread must make two others. So
-// the one that serves makes two that count for nothing.
+// strace counts the calls of each thread separately, and the main thread must make two of its own.
+// So two clients are served first, to bring the serving thread to the same count.
 const std::array creations{Creation{"thread", "clone3", "3", "4", 2, {"--keep-threads", "0"}},
                            Creation{"fork", "clone", "1", "2", 0, {}}};
 
-// Whether the calls that make threads cannot be counted here.
+// Returns whether the calls that make threads cannot be counted here.
 bool miscounted(const std::string& call) {
 #if __has_feature(thread_sanitizer)
   if (call == "clone3") {
@@ -57,7 +57,7 @@ bool miscounted(const std::string& call) {
   return call.empty();
 }
 
-// Has so many clients served, each of which takes one thread or child.
+// Serves this many clients, each of which takes one thread or child.
 void serve_first(const Survivor& server, const Creation& creation) {
   for (int i = 0; i < creation.before; ++i) {
     const Client client = server.client();
@@ -68,7 +68,7 @@ void serve_first(const Survivor& server, const Creation& creation) {
   BOOST_TEST(server.comes_to_rest());
 }
 
-// One of the threads of a start, and the arguments for it.
+// The number of a thread that cannot be made at the start, and the arguments of the server.
 struct Start {
   std::string failing;
   Words arguments;
@@ -77,7 +77,7 @@ struct Start {
   }
 };
 
-// Workers first, and then those two.
+// First the workers' threads, then the two other threads.
 const std::array starts{Start{"1", {"--policy", "pool", "--workers", "4"}},
                         Start{"2", {"--policy", "pool", "--workers", "4"}},
                         Start{"4", {"--policy", "pool", "--workers", "4"}},
@@ -107,7 +107,7 @@ BOOST_DATA_TEST_CASE(who_gets_no_thread_is_dropped_and_counted, data::make(creat
   BOOST_TEST(stats["dropped"] == 2U);
   BOOST_TEST(stats["policy_errors"] == 2U);
   server.common_end();
-  // One a second: two if the machine was slow.
+  // One line a second: two if the machine was slow.
   BOOST_TEST(server.complaint_lines() >= 1U);
   BOOST_TEST(server.complaint_lines() <= 2U, server.complaints());
 }
@@ -155,7 +155,7 @@ BOOST_DATA_TEST_CASE(who_waits_too_long_for_a_thread_is_shed, data::make(creatio
   BOOST_TEST(server.complaints().empty(), server.complaints());
 }
 
-// The last child that it could have waited for has ended, and there is none for it either.
+// The last child has ended, so the request cannot wait for one, and no new child can be made.
 BOOST_AUTO_TEST_CASE(who_waited_and_gets_no_child_is_dropped_and_counted, *timeout(30)) {
   if (cannot_inject()) return;
   Survivor server({"--policy", "fork", "--handler", "conversation"},
@@ -190,7 +190,7 @@ BOOST_DATA_TEST_CASE(a_start_without_its_threads_fails_in_one_line, data::make(s
   BOOST_TEST(process.rest_of_stdout().empty());
 }
 
-// Servers of several kinds close beside each other, or else one after another.
+// Servers of several kinds are closed in threads, or one after the other if there are none.
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_DATA_TEST_CASE(it_stops_without_threads_for_that, data::make({"inline", "fork"}), policy) {
   if (cannot_inject()) return;

@@ -123,7 +123,7 @@ BOOST_AUTO_TEST_CASE(an_empty_buffer_lends_its_memory_to_the_next, *timeout(10))
 
 namespace {
 
-// Serves at the end of the program, as the destructor of a static server does.
+// Uses a buffer at the end of the program, as the destructor of a static server does.
 struct AtExit {
   ~AtExit() {
     ByteBuffer buffer;

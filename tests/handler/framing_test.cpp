@@ -22,13 +22,13 @@ std::size_t line(std::string_view text) { return net::line(net::bytes(text)); }
 
 }  // namespace
 
-// Not even the length is here.
+// Not even the length has arrived completely.
 static_assert(sized<std::uint8_t>() == 0);
 static_assert(sized<std::uint16_t>(1) == 0);
 static_assert(sized<std::uint32_t>(0, 0, 1) == 0);
 static_assert(sized<std::uint64_t>(1, 2, 3, 4, 5, 6, 7) == 0);
 
-// Network byte order, and the length does not count itself.
+// The length is in network byte order, and does not count itself.
 static_assert(sized<std::uint8_t>(0) == 1);
 static_assert(sized<std::uint8_t>(255) == 256);
 static_assert(sized<std::uint16_t>(1, 2) == 2 + 0x102);
@@ -36,10 +36,10 @@ static_assert(sized<std::uint32_t>(1, 2, 3, 4) == 4 + 0x1020304);
 static_assert(sized<std::uint32_t>(255, 255, 255, 255) == 4 + std::size_t{0xffffffff});
 static_assert(sized<std::uint64_t>(0, 0, 0, 0, 0, 0, 1, 2) == 8 + 0x102);
 
-// What follows the length does not count.
+// Bytes after the message do not count.
 static_assert(sized<std::uint8_t>(2, 255, 255, 255) == 3);
 
-// Lengths at and beyond what a size holds.
+// Lengths at the limit of what a size can hold, and beyond it.
 static_assert(sized<std::uint64_t>(255, 255, 255, 255, 255, 255, 255, 246) == SIZE_MAX - 1);
 static_assert(sized<std::uint64_t>(255, 255, 255, 255, 255, 255, 255, 247) == SIZE_MAX);
 static_assert(sized<std::uint64_t>(255, 255, 255, 255, 255, 255, 255, 248) == SIZE_MAX);

@@ -24,7 +24,7 @@ namespace {
 const net::Address client("192.0.2.1", 1234);
 const net::Address server("192.0.2.2", 80);
 
-// What a server would be to a handler.
+// Stands for the server that calls a handler.
 class Context final : public net::RequestContext {
  public:
   explicit Context(net::Socket connection) : RequestContext(std::move(connection), client, {}) {}
@@ -41,7 +41,7 @@ class Context final : public net::RequestContext {
   void limits_changed() override { ++changes; }
 };
 
-// A connection of which a test holds the far end.
+// A connection whose other end the test holds.
 struct Connection {
   explicit Connection(std::pair<net::Socket, net::Socket> pair = net::socket_pair())
       : peer(std::move(pair.first)), context(std::move(pair.second)) {}
@@ -71,7 +71,7 @@ struct Upper : net::StreamRequestHandler {
   void finish() override { wfile.write("bye\n"); }
 };
 
-// Opens what is protected.
+// Makes the protected members public.
 struct Plain : net::BaseRequestHandler {
   using BaseRequestHandler::client_address;
   using BaseRequestHandler::context;

@@ -1,4 +1,5 @@
-// What CPython's tests of socketserver require of a handler's wfile, of each server of connections.
+// What CPython's tests of socketserver require of a handler's wfile, for each server of
+// connections.
 
 #include <pthread.h>
 #include <signal.h>
@@ -33,7 +34,7 @@ using Rows = std::tuple<Row<K, net::Inline>, Row<K, net::ThreadPerRequest>,
                         Row<K, net::ForkPerRequest>, Row<K, net::ThreadPool>>;
 using All = decltype(std::tuple_cat(Rows<OverTcp>(), Rows<OverUnix>()));
 
-// Writes, and waits until it is seen.
+// Writes, and waits until the client has seen the text.
 struct Waiting : net::StreamRequestHandler {
   explicit Waiting(const Gate& gate) : seen(gate) {}
   void handle() {
@@ -43,7 +44,7 @@ struct Waiting : net::StreamRequestHandler {
   const Gate& seen;
 };
 
-// Writes both ways.
+// Writes by the writer and by the socket.
 struct Alternating : net::StreamRequestHandler {
   void handle() {
     wfile.write("one ");
@@ -85,7 +86,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(wfile_and_the_socket_are_one_stream, R, All) {
   BOOST_TEST(Client(server).receive_all() == "one two three");
 }
 
-// In the serving thread, as the library's own threads block signals.
+// With Inline, handlers run in the serving thread. The library's own threads block signals.
 BOOST_TEST_DECORATOR(*timeout(40))
 BOOST_AUTO_TEST_CASE_TEMPLATE(signals_do_not_cut_a_large_write, K, Kinds) {
   struct sigaction before{};

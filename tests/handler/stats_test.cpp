@@ -1,4 +1,4 @@
-// What was counted, as text.
+// Counters as text.
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
@@ -34,7 +34,7 @@ BOOST_AUTO_TEST_CASE(a_table_tells_how_fast_counters_grow) {
   before.requests = 345;
   net::Stats now;
   now.requests = 12345;
-  now.parked = 7;  // how many there are now, which is no speed
+  now.parked = 7;  // the present number, for which there is no rate
   now.peer_gone = 2;
   BOOST_TEST(to_table(now, before, std::chrono::seconds(20)) ==
              "parked         7\n"

@@ -86,7 +86,7 @@ BOOST_AUTO_TEST_CASE(the_rest_limit_ends_with_the_read, *timeout(10)) {
   StreamReader reader(stream);
   peer.sendall(net::bytes("part"));
   BOOST_CHECK_THROW(reader.read_line(), net::TimeoutError);
-  // The socket's own timeout counts again, and each read has a limit of its own.
+  // The socket's own timeout applies again, and each read has a limit of its own.
   stream.socket().settimeout(30ms);
   std::array<std::byte, 1> into{};
   const auto before = Clock::now();

@@ -27,7 +27,7 @@ static_assert(!std::is_copy_constructible_v<BufferedStream>);
 
 namespace {
 
-// A reader, and the far end that it reads from.
+// A reader, and the other end of its connection.
 struct Reading {
   explicit Reading(std::pair<net::Socket, net::Socket> pair = net::socket_pair())
       : peer(std::move(pair.first)), stream(std::move(pair.second)) {}
@@ -54,7 +54,7 @@ BOOST_AUTO_TEST_CASE(a_line_is_returned_with_its_end, *timeout(10)) {
 }
 
 BOOST_AUTO_TEST_CASE(a_line_may_come_in_pieces, *timeout(10)) {
-  // A receive takes one packet, so that each piece comes by itself.
+  // A receive takes one packet, so each piece is received separately.
   Reading reading(net::socket_pair(net::SocketType::sequenced_packet));
   for (const auto* piece : {"piece", "wise", "\n", "next", "\nline", " three\n"})
     reading.send(piece);
@@ -208,7 +208,7 @@ BOOST_AUTO_TEST_CASE(a_terminator_may_be_of_any_length, *timeout(10)) {
   Reading reading;
   reading.send("GET /\r\n\r\nrest\r");
   BOOST_TEST(reading.reader.read_until("\r\n\r\n").value() == "GET /\r\n\r\n");
-  // It comes in two parts.
+  // The delimiter arrives in two parts.
   auto second = std::async(std::launch::async, [&] { reading.send_last("\n\r\nend"); });
   BOOST_TEST(reading.reader.read_until("\r\n\r\n").value() == "rest\r\n\r\n");
   BOOST_TEST(reading.reader.read_until("\r\n\r\n").value() == "end");

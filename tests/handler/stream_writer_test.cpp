@@ -31,7 +31,7 @@ struct Writing {
     stream.set_write_buffer(write_buffer);
   }
 
-  // Fills what the kernel holds, and returns how much that is.
+  // Fills the kernel's buffers, and returns how many bytes they hold.
   std::size_t fill() {
     const std::string block(64 * kibi, 'f');
     std::size_t sent = 0;
@@ -39,7 +39,7 @@ struct Writing {
     return sent;
   }
 
-  // Reads until so many bytes have come.
+  // Reads until this many bytes have arrived.
   std::string read(std::size_t count) {
     std::string text(count, '\0');
     auto rest = std::as_writable_bytes(std::span(text));
@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(each_wait_of_a_write_has_the_whole_timeout, *timeout(20)) {
   Writing writing(0);
   writing.stream.socket().settimeout(500ms);
   auto [stop, stopped] = net::socket_pair();
-  // Reads slowly for longer than the timeout in total.
+  // The peer reads slowly, for longer than the timeout in total.
   const std::string text(7 * kibi * kibi, 's');
   auto received = std::async(std::launch::async, [&, &waiting = stopped] {
     std::string all;

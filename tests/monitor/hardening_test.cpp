@@ -66,7 +66,8 @@ bool blocks(const std::string& thread, int signal) {
 
 BOOST_FIXTURE_TEST_SUITE(monitor_hardening, LeavesNothing)
 
-// A proxy in front may read such a request differently: what follows it must never be answered.
+// A proxy in front of the monitor may read such a request differently, so bytes that follow it must
+// never be answered.
 BOOST_AUTO_TEST_CASE(nothing_behind_an_ambiguous_request_is_answered, *timeout(40)) {
   net::TcpServer<Echo> server(loopback(), quick());
   Running running(server);
@@ -125,7 +126,8 @@ BOOST_AUTO_TEST_CASE(nothing_behind_an_ambiguous_request_is_answered, *timeout(4
   BOOST_TEST(is_alive(monitor));
 }
 
-// RFC 9110, 15.5.6: a method that is not served is the fault, with a body or without.
+// RFC 9110, 15.5.6: the response names the method as the fault, whether the request has a body or
+// not.
 BOOST_AUTO_TEST_CASE(another_method_is_told_which_are_allowed, *timeout(20)) {
   net::TcpServer<Echo> server(loopback(), quick());
   Running running(server);
@@ -141,7 +143,7 @@ BOOST_AUTO_TEST_CASE(another_method_is_told_which_are_allowed, *timeout(20)) {
   }
 }
 
-// RFC 9112, 9.3: a client of HTTP/1.0 must be told that its connection goes on.
+// RFC 9112, 9.3: the response must tell a client of HTTP/1.0 that the connection stays open.
 BOOST_AUTO_TEST_CASE(a_client_of_http_1_0_is_told_whether_its_connection_goes_on, *timeout(20)) {
   net::TcpServer<Echo> server(loopback(), quick());
   Running running(server);
@@ -154,7 +156,8 @@ BOOST_AUTO_TEST_CASE(a_client_of_http_1_0_is_told_whether_its_connection_goes_on
   BOOST_TEST(client.sees_end());
 }
 
-// More connections than the monitor has, each with half a header: an operator is still answered.
+// There are more connections than the monitor has slots, each with half a header. An operator is
+// still answered.
 BOOST_AUTO_TEST_CASE(half_headers_keep_no_operator_waiting, *timeout(40)) {
   net::TcpServer<Echo> server(loopback(), quick());
   Running running(server);
@@ -177,8 +180,8 @@ BOOST_AUTO_TEST_CASE(idle_connections_keep_no_operator_waiting, *timeout(40)) {
   BOOST_TEST((std::chrono::steady_clock::now() - begin < 3s));
 }
 
-// The name of a server makes events large enough to fill the buffers of the connections. All
-// streams that there may be are taken by clients that read nothing but the header.
+// The name of the server makes events large enough to fill the buffers of the connections. Clients
+// that read nothing but the header take all streams that there may be.
 BOOST_AUTO_TEST_CASE(streams_that_are_not_read_are_dropped, *timeout(40)) {
   net::TcpServer<Echo> server(loopback(), quick());
   Running running(server);
@@ -235,7 +238,7 @@ BOOST_AUTO_TEST_CASE(streams_that_come_and_go_leave_room_for_others, *timeout(60
             std::array<std::byte, 16> some{};
             if (j % 2 == 0) socket.recv(some);
           } catch (const std::exception&) {
-            // Its connection was ended for want of a slot.
+            // The connection was closed because a new client needed the slot.
           }
         }
       });
@@ -248,7 +251,7 @@ BOOST_AUTO_TEST_CASE(streams_that_come_and_go_leave_room_for_others, *timeout(60
   }));
 }
 
-// A signal of the program is for the threads of the program.
+// A signal to the program must be handled by a thread of the program.
 BOOST_AUTO_TEST_CASE(threads_of_the_monitor_take_no_signals, *timeout(20)) {
   net::TcpServer<Echo> server(loopback(), quick());
   Running running(server);

@@ -1,4 +1,5 @@
-// What is told of what servers count, which no test can import: hence this is a part of its module.
+// The texts that the monitor makes of servers' counters. No test can import these functions, so
+// this file is a part of their module.
 
 module;
 
@@ -23,7 +24,7 @@ namespace {
 
 constexpr std::size_t members = sizeof(Stats) / sizeof(std::uint64_t);
 
-// Each member has a number of its own.
+// Returns a sample in which each member has a different number.
 Sample numbered(const std::string& name = "tcp://127.0.0.1:80") {
   Sample sample{.name = name, .stats = {}, .load = {}, .times = {}};
   for (std::size_t i = 0; i < members; ++i) {
@@ -47,7 +48,7 @@ BOOST_AUTO_TEST_CASE(every_member_of_stats_is_told_once, *timeout(10)) {
   const std::string json = net::json_of(std::span(&sample, 1), 1);
   for (std::size_t i = 0; i < members; ++i) {
     const std::uint64_t number = 1'000'000 + i;
-    if (sample.stats.shed == number) continue;  // the sum of the others that begin so
+    if (sample.stats.shed == number) continue;  // the sum of the other counters with this prefix
     BOOST_TEST(occurrences(metrics, "} " + std::to_string(number) + "\n") == 1U, number);
     BOOST_TEST(occurrences(json, ":" + std::to_string(number)) == 1U, number);
   }

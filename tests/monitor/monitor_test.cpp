@@ -21,7 +21,7 @@ struct Response {
   std::string status() const { return header.substr(0, header.find("\r\n")); }
 };
 
-// The next response of a connection that goes on.
+// Receives the next response of a connection that stays open.
 Response receive(Client& client, bool with_body = true) {
   Response response;
   while (!response.header.ends_with("\r\n\r\n")) response.header += client.receive(1);
@@ -39,7 +39,7 @@ Response get(const net::Monitor& monitor, const std::string& path) {
   return receive(client);
 }
 
-// The values of /metrics by what stands before them.
+// Returns the values of /metrics by the text before them.
 std::map<std::string, double> metrics(const net::Monitor& monitor) {
   std::map<std::string, double> values;
   std::istringstream lines(get(monitor, "/metrics").body);
@@ -264,7 +264,7 @@ BOOST_AUTO_TEST_CASE(streams_tell_of_changes_until_the_monitor_ends, *timeout(30
     while (told.find("\"requests\":0,") == std::string::npos) told += stream.receive(1);
     BOOST_TEST(Client(server).ask("x") == "x");
     while (told.find("\"requests\":1,") == std::string::npos) told += stream.receive(1);
-    // Who goes makes room.
+    // A stream that ends frees a slot.
     streams.pop_back();
     BOOST_TEST(soon([&] { return get(monitor, "/events").status().substr(9, 3) == "200"; }));
   }

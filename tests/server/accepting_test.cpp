@@ -1,4 +1,4 @@
-// Who accepts: where the pool waits, or the serving thread.
+// Which thread accepts: the pool's worker that waits in the lot, or the serving thread.
 
 #include <atomic>
 #include <list>
@@ -8,7 +8,7 @@
 
 namespace {
 
-// Holds the serving thread up from its next turn on, until the gate opens.
+// Holds the serving thread at its next turn, until the gate opens.
 struct Holding final : net::ServerHooks {
   void service_actions() override {
     if (!hold) return;
@@ -20,7 +20,7 @@ struct Holding final : net::ServerHooks {
   Gate gate;
 };
 
-// Between the hooks and those that verify.
+// A class between ServerHooks and the hooks that override `verify_request`.
 struct Silent : net::ServerHooks {
   void report(const net::Event&) override {}
 };
@@ -91,7 +91,8 @@ BOOST_AUTO_TEST_CASE(also_if_only_a_base_between_is_known, *timeout(20)) {
   check_verifies_on_the_serving_thread(server, hooks);
 }
 
-// By a limit for them, and although the serving thread slept without one.
+// A limit closes these connections, although the serving thread slept without a limit when they
+// arrived.
 BOOST_AUTO_TEST_CASE(who_came_while_the_serving_thread_slept_is_closed_in_time, *timeout(20)) {
   const LeavesNothing nothing;
   net::ServerOptions options = quick();

@@ -1,4 +1,4 @@
-// Answers to clients that read slowly, or do not stop to talk.
+// Answers to clients that read slowly, or that keep sending meanwhile.
 
 #include <poll.h>
 
@@ -9,7 +9,7 @@
 
 namespace {
 
-// Answers with as many bytes as a line says; "last" after the number closes.
+// Answers with as many bytes as a line says. Closes if "last" follows the number.
 struct Sender : net::StreamRequestHandler {
   static std::size_t request_size(std::span<const std::byte> received) {
     return net::line(received);
@@ -23,7 +23,7 @@ struct Sender : net::StreamRequestHandler {
   }
 };
 
-// Takes one byte, and answers much.
+// Takes one byte, and answers with many bytes.
 struct Talker : net::StreamRequestHandler {
   net::Next handle() {
     rfile.read_some(1);
@@ -42,7 +42,7 @@ using Talkers = std::tuple<
     With<TalkerConversation, net::ThreadPool>, With<TalkerConversation, net::ThreadPerRequest>,
     With<TalkerConversation, net::ForkPerRequest>, With<TalkerConversation, net::Inline>>;
 
-// Writes byte by byte, and lets it collect; both forms of handler.
+// Writes byte by byte, and lets the writer collect the bytes. One for each form of handler.
 struct Collecting : net::StreamRequestHandler {
   void setup() override { wfile.set_buffer(1000); }
   net::Next handle() {
@@ -177,7 +177,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(what_a_handler_collects_is_sent_at_its_end, Form, 
   BOOST_TEST(client.receive_all() == "bye");
 }
 
-// More connections come back from a park that found input than one wait of the lot takes.
+// More connections that found input return from a park than one wait of the lot takes.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_AUTO_TEST_CASE_TEMPLATE(each_line_of_many_clients_at_once_is_answered, P, ThreadPolicies) {
   constexpr std::size_t clients = 200;

@@ -10,7 +10,7 @@
 
 namespace {
 
-// The program's, as in a program that has one.
+// The pools of the program. The policy uses one that the program already has.
 asio::thread_pool four(4);
 asio::thread_pool one(1);
 

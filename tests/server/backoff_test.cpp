@@ -1,4 +1,4 @@
-// How long a listener pauses that cannot accept, without any listener.
+// How long a listener that cannot accept pauses, tested without any listener.
 
 module;
 

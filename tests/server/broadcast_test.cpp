@@ -1,4 +1,4 @@
-// Datagrams that were sent to many: no answer can leave from such an address.
+// Datagrams that were sent to a group or a broadcast address, from which no answer can be sent.
 
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -57,7 +57,7 @@ class Addressed {
   OwnNetwork network_;
 };
 
-// Has the server's socket join the groups.
+// Makes the server's socket join the groups.
 struct Joining : net::ServerHooks {
   void server_bind(net::Socket& socket, const net::Address& address) override {
     net::ServerHooks::server_bind(socket, address);
@@ -74,7 +74,7 @@ struct Joining : net::ServerHooks {
   }
 };
 
-// Answers with the address that was asked.
+// Answers with the address to which the client sent.
 struct Asked : net::DatagramRequestHandler {
   void handle() { reply(context().local_address().to_string()); }
 };
@@ -84,7 +84,7 @@ struct Answer {
   std::string from;
 };
 
-// What a client at `own` is answered when it sends to `destination`.
+// Returns the answer that a client at `own` gets when it sends to `destination`.
 Answer ask(const std::string& own, const std::string& destination, std::uint16_t port) {
   net::Socket client(net::Address(own, 0).family(), net::SocketType::datagram);
   client.setsockopt(net::SocketOption::broadcast, 1);

@@ -1,4 +1,4 @@
-// The conformance suite finds what is wrong with a policy, says it in words, and ends.
+// The conformance suite finds what is wrong with a policy, describes it, and ends.
 
 #include <sys/wait.h>
 
@@ -10,14 +10,14 @@
 
 namespace {
 
-constexpr int too_late = 124;  // timeout(1)
+constexpr int too_late = 124;  // the status that timeout(1) returns
 
 struct Outcome {
   std::string text;
   int status = -1;
 };
 
-// The programs of the policies. They wait more than they compute, so they all run at once.
+// The programs of the policies. They wait more than they compute, so all of them run at once.
 class Programs {
  public:
   Programs() {
@@ -31,7 +31,7 @@ class Programs {
     }
   }
 
-  // Waits for the end of one, which must come in time.
+  // Waits for the end of a program, which must come in time.
   static Outcome outcome_of(const std::string& policy) {
     Outcome outcome;
     FILE* const program = programs_.at(policy);

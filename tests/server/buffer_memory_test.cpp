@@ -1,4 +1,4 @@
-// The memory that waits for clients has a budget.
+// The memory that the server holds for clients has a budget.
 
 #include <fstream>
 #include <memory>
@@ -33,7 +33,8 @@ Clients with_half_a_request(const net::BaseServer& server, std::size_t count) {
   return clients;
 }
 
-// Answers a line with as much as the buffer of an answer takes, and more than the kernel does.
+// Answers a line with as many bytes as the buffer of an answer takes, which is more than the kernel
+// takes.
 struct Generous : LineEcho {
   net::Next handle() {
     if (!rfile.read_line()) return net::Next::close;
@@ -65,7 +66,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(who_holds_most_of_it_is_shed, Policy, ThreadPolici
     if (client->socket.wait_to_receive(0ms)) ++closed;
   }
   BOOST_TEST(closed == server.stats().shed_greedy);
-  // Who was left finishes what it began.
+  // The clients that were not shed finish their requests.
   for (const auto& client : greedy) {
     if (client->socket.wait_to_receive(0ms)) continue;
     client->send("\n");
@@ -112,10 +113,11 @@ BOOST_AUTO_TEST_CASE(the_memory_of_a_peak_goes_back_to_the_system, *timeout(40))
   const std::size_t before = resident();
   {
     const Clients many = with_half_a_request(server, 400);
-    // Some of it may be what the tests before have left to this process.
+    // The server's own count is checked, because some of the buffers may use memory that earlier
+    // tests left free in this process.
     BOOST_TEST(soon([&] { return server.load().buffered > 400 * large * 9 / 10; }));
   }
-  // It goes when a sixteenth is left, and that may stay.
+  // The server gives memory back when a sixteenth of the peak is still held; that much may stay.
   BOOST_TEST(soon([&] { return resident() < before + 400 * large / 5; }));
 }
 #endif

@@ -1,4 +1,5 @@
-// How many connections clients have, which no test can import: hence this is a part of its module.
+// Counts of connections for each client. No test can import the table, so this file is a part of
+// its module.
 
 module;
 
@@ -42,7 +43,7 @@ BOOST_AUTO_TEST_CASE(a_client_has_so_many_at_once, *timeout(10)) {
   BOOST_TEST((admit(table, alice) == Verdict::too_many));
   BOOST_TEST((admit(table, bob) == Verdict::admitted));
   first.leave();
-  first.leave();  // a place is given back once
+  first.leave();  // a slot is given back once
   BOOST_TEST((admit(table, alice) == Verdict::admitted));
   BOOST_TEST((admit(table, alice) == Verdict::too_many));
 }
@@ -91,7 +92,7 @@ BOOST_AUTO_TEST_CASE(a_full_table_meters_all_others_together, *timeout(10)) {
   BOOST_TEST((admit(table, bob) == Verdict::admitted));
   BOOST_TEST((admit(table, Address("192.0.2.3", 1)) == Verdict::too_many));
   BOOST_TEST(table.size() == 3U);
-  // Who has no connection any more is forgotten for one that comes.
+  // A client without connections is forgotten to make an entry free for a new one.
   places[1].leave();
   BOOST_TEST((admit(table, Address("192.0.2.4", 1)) == Verdict::admitted));
   BOOST_TEST((admit(table, Address("192.0.2.5", 1)) == Verdict::too_many));

@@ -1,4 +1,4 @@
-// server_close, and shutdown, beside whatever the server's thread is doing.
+// server_close and shutdown, whatever the serving thread is doing at the time.
 
 #include <poll.h>
 #include <sys/resource.h>
@@ -13,7 +13,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Far below the time-outs and deadlines here, far above what a loaded machine takes.
+// Far below the timeouts and deadlines here, and far above the time that a loaded machine takes.
 constexpr auto quickly = 3s;
 
 struct Counting : net::ServerHooks {
@@ -49,7 +49,7 @@ bool is_readable(int descriptor, int milliseconds) {
   return ::poll(&polled, 1, milliseconds) == 1;
 }
 
-// Gives another thread the time to begin its wait. If that is not enough, a test still passes.
+// Gives another thread time to begin its wait. If the time is too short, the test still passes.
 void let_wait() { std::this_thread::sleep_for(50ms); }
 
 struct Holding : net::StreamRequestHandler {
@@ -65,7 +65,7 @@ struct Holding : net::StreamRequestHandler {
   const Gate& released;
 };
 
-// Closes its server from a hook, and notes what that threw.
+// Closes its server from a hook, and records what that threw.
 struct ClosingHook : net::ServerHooks {
   bool verify_request(const net::Socket&, const net::Address&) override {
     refused = throws(std::errc::resource_deadlock_would_occur, [&] { server->server_close(1s); });
@@ -75,7 +75,7 @@ struct ClosingHook : net::ServerHooks {
   bool refused = false;
 };
 
-// Its drain fails.
+// A policy whose drain fails.
 struct Undrainable {
   struct Options {};
   Undrainable(Options, net::PolicyContext&) {}
@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(shutdown_ends_a_waiting_handle_request, Policy, Po
   server.handle_request();
   BOOST_TEST((Clock::now() - begin < quickly));
   BOOST_TEST(hooks.time_outs == 0);
-  // What is ready is served all the same.
+  // A client that is ready is served nevertheless.
   Client client{server};
   client.send("hello");
   while (server.stats().requests == 0 && Clock::now() - begin < 10s) server.handle_request();
@@ -180,7 +180,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(closing_wakes_a_poll_loop, Policy, Policies) {
   server.server_close(10s);
   polling.join();
   BOOST_TEST(ended);
-  BOOST_TEST(is_readable(descriptor, 0));  // for whoever polls it later
+  BOOST_TEST(is_readable(descriptor, 0));  // for a program that polls it later
   BOOST_TEST((Clock::now() - begin < quickly));
 }
 
@@ -221,7 +221,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(closing_ends_serve_forever_in_a_hook, Policy, Poli
   releasing.join();
 }
 
-// While no descriptor is left, nobody is accepted, and the server waits in between.
+// While no descriptor is left, the server accepts no client, and waits between its attempts.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(closing_ends_serve_forever_in_a_back_off, Policy, Policies) {
   Counting hooks;
@@ -233,7 +233,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(closing_ends_serve_forever_in_a_back_off, Policy, 
   const rlimit none{3, before.rlim_max};
   BOOST_REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
   socket.connect(server.server_address(), 10s);
-  // By now it waits for some hundred milliseconds.
+  // By now each pause of the server lasts some hundred milliseconds.
   BOOST_TEST(soon([&] { return server.stats().accept_errors >= 5; }));
   const auto begin = Clock::now();
   const net::DrainReport report = server.server_close(300ms);

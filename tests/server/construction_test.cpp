@@ -1,4 +1,4 @@
-// What a server is made of, and how it is bound.
+// What a server is constructed from, and how it is bound.
 
 #include <memory>
 #include <string>
@@ -36,7 +36,7 @@ class Refusing : public net::ServerHooks {
   void server_activate(net::Socket&, int) override { throw std::runtime_error("not today"); }
 };
 
-// Has state of the application, and is not default-constructible.
+// Has state of the application, and no default constructor.
 struct Greeting : net::StreamRequestHandler {
   explicit Greeting(const std::string& with) : greeting(with) {}
   net::Next handle() {
@@ -46,7 +46,7 @@ struct Greeting : net::StreamRequestHandler {
   const std::string& greeting;
 };
 
-// No base: it is made from its context.
+// Has no base class: it is constructed from its context.
 class Plain {
  public:
   explicit Plain(net::RequestContext& context) : context_(context), reader_(context.stream()) {}

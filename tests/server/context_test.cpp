@@ -1,4 +1,4 @@
-// What a handler sees of its connection and its server, and a host that serves event by event.
+// What a handler learns about its connection and its server, and a host that serves event by event.
 
 #include <poll.h>
 #include <unistd.h>
@@ -9,7 +9,7 @@
 
 namespace {
 
-// Answers all that it is told.
+// Answers with everything that the context reports.
 struct Reporter : net::StreamRequestHandler {
   net::Next handle() {
     rfile.read_some();
@@ -26,7 +26,7 @@ struct Reporter : net::StreamRequestHandler {
   }
 };
 
-// Shortens its own limit, then stays.
+// Shortens its own limit, and keeps the connection.
 struct Impatient : net::StreamRequestHandler {
   void setup() override {
     net::Limits limits = context().limits();

@@ -1,4 +1,5 @@
-// Conversations whose input the server ends: while it drains, or for want of a place.
+// Conversations whose input the server ends: during its drain, or because a new client needs the
+// slot.
 
 #include <sys/socket.h>
 
@@ -12,7 +13,8 @@ namespace {
 
 constexpr std::size_t large = 3'000'000;
 
-// Echoes lines; at the end of the stream says something that takes its client a while to receive.
+// Echoes lines. At the end of the stream, sends a farewell that its client takes a while to
+// receive.
 struct LongFarewell : net::StreamRequestHandler {
   void handle() {
     while (const auto line = rfile.read_line()) wfile.write(*line);
@@ -33,7 +35,7 @@ struct TwoLines : net::StreamRequestHandler {
   }
 };
 
-// Lets the library read first, then gives its connection away.
+// Lets the library read first, then detaches the connection.
 struct Detaching : net::StreamRequestHandler {
   explicit Detaching(std::atomic<long>& timeout) : seconds(timeout) {}
   void handle() {
@@ -47,7 +49,7 @@ struct Detaching : net::StreamRequestHandler {
   std::atomic<long>& seconds;
 };
 
-// Runs everything in the serving thread, to its end.
+// A policy that runs everything in the serving thread, to its end.
 struct Held {
   struct Options {};
   Held(Options, net::PolicyContext&) {}
@@ -58,7 +60,7 @@ struct Held {
 using PoliciesAndHeld =
     std::tuple<net::ThreadPool, net::ThreadPerRequest, net::ForkPerRequest, net::Inline, Held>;
 
-// Options of a policy that has one place, for whoever was silent for least.
+// Options of a policy with one slot, which evicts the connection that has been silent for longest.
 template <class P>
 typename P::Options one_place() {
   typename P::Options options = at_once<P>(1);
@@ -66,7 +68,7 @@ typename P::Options one_place() {
   return options;
 }
 
-// A client that speaks on while it is told farewell, and must get all of it.
+// A client that goes on sending while it receives the farewell, and must get all of it.
 void speaks_at_the_end(Client& client, const std::string& echoed) {
   std::string got = client.receive(1);
   for (int i = 0; i < 5; ++i) {
@@ -166,7 +168,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(whoever_can_be_evicted_needs_no_descriptor_for_it,
   const std::size_t before = open_descriptors().size();
   std::list<Client> clients;
   for (int i = 0; i < 10; ++i) BOOST_TEST(clients.emplace_back(server).ask("hello") == "hello");
-  // Both ends of each are ours.
+  // This process has both ends of each connection.
   BOOST_TEST(open_descriptors().size() == before + 20);
 }
 

@@ -1,5 +1,5 @@
-// Copies of a server object in other processes: what ends there, and what a process may still
-// begin.
+// Copies of a server object in other processes: what ends in them, and what such a process may
+// still start.
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -36,7 +36,7 @@ class Global {
  public:
   template <class... Args>
   explicit Global(Args&&... args) {
-    std::fflush(nullptr);  // exit in a child would write what Boost.Test has collected again
+    std::fflush(nullptr);  // else exit in a child would write Boost.Test's buffered output again
     global<S>() = std::make_unique<S>(loopback(), quick(), std::forward<Args>(args)...);
   }
   Global(const Global&) = delete;
@@ -53,7 +53,7 @@ struct Exiting : net::StreamRequestHandler {
   }
 };
 
-// Does something in a child with a server that is not the child's.
+// Runs a function in a child, with a server that does not belong to the child.
 struct Meddling : net::StreamRequestHandler {
   explicit Meddling(std::function<std::string()> does) : meddle(std::move(does)) {}
   void handle() {
@@ -81,7 +81,8 @@ struct StopOrEcho : net::StreamRequestHandler {
   }
 };
 
-// Which of two processes does what with a Unix server, and whether the file is there afterwards.
+// A Unix server in two processes, to try which of them may do what, and whether the file is there
+// afterwards.
 class SharedFile {
  public:
   using Server = net::UnixStreamServer<StopOrEcho, net::ThreadPool>;
@@ -92,7 +93,7 @@ class SharedFile {
     return ::lstat(address.path().c_str(), &status) == 0;
   }
   std::string ask(const std::string& text) const { return Client{address}.ask(text); }
-  // In a child.
+  // Called in a child.
   int serve_until(const Gate& stop) const {
     std::thread stopping([&] {
       stop.wait();
@@ -179,11 +180,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_child_for_a_request_has_no_other_server, P, Poli
     other->stats();
     other->restart();
     other->server_close(1s);
-    // What comes to be open now may have the numbers that the copy had.
+    // Descriptors opened from now on may have numbers that the copy had.
     auto [one, two] = net::socket_pair();
     other.reset();
     one.sendall(net::bytes("x"));
-    // A server of the child's own is its own.
+    // The child can have a server of its own.
     net::TcpServer<StopOrEcho, P> own{loopback(), quick()};
     std::thread asking([&] { said += " " + Client{own}.ask("stop"); });
     own.serve_forever();

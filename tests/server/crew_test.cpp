@@ -1,4 +1,4 @@
-// Which workers of a pool sleep, serve or are blocked, without any thread.
+// Which workers of a pool sleep, serve or are blocked, tested without any thread.
 
 module;
 
@@ -14,7 +14,7 @@ using net::Crew;
 using net::FineTime;
 using Worker = net::Crew::Worker;
 
-// Named, as what a partition declares may be seen by others of the module.
+// A named namespace, because other units of the module may see what a partition declares.
 namespace crew_test {
 
 inline constexpr FineTime start = 1'000'000;
@@ -61,7 +61,7 @@ BOOST_AUTO_TEST_CASE(a_sleeper_is_not_active_until_it_is_taken, *timeout(10)) {
   BOOST_TEST(active() == 3U);
 }
 
-// Or it would not sleep, but look again and again.
+// With an open gate, the worker would not sleep, but look again and again.
 BOOST_AUTO_TEST_CASE(the_gate_of_a_sleeper_is_closed_until_it_is_opened, *timeout(10)) {
   first.gate.open();
   lie_down(first);

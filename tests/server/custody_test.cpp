@@ -1,4 +1,4 @@
-// Who may touch a connection, without any connection.
+// Which thread may touch a connection, tested without any connection.
 
 module;
 
@@ -43,7 +43,7 @@ BOOST_AUTO_TEST_CASE(an_event_while_it_runs_makes_one_park_fail, *timeout(10)) {
   BOOST_TEST(custody.park());
 }
 
-// There is never more than one, and no event is lost between two parks.
+// A connection never has more than one owner, and no event is lost between two parks.
 BOOST_AUTO_TEST_CASE(it_has_one_owner_whoever_asks, *timeout(30)) {
   constexpr std::uint64_t events = 200'000;
   Custody custody;
@@ -51,7 +51,7 @@ BOOST_AUTO_TEST_CASE(it_has_one_owner_whoever_asks, *timeout(30)) {
   std::atomic<bool> wrong{false};
   std::atomic<std::uint64_t> seen{0};
   std::atomic<std::uint64_t> sent{0};
-  // What an owner does: it sees to all that was sent before, and parks.
+  // What an owner does: it handles everything that was sent before, and parks.
   const auto run = [&] {
     do {
       if (owners.load() != 1) wrong = true;

@@ -1,4 +1,4 @@
-// Datagrams under policies of one's own, and what becomes of those that no policy takes in time.
+// Datagrams under policies of your own, and what happens to datagrams that no policy takes in time.
 
 #include <condition_variable>
 #include <deque>
@@ -10,7 +10,7 @@
 
 namespace {
 
-// One thread that is handed requests, and knows nothing of datagrams.
+// One thread that gets requests through `process`, and does not know about datagrams.
 class OneWorker {
  public:
   struct Options {};
@@ -47,7 +47,7 @@ class OneWorker {
   std::future<void> ended_ = std::async(std::launch::async, &OneWorker::work, this);
 };
 
-// One thread that takes the parking lot, and counts what came from where.
+// One thread that takes the parking lot, and counts the requests from the lot and from `process`.
 class PollingWorker {
  public:
   struct Options {};
@@ -143,7 +143,7 @@ BOOST_AUTO_TEST_CASE(who_takes_the_lot_finds_datagrams_there, *timeout(20)) {
     Running running(server);
     for (int i = 0; i < 20; ++i) BOOST_TEST(client.ask("hello") == "hello");
     BOOST_TEST(server.policy().polled + server.policy().handed_over == 20);
-    // But for those that came before the loop of the server ran.
+    // All but the one that may have arrived before the server's loop ran.
     BOOST_TEST(server.policy().polled >= 19);
   }
 }

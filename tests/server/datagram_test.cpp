@@ -1,4 +1,4 @@
-// Servers of datagrams, over each family and under each policy.
+// Servers of datagrams, of each family and under each policy.
 
 #include <algorithm>
 #include <ctime>
@@ -29,7 +29,8 @@ using OnEach = std::tuple<On<family, net::ThreadPool>, On<family, net::ThreadPer
 using All = decltype(std::tuple_cat(OnEach<net::Family::ipv4>(), OnEach<net::Family::ipv6>(),
                                     OnEach<net::Family::unix_domain>()));
 
-// Says what it knows of the packet; answers nothing to nothing, and by two datagrams to "two".
+// Answers with a description of the packet. It does not answer an empty one, and sends two
+// datagrams for "two".
 struct Describe : net::DatagramRequestHandler {
   void setup() override { wfile.write("<"); }
   void handle() {
@@ -54,7 +55,7 @@ struct Silent : net::DatagramRequestHandler {
   }
 };
 
-// No base: made from the context.
+// Has no base class: it is constructed from its context.
 class Bare {
  public:
   explicit Bare(net::RequestContext& context) : context_(context) {}
@@ -71,7 +72,7 @@ class Bare {
   net::RequestContext& context_;
 };
 
-// Waits for the gate at "wait".
+// Waits for the gate when it gets "wait".
 struct Waiting : net::DatagramRequestHandler {
   explicit Waiting(const Gate& opened) : gate(opened) {}
   void handle() {
@@ -120,7 +121,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_handler_is_given_the_packet_and_its_size, Case, 
   BOOST_TEST(client.ask(std::string(2000, 'a')) == "<" + std::string(20, 'a') + " of 2000>");
   BOOST_TEST(client.ask("two") == "one more");
   BOOST_TEST(client.receive() == "<two>");
-  // What was replied at once has gone; what was only written has not.
+  // The reply has been sent; text that was only written has not.
   BOOST_TEST(client.ask("") == "empty");
   BOOST_TEST(client.ask("last") == "<last>");
   running.stop();
@@ -290,7 +291,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_reply_leaves_from_the_address_that_was_asked, Po
   net::UdpServer<EchoDatagram, Policy> server{net::Address{"0.0.0.0", 0}, quick()};
   Running running(server);
   for (const char* host : {"127.0.0.1", "127.0.0.2"}) {
-    // A connected socket takes nothing from anybody else.
+    // A connected socket receives only from its peer.
     net::Socket client(net::Family::ipv4, net::SocketType::datagram);
     client.connect({host, server.server_address().port()});
     client.settimeout(5s);
@@ -377,7 +378,7 @@ BOOST_AUTO_TEST_CASE(servers_of_both_kinds_fit_in_one_poll_loop, *timeout(20)) {
 
 BOOST_AUTO_TEST_CASE(listeners_that_have_more_than_enough_take_turns, *timeout(20)) {
   constexpr int each = 150;
-  // Open when all of them are served.
+  // Opens the gate when the server has served all of them.
   struct Opening : net::ServerHooks {
     void service_actions() override { gate.open(); }
     Gate gate;
@@ -403,7 +404,7 @@ BOOST_AUTO_TEST_CASE(listeners_that_have_more_than_enough_take_turns, *timeout(2
   Running running(server);
   BOOST_TEST(soon([&] { return server.stats().served == 3 * each; }));
   running.stop();
-  // Of what was served first, each has its part.
+  // Each listener has its share of the first requests.
   for (std::size_t i = 0; i < 3; ++i) {
     const auto port = server.server_address(i).port();
     BOOST_TEST(std::count(ports.begin(), ports.begin() + 200, port) >= 50);

@@ -1,4 +1,4 @@
-// Closing a server: what becomes of the connections that it has.
+// Closing a server: what happens to its connections.
 
 #include <atomic>
 #include <chrono>
@@ -22,7 +22,7 @@ struct Waiting : net::StreamRequestHandler {
   Gate& entered;
 };
 
-// Says farewell at the end of the stream.
+// Sends a farewell at the end of the stream.
 struct Farewell : net::StreamRequestHandler {
   void handle() {
     while (const auto line = rfile.read_line()) wfile.write(*line);
@@ -30,7 +30,7 @@ struct Farewell : net::StreamRequestHandler {
   }
 };
 
-// Sends until it fails.
+// Sends until sending fails.
 template <bool Conversation>
 struct Flood : net::StreamRequestHandler {
   explicit Flood(Gate& sending) : begun(sending) {}
@@ -51,10 +51,10 @@ using Floods =
                With<Flood<true>, net::ThreadPool>, With<Flood<true>, net::ThreadPerRequest>,
                With<Flood<true>, net::ForkPerRequest>, With<Flood<true>, net::Inline>>;
 
-// A pool all of whose workers are held takes nothing in.
+// Without ThreadPool: a pool whose workers are all held takes no requests.
 using Queueing = std::tuple<net::ThreadPerRequest, net::ForkPerRequest>;
 
-// Closes a server in a thread, and waits until that has begun to drain.
+// Closes a server in a thread, and waits until the drain has begun.
 class Closing {
  public:
   Closing(net::BaseServer& server, net::Deadline deadline)
@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_request_in_hand_is_served, Policy, Policies) {
   net::TcpServer<Waiting, Policy> server{loopback(), quick(), [&] { return Waiting(entered); }};
   Running running{server};
   Client client{server};
-  // More input than one request, so the connection is kept.
+  // There is more input than one request, so the connection is kept.
   client.send("12");
   BOOST_TEST(entered.wait());
   Closing closing{server, 10s};
@@ -134,8 +134,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_silent_conversation_sees_the_end_of_its_stream, 
   BOOST_TEST((closing.report == net::DrainReport{.drained = 1}));
 }
 
-// Who asks again as soon as it is answered is never silent. Nothing in its protocol says that the
-// server would like to stop, so it is ended between two requests, and not cut amid one.
+// A client that sends its next request as soon as it is answered is never silent. Its protocol
+// cannot announce that the server is stopping, so the server closes the connection between two
+// requests, instead of cutting it in the middle of one.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(busy_clients_are_ended_after_an_answer, Policy, Policies) {
   net::TcpServer<LineEcho, Policy> server{loopback(), quick()};
@@ -153,7 +154,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(busy_clients_are_ended_after_an_answer, Policy, Po
           if (answer.empty()) return;  // ended after an answer
           if (answer != "hello\n") ++wrong;
         } catch (const std::system_error&) {
-          return;  // it was ended before it asked again
+          return;  // the connection ended before the client asked again
         } catch (const net::EndOfStream&) {
           return;
         }
@@ -170,7 +171,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(busy_clients_are_ended_after_an_answer, Policy, Po
   BOOST_TEST((report == net::DrainReport{.drained = 4}));
 }
 
-// Its request came while the one before was handled, after the quiet grace.
+// The second request arrives while the first one is handled, after the quiet grace.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(what_had_arrived_before_the_answer_is_served, Policy, Policies) {
   struct Slow : LineEcho {
@@ -198,7 +199,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(what_had_arrived_before_the_answer_is_served, Poli
   BOOST_TEST((closing.report == net::DrainReport{.drained = 1}));
 }
 
-// It goes on without an end, and writes nothing.
+// The handler returns Next::more again and again, and writes nothing.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_handler_that_always_goes_on_is_cut, Policy, ThreadPolicies) {
   struct Endless : net::StreamRequestHandler {
@@ -212,7 +213,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_handler_that_always_goes_on_is_cut, Policy, Thre
   BOOST_TEST((running.stop(200ms) == net::DrainReport{.cut = 1}));
 }
 
-// A request of one server waits in the queue of a policy behind a conversation of another.
+// A request of one server waits in the queue of a policy for the end of a conversation of another.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(what_waits_for_another_server_is_cut, Policy, Queueing) {
   struct Holding : net::StreamRequestHandler {
@@ -240,7 +241,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(what_waits_for_another_server_is_cut, Policy, Queu
   end.open();
 }
 
-// It was greeted and has said nothing.
+// The server greets the client, which sends nothing.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(who_never_spoke_counts_as_idle, Policy, Policies) {
   struct Greeting : net::StreamRequestHandler {
@@ -295,7 +296,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_waiting_conversation_is_dropped_at_the_deadline,
   BOOST_TEST(waiting.is_closed());
 }
 
-// Longer than the quiet grace, which is all that tells a slow client from a silent one.
+// The request takes longer than the quiet grace, which is the only difference between a slow client
+// and a silent one.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_request_that_comes_slowly_is_answered, Policy, Policies) {
   net::ServerOptions options = quick();

@@ -1,4 +1,4 @@
-// Echo, under every policy and with both forms of handler.
+// An echo, under every policy and with both forms of handler.
 
 #include <barrier>
 #include <memory>
@@ -27,7 +27,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(three_clients_in_turn_get_their_lines_back, Form, 
   BOOST_TEST(server.stats().served == 3U);
 }
 
-// The policy has room for all conversations, where each holds what runs it.
+// The policy has slots for all conversations, because each one occupies a thread or a child.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_AUTO_TEST_CASE_TEMPLATE(fifty_connections_in_step_get_every_byte_back, Form, EchoForms) {
   using Policy = typename Form::Policy;
@@ -46,7 +46,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(fifty_connections_in_step_get_every_byte_back, For
       try {
         client.emplace(server);
       } catch (const std::exception&) {
-        // Counted below, as none was right.
+        // Counted below, because no size was right.
       }
       for (const std::size_t size : sizes) {
         step.arrive_and_wait();

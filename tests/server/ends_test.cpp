@@ -1,4 +1,4 @@
-// What an application is told of ends: of connections, of requests that are no good, of workers.
+// What hooks report: the ends of connections, bad requests, and the starts and ends of workers.
 
 #include <sys/socket.h>
 
@@ -39,7 +39,7 @@ struct Refusing : Ends {
   bool verify_request(const net::Socket&, const net::Address&) override { return false; }
 };
 
-// By what the line says.
+// Does what the line says.
 struct Obedient : net::StreamRequestHandler {
   static std::size_t request_size(std::span<const std::byte> received) {
     if (!received.empty() && received.front() == std::byte{'!'}) {
@@ -68,7 +68,7 @@ struct LastWords : QuietHooks {
   }
 };
 
-// In memory that children share.
+// The counts are in memory that children share.
 struct CountingWorkers : net::WorkerHooks {
   void worker_started() noexcept override { ++counts->started; }
   void worker_stopped() noexcept override { ++counts->stopped; }
@@ -114,7 +114,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(each_end_is_told_once_with_how_it_came, Policy, Po
     BOOST_TEST(client.is_closed());
     BOOST_TEST(soon([&] { return hooks.of(net::Outcome::failed) == 1; }));
   }
-  // The hook is told before the place is free: a connection that comes in between is rejected.
+  // The hook is called before the slot is free: a connection that arrives in between is rejected.
   BOOST_TEST(soon([&] { return server.load().connections == 0; }));
   {
     Client idle(server);
@@ -154,7 +154,8 @@ BOOST_AUTO_TEST_CASE(who_is_refused_or_cut_has_an_end_too, *timeout(20)) {
 BOOST_AUTO_TEST_CASE_TEMPLATE(whom_a_limit_ends_has_an_end_too, Policy, ThreadPolicies) {
   const LeavesNothing nothing;
   Ends hooks;
-  // Runs clients against a server with these options until one has ended so.
+  // Runs clients against a server with these options until a connection has ended with this
+  // outcome.
   const auto ends_as = [&](net::Outcome outcome, const net::ServerOptions& options, auto clients) {
     net::TcpServer<Obedient, Policy> server(loopback(), options, hooks);
     Running running(server);
@@ -204,7 +205,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(whom_a_limit_ends_has_an_end_too, Policy, ThreadPo
 
 BOOST_AUTO_TEST_CASE(what_a_policy_drops_or_keeps_waiting_has_an_end_too, *timeout(20)) {
   const LeavesNothing nothing;
-  // Drops its first conversation, and keeps the next for too long.
+  // Drops its first conversation, and keeps the next one for too long.
   class Careless {
    public:
     struct Options {};
@@ -220,7 +221,7 @@ BOOST_AUTO_TEST_CASE(what_a_policy_drops_or_keeps_waiting_has_an_end_too, *timeo
 
    private:
     std::atomic<bool> dropped_{false};
-    net::RequestQueue kept_;  // on the serving thread
+    net::RequestQueue kept_;  // used only by the serving thread
   };
   Ends hooks;
   net::ServerOptions options = quick();
@@ -259,7 +260,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_request_that_is_no_good_gets_a_last_word, Policy
     BOOST_TEST(client.receive_all() == "late\n");
   }
   {
-    // Also when a child has said it, to a client that goes on sending.
+    // This also holds when a child has sent the message, to a client that goes on sending.
     Client client(server);
     client.send("one\nhalf a li");
     BOOST_TEST(client.receive(4) == "one\n");
@@ -269,7 +270,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_request_that_is_no_good_gets_a_last_word, Policy
     BOOST_TEST(client.sees_end());
   }
   {
-    // What a handler throws has no last word but its own.
+    // When a handler throws, the server sends no message of its own.
     Client client(server);
     client.send("throw\n");
     BOOST_TEST(client.receive_all().empty());

@@ -1,4 +1,4 @@
-// A process for each connection: what the child has, and how it may end.
+// A process for each connection: what the child inherits, and how it may end.
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -34,7 +34,7 @@ int sockets_of(std::uint16_t one, std::uint16_t other) {
   return count;
 }
 
-// Answers how many sockets of two servers it has, and stays.
+// Answers with the number of its sockets of two servers, and keeps the connection.
 struct Telling : net::StreamRequestHandler {
   explicit Telling(std::uint16_t another) : other(another) {}
   net::Next handle() {
@@ -45,7 +45,7 @@ struct Telling : net::StreamRequestHandler {
   std::uint16_t other;
 };
 
-// Tells which of the program's files are open, and how many sockets of its server.
+// Answers which of the program's files are open, and how many sockets of its server.
 struct Listing : net::StreamRequestHandler {
   explicit Listing(const std::set<int>& descriptors) : files(descriptors) {}
   net::Next handle() {
@@ -81,7 +81,7 @@ struct WhoAmI : net::StreamRequestHandler {
   }
 };
 
-// Gives its socket away, in one of several ways, and stays.
+// Gives its socket away in one of several ways, and keeps the connection.
 enum class Way : std::uint8_t { closes, detaches_and_closes, moves_and_closes, replaces };
 
 struct Leaving : net::StreamRequestHandler {
@@ -142,7 +142,7 @@ BOOST_AUTO_TEST_CASE(a_child_has_one_socket_of_all_servers, *timeout(20)) {
   BOOST_TEST(sockets_of(port, server.server_address().port()) > 4);
 }
 
-// The descriptors of the program and of the server lie among each other.
+// The descriptors of the program and of the server have numbers in mixed order.
 BOOST_AUTO_TEST_CASE(a_child_keeps_what_is_the_programs, *timeout(20)) {
   std::vector<std::unique_ptr<Client>> clients;
   std::set<int> of_program;
@@ -160,7 +160,7 @@ BOOST_AUTO_TEST_CASE(a_child_keeps_what_is_the_programs, *timeout(20)) {
       BOOST_TEST(soon([&] { return server.stats().parked == clients.size(); }));
     }
   }
-  // One of a number that the server has given back.
+  // This file gets a number that the server has given back.
   clients.front()->end_sending();
   BOOST_TEST(clients.front()->sees_end());
   open_file();
@@ -189,7 +189,7 @@ BOOST_AUTO_TEST_CASE(a_crashed_child_is_a_failed_connection, *timeout(20)) {
   BOOST_TEST(server.stats().served == 1U);
 }
 
-// What the program printed before is in the buffer that a child inherits.
+// The child inherits the buffer with the text that the program printed before.
 BOOST_AUTO_TEST_CASE(what_a_child_prints_appears_once_and_nothing_else_twice, *timeout(20)) {
   const ScratchDirectory scratch;
   const std::string output = scratch.path("output");

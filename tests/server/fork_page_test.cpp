@@ -18,7 +18,7 @@ namespace {
 using Forking = net::ForkPerRequest;
 using Fill = std::function<void(std::span<std::uint32_t>)>;
 
-// Overwrites what this process shares with others and may write.
+// Overwrites the writable memory that this process shares with others.
 void fill_shared_memory(const Fill& fill) {
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
@@ -50,7 +50,7 @@ Fill random(unsigned seed) {
   };
 }
 
-// Answers, or does its worst and ends or stays.
+// Answers, or overwrites the shared memory and then ends or stays.
 struct Wild : net::StreamRequestHandler {
   explicit Wild(const Fill& what) : fill(what) {}
   net::Next handle() {

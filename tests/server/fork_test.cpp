@@ -1,4 +1,4 @@
-// A process for each connection: what the parent sees.
+// A process for each connection, seen from the parent.
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -20,7 +20,7 @@ namespace {
 
 using Forking = net::ForkPerRequest;
 
-// How many run at once, and the most that did.
+// The number of handlers that run at once, and the highest number so far.
 struct Busy {
   std::atomic<int> now{0};
   std::atomic<int> most{0};
@@ -45,7 +45,7 @@ struct Counted : net::StreamRequestHandler {
   Busy& busy;
 };
 
-// Sees how many children the policy has.
+// Records how many children the policy has.
 class Counting : public net::ServerHooks {
  public:
   void service_actions() override {
@@ -68,7 +68,7 @@ struct Waiting : net::StreamRequestHandler {
   const Gate& released;
 };
 
-// Reads the socket by itself.
+// Reads from the socket directly.
 struct Raw : net::BaseRequestHandler {
   explicit Raw(std::atomic<int>& count) : made(count) { ++made; }
   net::Next handle() {
@@ -79,7 +79,7 @@ struct Raw : net::BaseRequestHandler {
   std::atomic<int>& made;
 };
 
-// Tells the how many-th conversation it is. The first holds its child until it may go on.
+// Answers with the number of its conversation. The first one holds its child until the gate opens.
 struct Numbered : net::StreamRequestHandler {
   Numbered(std::atomic<int>& count, const Gate& opening) : begun(count), released(opening) {}
   void handle() {
@@ -91,7 +91,7 @@ struct Numbered : net::StreamRequestHandler {
   const Gate& released;
 };
 
-// How many connections this process may have both ends of, at most as many as wanted.
+// Returns how many connections this process may have both ends of, at most as many as wanted.
 std::size_t room_for(std::size_t wanted) {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -100,7 +100,7 @@ std::size_t room_for(std::size_t wanted) {
   return std::min<std::size_t>(wanted, limit.rlim_max / 4);
 }
 
-// Has a system call fail from now on, as a kernel before 5.3 or a container does.
+// Makes a system call fail from now on, as it does in a kernel before 5.3 or in a container.
 bool refuse(unsigned call, int error) {
   std::array filter{
       sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
@@ -112,7 +112,7 @@ bool refuse(unsigned call, int error) {
          ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-// Asks the policy, wherever it runs.
+// Asks the policy, in whichever process this runs.
 struct AskingPolicy : net::StreamRequestHandler {
   explicit AskingPolicy(const std::atomic<Forking*>& forking) : policy(forking) {}
   net::Next handle() {
@@ -123,8 +123,8 @@ struct AskingPolicy : net::StreamRequestHandler {
   const std::atomic<Forking*>& policy;
 };
 
-// From when it is told, lets the serving thread make no more processes; asks the policy at an
-// error.
+// Once `told` is set, keeps the serving thread from making processes. Asks the policy when an error
+// is reported.
 struct Poor : net::ServerHooks {
   void service_actions() override {
     if (!told.load() || refused.load()) return;
@@ -164,7 +164,7 @@ BOOST_AUTO_TEST_CASE(a_thousand_children_come_eight_at_once_and_go, *timeout(60)
           client.send("hello");
           if (client.receive_all() == "hello") ++right;
         } catch (const std::exception&) {
-          // Not right.
+          // Does not count as right.
         }
       }
     });
@@ -173,8 +173,8 @@ BOOST_AUTO_TEST_CASE(a_thousand_children_come_eight_at_once_and_go, *timeout(60)
   BOOST_TEST(right == 1000);
   BOOST_TEST(busy->most == 8);
   BOOST_TEST(hooks.most <= 8U);
-  // All are collected, without a close, and the only child left is the one that is not the
-  // server's.
+  // The server reaps all of them without being closed. The only child left is the one that the
+  // server did not make.
   BOOST_TEST(soon([&] { return server.stats().served == 1000; }));
   int status = 0;
   BOOST_TEST(::waitpid(-1, &status, 0) == foreign);
@@ -236,7 +236,7 @@ BOOST_AUTO_TEST_CASE(a_child_counts_for_its_parent, *timeout(20)) {
   BOOST_TEST(soon([&] { return server.stats().ended() == 1; }));
 }
 
-// Each of them would cost a process, one after another.
+// Each of these clients would cost a process, one after another.
 BOOST_AUTO_TEST_CASE(clients_that_leave_without_a_word_cost_no_child, *timeout(60)) {
   const std::size_t many = room_for(3000);
   const Shared<std::atomic<int>> made;
@@ -264,7 +264,7 @@ BOOST_AUTO_TEST_CASE(clients_that_left_while_they_waited_come_last, *timeout(30)
   Client first{server};
   BOOST_TEST(soon([&] { return *begun == 1; }));
   for (int i = 0; i < 20; ++i) Client{server}.end_sending();
-  Client listening{server};  // it only wants to hear
+  Client listening{server};  // a client that only receives
   listening.end_sending();
   Client last{server};
   BOOST_TEST(soon([&] { return server.stats().waiting == 22; }));

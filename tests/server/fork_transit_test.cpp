@@ -1,6 +1,6 @@
 // Descriptors that one thread is about to close or has just accepted, while another thread forks.
 //
-// The program's own accept4(2) and close(2) take their time, so that forks fall in between.
+// The program replaces accept4(2) and close(2) by slow ones, so that forks fall in between.
 
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -50,7 +50,7 @@ struct Staying : net::StreamRequestHandler {
   const Gate& released;
 };
 
-// Answers, and ends the connection in the way that it was asked for.
+// Answers, and ends the connection in the way that the client asked for.
 struct Ending : net::StreamRequestHandler {
   net::Next handle() {
     const std::string way(rfile.read_some());
@@ -114,7 +114,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(no_child_keeps_a_connection_of_another_server, Oth
       threads.emplace_back([&, way] {
         while (asked < 150) {
           Client client{other};
-          client.socket.settimeout(5s);  // a child that keeps it does so to its end
+          client.socket.settimeout(5s);  // a child that has a copy keeps it until the child ends
           client.send(way);
           if (client.receive(std::strlen(way)) == "keep") client.end_sending();
           if (!client.is_closed()) ++kept;
@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(no_child_keeps_a_connection_of_another_server, Oth
     BOOST_TEST(running.stop(1s).stuck == 0U);
   }
   BOOST_TEST(kept == 0);
-  // Nor does any keep the listener, once it has got as far as to close what is not its own.
+  // No child keeps the listener either, once it has closed the descriptors that are not its own.
   BOOST_TEST(soon([&] { return !accepts(address); }));
   over = true;
   forks.join();

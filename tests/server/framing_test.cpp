@@ -1,4 +1,4 @@
-// When a request is whole, and what one costs that is not.
+// When a request is complete, and what an incomplete one costs.
 
 #include <string>
 
@@ -20,7 +20,7 @@ struct Block : net::StreamRequestHandler {
   int calls = 0;
 };
 
-// Does not look for the end of a line again.
+// Does not search for the end of a line again.
 struct Sized : net::StreamRequestHandler {
   static std::size_t request_size(std::span<const std::byte> received) {
     return net::line(received);
@@ -40,7 +40,7 @@ struct Unframed : net::StreamRequestHandler {
   }
 };
 
-// Wants four bytes, and leaves fewer where they are.
+// Takes four bytes at a time, and leaves fewer in the buffer.
 struct Picky : net::StreamRequestHandler {
   explicit Picky(std::atomic<int>& counter) : calls(counter) {}
   net::Next handle() {
@@ -51,13 +51,13 @@ struct Picky : net::StreamRequestHandler {
   std::atomic<int>& calls;
 };
 
-// Tells of each call, and counts those that find no line.
+// Counts all calls, and those that find no line.
 struct Calls {
   std::atomic<int> begun{0};
   std::atomic<int> without_line{0};
 };
 
-// Reads lines beyond what has arrived: as many in a call as the first line has letters.
+// Reads more lines than have arrived: in each call as many as the first line has letters.
 struct ReadsOn : net::StreamRequestHandler {
   explicit ReadsOn(Calls& counters) : calls(counters) {}
   net::Next handle() {
@@ -91,7 +91,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(lines_that_come_together_are_answered_each, Policy
   Running running{server};
   Client client{server};
   BOOST_TEST(client.ask("one\ntwo\n\nthree\n") == "one\ntwo\n\nthree\n");
-  // The begin of a line with the end of another.
+  // The beginning of a line arrives together with the end of another.
   BOOST_TEST((client.send("four\nfi"), client.receive(5)) == "four\n");
   BOOST_TEST((client.send("ve\n"), client.receive(5)) == "five\n");
   BOOST_TEST(server.stats().requests == 6U);
@@ -185,7 +185,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(what_a_handler_leaves_waits_for_more, Policy, Poli
   client.socket.setsockopt(net::SocketOption::no_delay, 1);
   client.send("a");
   BOOST_TEST(soon([&] { return *calls == 1; }));
-  // A server that spins would call again at once.
+  // A server that spins would call the handler again at once.
   std::this_thread::sleep_for(50ms);
   BOOST_TEST(*calls == 1);
   client.send("b");
@@ -204,7 +204,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_handler_that_leaves_as_much_as_it_found_has_take
   Client client{server};
   client.send("a");
   BOOST_TEST(soon([&] { return calls->begun == 1; }));
-  // It waits for the rest of the line, and finds one more byte behind it.
+  // The handler waits for the rest of the line, and one more byte arrives after it.
   client.send("\nb");
   client.end_sending();
   BOOST_TEST(client.receive_all() == "a\nb");
@@ -218,8 +218,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_framed_handler_that_reads_on_is_called_for_whole
                                                [&] { return ReadsOnFramed(*calls); }};
   Running running{server};
   Client client{server};
-  // Two requests, of which the first call takes both, and one more. What it leaves of the next is
-  // as large as the second, and stands where that stood.
+  // The first call takes both requests, and waits for a third line. It leaves "half", which is as
+  // long as "two" and at the same position.
   client.send("one\ntwo\n");
   BOOST_TEST(soon([&] { return calls->begun == 1; }));
   BOOST_TEST(client.receive(8) == "one\ntwo\n");

@@ -1,4 +1,4 @@
-// Exceptions of hooks, and what they refuse.
+// Exceptions of hooks, and what hooks refuse.
 
 #include <stdexcept>
 

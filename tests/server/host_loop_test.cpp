@@ -1,5 +1,5 @@
 // A server in a poll loop of the program's own: limits and pauses work there as in serve_forever,
-// and nothing wakes the program while nothing is due.
+// and nothing wakes the program up while nothing is due.
 
 #include <poll.h>
 #include <sys/resource.h>
@@ -11,7 +11,8 @@
 
 namespace {
 
-// Polls a server's descriptor without a time-out, in a thread of its own, until it is closed.
+// Polls a server's descriptor without a timeout, in a thread of its own, until the server is
+// closed.
 class HostLoop {
  public:
   explicit HostLoop(net::BaseServer& server)
@@ -77,7 +78,7 @@ struct Closing : net::StreamRequestHandler {
   }
 };
 
-// Holds what runs it until the gate opens.
+// Occupies its thread or child until the gate opens.
 struct Holding : net::StreamRequestHandler {
   Holding(Gate& entering, const Gate& opening) : entered(entering), released(opening) {}
   void handle() {
@@ -103,7 +104,7 @@ struct Silent : net::ServerHooks {
   void report(const net::Event&) override {}
 };
 
-// No descriptor can be opened while it lives.
+// While an object of this class exists, this process can open no descriptor.
 class NoDescriptors {
  public:
   NoDescriptors() {
@@ -218,7 +219,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(accepting_resumes_in_a_host_loop, Policy, Policies
   BOOST_TEST(client.ask("two") == "two");
 }
 
-// Whom the server wants to evict is busy at first.
+// The connection that the server wants to evict is busy at first.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(eviction_is_tried_again_in_a_host_loop, Policy, Policies) {
   net::ServerOptions options = with();
@@ -249,7 +250,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_host_loop_is_not_woken_in_vain, Policy, Policies
     clients.push_back(std::make_unique<Client>(server));
     BOOST_TEST(clients.back()->ask("hello") == "hello");
   }
-  // What tells of the last answer may still be on its way.
+  // The event for the last answer may not have arrived yet.
   std::this_thread::sleep_for(50ms);
   const int polls = loop.polls();
   std::this_thread::sleep_for(500ms);

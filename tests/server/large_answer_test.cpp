@@ -1,5 +1,5 @@
-// Large answers without a worker: files, and answers in pieces. However slowly clients read, others
-// are served.
+// Large answers that occupy no worker: files, and answers in pieces. However slowly clients read,
+// others are served.
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -17,7 +17,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t file_size = 9'000'000;  // more than one part of a file, and than buffers hold
+constexpr std::size_t file_size = 9'000'000;  // larger than a part, and than all buffers
 constexpr int pieces = 90;
 constexpr std::size_t piece_size = 100'000;
 
@@ -95,7 +95,7 @@ std::string whole_pieces() {
   return all + "]";
 }
 
-// No text of millions of bytes in a message.
+// A check of the texts themselves would print millions of bytes.
 bool same(const std::string& one, const std::string& other) { return one == other; }
 
 }  // namespace
@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(answers_of_any_size_arrive_in_order, Form, Forms) 
   typename Form::Server server{loopback(), quick()};
   Running running{server};
   Client client{server};
-  // Pipelined: each waits for the answers before it.
+  // The requests are pipelined, and each waits for the answers before it.
   client.send("file\nhello\npieces\nthere\ntwo\nagain\nlast\n");
   BOOST_TEST(same(client.receive(whole_file().size()), whole_file()));
   BOOST_TEST(client.receive(6) == "hello\n");
@@ -122,8 +122,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(answers_of_any_size_arrive_in_order, Form, Forms) 
   BOOST_TEST(server.stats().served == 1U);
 }
 
-// As many readers as there are workers, and more, all of which take nothing: a worker that waited
-// for one would be missed.
+// More clients than there are workers, all of which read nothing: a worker that waited for one
+// would be missed.
 BOOST_TEST_DECORATOR(*timeout(40))
 BOOST_AUTO_TEST_CASE_TEMPLATE(slow_readers_hold_nothing, Form, Parked) {
   using Policy = typename Form::Policy;
@@ -171,13 +171,13 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_raw_handler_goes_on_when_its_socket_has_room, Po
       return net::Next::keep;
     }
     std::size_t left = 0;
-    int in_vain = 0;  // called without room
+    int in_vain = 0;  // calls without buffer space
   };
   net::TcpServer<Raw, Policy> server{loopback(), quick()};
   Running running{server};
   Client client{Client::slow_reader(server)};
   client.send("?");
-  // What it sends while it reads nothing makes no room.
+  // Bytes that the client sends while it reads nothing free no buffer space.
   for (int left = 10; left > 0; --left) {
     std::this_thread::sleep_for(5ms);  // so that each wakes the server
     client.send("x");
@@ -200,8 +200,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(who_takes_nothing_of_a_file_is_cut_in_time, Form, 
   }
 }
 
-// What `write` itself has to wait for, beyond the buffer, has a limit in all: a reader that takes
-// some now and then does not hold a worker for ever.
+// All waits of `write` beyond the buffer share one limit, so a reader that takes some bytes now and
+// then does not hold a worker forever.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(the_waits_of_one_answer_are_bounded, Form, Parked) {
   struct Everything : net::StreamRequestHandler {
@@ -227,12 +227,13 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_waits_of_one_answer_are_bounded, Form, Parked)
   }
   BOOST_TEST((Clock::now() - begin >= 500ms));
   BOOST_TEST((Clock::now() - begin < 3s));
-  // The limit is that of one answer, and not of a connection.
+  // The limit applies to one answer, not to a connection.
   Client other{server};
   for (int i = 0; i < 3; ++i) BOOST_TEST(other.ask("small") == "small");
 }
 
-// What wakes such a handler is room, and no byte of a client that reads nothing.
+// A handler of the bare socket that returned Next::more is called again when there is buffer space,
+// not when a client that reads nothing sends a byte.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_raw_handler_is_not_called_without_room, Policy, Policies) {
   struct Raw : net::BaseRequestHandler {
@@ -252,7 +253,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_raw_handler_is_not_called_without_room, Policy, 
     try {
       client.send("x");
     } catch (const std::system_error&) {
-      break;  // it was cut
+      break;  // the server cut the connection
     }
     std::this_thread::sleep_for(20ms);  // the client's pace
   }
@@ -260,7 +261,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_raw_handler_is_not_called_without_room, Policy, 
   BOOST_TEST((Clock::now() - begin < 3s));
 }
 
-// What is left of an answer, and the file, goes with its connection.
+// When a connection ends, its unsent output is dropped and its file is closed.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(no_file_stays_open, Form, Parked) {
   net::ServerOptions options = quick();

@@ -1,4 +1,4 @@
-// Which thread serves and which one closes a server, without any server.
+// Which thread serves and which one closes a server, tested without any server.
 
 module;
 
@@ -21,12 +21,12 @@ using net::DrainReport;
 using net::Lifecycle;
 using namespace std::chrono_literals;
 
-// Named, as what a partition declares may be seen by others of the module.
+// A named namespace, because other units of the module may see what a partition declares.
 namespace lifecycle_test {
 
 inline const Deadline passed{Deadline::Clock::time_point::min()};
 
-// What a call of `begin_serving` is refused with; none if it is not.
+// Returns the error with which `begin_serving` refuses a call; none if it does not.
 std::errc refusal(Lifecycle& lifecycle) {
   try {
     lifecycle.begin_serving("serve");
@@ -64,7 +64,7 @@ BOOST_FIXTURE_TEST_CASE(one_thread_serves_at_a_time, Active, *timeout(10)) {
 BOOST_FIXTURE_TEST_CASE(nobody_begins_to_serve_what_is_being_closed, Active, *timeout(10)) {
   begin_serving("serve");
   BOOST_TEST(!begin_closing().has_value());
-  // Not `operation_in_progress`, upon which a loop would try again.
+  // Not `operation_in_progress`, for which a loop would try again.
   BOOST_CHECK(refusal(*this) == std::errc::bad_file_descriptor);
   end_serving();
   BOOST_CHECK(refusal(*this) == std::errc::bad_file_descriptor);
@@ -97,10 +97,10 @@ BOOST_FIXTURE_TEST_CASE(the_wait_ends_only_when_the_serving_thread_leaves, Activ
   auto with_deadline =
       std::async(std::launch::async, [&] { return wait_until_free(Deadline(1h)); });
   auto without = std::async(std::launch::async, [&] { return wait_until_free(Deadline::never()); });
-  // A moment in which both threads begin to wait, and neither may come back.
+  // Time in which both threads begin to wait, and neither may return.
   BOOST_CHECK(with_deadline.wait_for(20ms) == std::future_status::timeout);
   BOOST_CHECK(without.wait_for(20ms) == std::future_status::timeout);
-  end_closing(std::nullopt);  // wakes them, but not for this
+  end_closing(std::nullopt);  // wakes them up, but their wait goes on
   BOOST_CHECK(with_deadline.wait_for(20ms) == std::future_status::timeout);
   BOOST_CHECK(without.wait_for(20ms) == std::future_status::timeout);
   end_serving();

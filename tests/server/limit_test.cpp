@@ -1,4 +1,4 @@
-// Limits of time: each ends the connection that it is about.
+// Time limits: each ends the connection that exceeds it.
 
 #include <string>
 
@@ -6,7 +6,7 @@
 
 namespace {
 
-// Says why its reading ended.
+// Answers with the reason why its reading ended.
 struct Listener : net::StreamRequestHandler {
   void handle() {
     try {
@@ -25,7 +25,7 @@ struct Sender : net::StreamRequestHandler {
   }
 };
 
-// Asks for more than comes.
+// Reads more than the client sends.
 struct Greedy : net::StreamRequestHandler {
   explicit Greedy(bool deadline) : sets_deadline(deadline) {}
   net::Next handle() {
@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_dripping_sender_is_cut, Policy, Policies) {
         std::this_thread::sleep_for(5ms);
       }
     } catch (const std::system_error&) {
-      // As it should be.
+      // The server has cut the connection, as it should.
     }
   });
   BOOST_TEST(client.is_closed());

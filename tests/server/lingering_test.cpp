@@ -1,5 +1,6 @@
-// Sockets that only wait for their peers to close, while descriptors are few: they leave when
-// others need theirs, the oldest first, whichever server of the process has them.
+// Sockets that only wait for their peers to close, while descriptors are scarce: the server closes
+// them when new connections need theirs, the oldest first, whichever server of the process owns
+// them.
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -17,7 +18,7 @@ namespace {
 
 using Threads = std::tuple<net::ThreadPool, net::ThreadPerRequest>;
 
-// Says goodbye; the client stays.
+// Answers and closes; the client keeps its end open.
 struct Goodbye : net::StreamRequestHandler {
   net::Next handle() {
     wfile.write(rfile.read_some());
@@ -31,7 +32,7 @@ struct RefusesAll : net::ServerHooks {
 
 constexpr int far = 1000;
 
-// Client sockets whose numbers are out of the way of the servers'.
+// Client sockets whose numbers are far above those of the servers' sockets.
 class Clients {
  public:
   explicit Clients(std::size_t count) {
@@ -49,8 +50,8 @@ class Clients {
   void read_slowly(std::size_t number) {
     clients_.at(number)->socket.setsockopt(net::SocketOption::receive_buffer, 4096);
   }
-  // Whether the server has given up the connection: a lingering one would take what comes, else the
-  // second attempt meets the reset that the first was answered with.
+  // Returns whether the server has given up the connection. A lingering socket discards the bytes.
+  // Otherwise the first send is answered with a reset, and the second one fails.
   bool is_given_up(std::size_t number) {
     try {
       for (int i = 0; i < 2; ++i) clients_.at(number)->send("still there?");
@@ -64,8 +65,8 @@ class Clients {
   std::vector<std::unique_ptr<Client>> clients_;
 };
 
-// Leaves so many descriptors, beside those that are open. Fills the gaps between these, so that
-// each one that is closed can be had again.
+// Leaves this many free descriptors beside those that are open. Fills the gaps between the open
+// ones, so that each one that is closed can be opened again.
 class FewDescriptors {
  public:
   explicit FewDescriptors(rlim_t left) {
@@ -96,7 +97,7 @@ std::size_t free_descriptors() {
   }
 }
 
-// The server's clock is the kernel's coarse one.
+// Waits until the kernel's coarse clock, by which the server measures time, has advanced.
 void wait_for_a_tick() {
   const auto now = [] {
     timespec time{};
@@ -134,7 +135,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_oldest_of_all_servers_make_way_for_new_connect
     Client& client = clients.connect(number, server);
     BOOST_TEST(client.ask("hello") == "hello");
     BOOST_TEST(client.sees_end());
-    // What a worker or a child does afterwards.
+    // A worker or a child counts the connection a moment after its end.
     BOOST_TEST(soon([&] { return server.stats().ended() == server.stats().accepted; }));
   };
   for (std::size_t i = 0; i < each; ++i) ask(i, one);
@@ -156,7 +157,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_oldest_of_all_servers_make_way_for_new_connect
   }
 }
 
-// Before the system refuses a descriptor to the application.
+// Lingering sockets are closed before the system refuses a descriptor to the application.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_AUTO_TEST_CASE_TEMPLATE(they_leave_descriptors_for_the_application, Policy, Policies) {
   constexpr std::size_t many = 100;
@@ -177,7 +178,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(they_leave_descriptors_for_the_application, Policy
   BOOST_TEST(accept_errors(one) + accept_errors(other) == 0U);
 }
 
-// Those that were refused linger like all others.
+// The connections that a hook refused linger like all others.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_AUTO_TEST_CASE_TEMPLATE(those_that_were_refused_make_way_as_well, Policy, Policies) {
   constexpr std::size_t many = 60;
@@ -197,8 +198,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(those_that_were_refused_make_way_as_well, Policy, 
   BOOST_TEST(accept_errors(refuses) + accept_errors(serves) == 0U);
 }
 
-// A connection whose input the server has ended waits in another list, until its client has taken
-// all.
+// A connection whose input the server has ended waits in another list, until its client has
+// received everything.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_AUTO_TEST_CASE_TEMPLATE(one_that_still_sends_makes_way_in_its_turn, Policy, Threads) {
   struct Talk : net::StreamRequestHandler {
@@ -225,7 +226,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(one_that_still_sends_makes_way_in_its_turn, Policy
   BOOST_TEST(soon([&] { return talks.stats().lingering == 2; }));
   BOOST_TEST(talks.stats().shed_evicted == 1U);
 
-  // For the connection. The next call of accept(2) wants one as well, before it finds nobody.
+  // One descriptor, for the connection. The next accept(2) needs one too, even if no client waits.
   const FewDescriptors few(1);
   BOOST_TEST(clients.connect(2, serves).ask("hello") == "hello");
   BOOST_TEST(soon([&] { return talks.stats().lingering == 1; }));
@@ -236,7 +237,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(one_that_still_sends_makes_way_in_its_turn, Policy
   BOOST_TEST(accept_errors(serves) == 0U);
 }
 
-// A conversation holds the thread that would end what lingers of its server.
+// A conversation occupies the thread that would close this server's lingering sockets.
 BOOST_AUTO_TEST_CASE(a_server_that_is_held_up_gives_up_its_own_nevertheless, *timeout(60)) {
   struct Held : net::StreamRequestHandler {
     explicit Held(const Gate& open) : gate(open) {}

@@ -1,4 +1,4 @@
-// Want of memory: each allocation of the server's fails once, and costs one connection at most.
+// Lack of memory: each allocation of the server fails once, and costs one connection at most.
 
 #include <cstdlib>
 #include <new>
@@ -7,11 +7,11 @@
 
 namespace {
 
-// How many allocations of threads that serve succeed from now on, before one fails; negative:
-// all.
+// The number of allocations by serving threads that still succeed before one fails. If it is
+// negative, all succeed.
 std::atomic<long> left{-1};
 std::atomic<bool> failed{false};
-// The test's own threads are spared.
+// The allocations of the test's own threads do not fail.
 thread_local bool spared = false;
 
 bool fails() noexcept {
@@ -64,7 +64,7 @@ void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); 
 
 BOOST_FIXTURE_TEST_SUITE(server_memory, LeavesNothing)
 
-// In a forked child an allocation that fails is its own: nobody else's counter falls.
+// A forked child has a copy of the counter, so its failures do not change that of another process.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_AUTO_TEST_CASE_TEMPLATE(an_allocation_that_fails_costs_one_connection_at_most, Policy,
                               Policies) {

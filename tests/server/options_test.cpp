@@ -1,5 +1,5 @@
-// Numbers and combinations that no server can keep are refused when it is made; the largest that
-// have a meaning are served with.
+// The constructor rejects numbers and combinations that no server can keep. A server works with the
+// largest numbers that have a meaning.
 
 #include <sys/resource.h>
 
@@ -41,7 +41,8 @@ const std::vector<Mistake> of_every_kind{
     {"unix_mode", [](auto& o) { o.unix_mode = 600; }, "is 01130, but must be from 0 to 0777"},
 };
 
-// Returns what a construction did instead of being refused as it should; empty if it was.
+// Returns what a construction did instead of throwing the expected exception; empty if it threw
+// that.
 template <class Make>
 std::string not_refused(const Mistake& mistake, Make make) {
   net::ServerOptions options = quick();
@@ -110,7 +111,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(bad_numbers_are_refused_by_name_and_bounds, Policy
 BOOST_AUTO_TEST_CASE(nothing_is_opened_or_started_before_the_options_are_checked, *timeout(20)) {
   auto options = quick();
   options.limits.idle = -1ms;
-  // Neither a descriptor nor a thread is to be had.
+  // No descriptor and no thread can be made.
   rlimit before{};
   ::getrlimit(RLIMIT_NOFILE, &before);
   const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};

@@ -1,4 +1,4 @@
-// What becomes of clients for whom there is no place: in the server, and in its policy.
+// What happens to clients for whom the server, or its policy, has no free slot.
 
 #include <sys/resource.h>
 
@@ -29,7 +29,7 @@ net::ServerOptions of(std::size_t most, net::Overload overload) {
   return options;
 }
 
-// Options that let a policy run one request at once.
+// Options that let a policy run one request at a time.
 template <class P>
 typename P::Options one_at_once(net::Overload overload) {
   auto options = at_once<P>(1);
@@ -39,7 +39,7 @@ typename P::Options one_at_once(net::Overload overload) {
 
 using Threaded = std::tuple<net::ThreadPool, net::ThreadPerRequest>;
 
-// Says that it has begun; then an echo.
+// Greets the client, then echoes.
 struct Talk : net::StreamRequestHandler {
   void handle() {
     wfile.write("hello\n");
@@ -47,7 +47,7 @@ struct Talk : net::StreamRequestHandler {
   }
 };
 
-// Inline holds a conversation to its end, and accepts nobody meanwhile.
+// Inline runs a conversation to its end, and accepts no other client meanwhile.
 template <class F>
 constexpr bool holds_all = std::same_as<typename F::Policy, net::Inline> &&
                            std::same_as<typename F::Handler, EchoConversation>;
@@ -121,7 +121,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_longest_silent_is_evicted, F, EchoForms) {
   Client first{server};
   BOOST_TEST(first.ask("one") == "one");
   Client second{server};
-  // The coarse clock that tells who is silent for longer has ticks of some milliseconds.
+  // The coarse clock, by which the server finds the connection that has been silent for longest,
+  // has ticks of some milliseconds.
   BOOST_TEST(!second.socket.wait_to_receive(50ms));
   BOOST_TEST(second.ask("two") == "two");
   Client third{server};
@@ -131,7 +132,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_longest_silent_is_evicted, F, EchoForms) {
   BOOST_TEST(soon([&] { return server.stats().shed_evicted == 1; }));
 }
 
-// Neither of them is ever silent for long.
+// Neither of the two clients is ever silent for long.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(who_makes_no_progress_is_evicted, Policy, ThreadPolicies) {
   struct Large : LineEcho {
@@ -156,8 +157,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(who_makes_no_progress_is_evicted, Policy, ThreadPo
   Client trickling{server};
   trickling.send("l");
   BOOST_TEST(soon([&] { return server.stats().parked == 2; }));
-  // It is time itself that is tested: what the kernel took for the deaf client at once is worth
-  // some of it, at 64 KiB a second.
+  // The test is about time itself. The bytes that the kernel took for the deaf client at once count
+  // as progress, at 64 KiB a second.
   std::this_thread::sleep_for(1500ms);
   Client one{server};
   BOOST_TEST(one.ask("one\n") == "one\n");
@@ -203,7 +204,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_policy_without_a_place_evicts_the_silent, Policy
   BOOST_TEST(soon([&] { return server.stats().shed_evicted == 1; }));
 }
 
-// The serving thread is held, so that nobody but the policy's own threads sees to the limit.
+// The serving thread is held, so only the policy's own threads can enforce the limit.
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_AUTO_TEST_CASE_TEMPLATE(who_waited_too_long_is_not_served, Policy, Threaded) {
   struct Holding : QuietHooks {
@@ -223,7 +224,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(who_waited_too_long_is_not_served, Policy, Threade
   for (int i = 0; i < 6; ++i) clients.emplace_back(server);
   BOOST_TEST(clients.front().receive(6) == "hello\n");
   BOOST_TEST_REQUIRE(soon([&] { return server.stats().accepted == 6; }));
-  // It is time itself that is tested.
+  // The test is about time itself.
   std::this_thread::sleep_for(2 * options.limits.request);
   clients.front().end_sending();
   BOOST_TEST(clients.front().sees_end());
@@ -236,7 +237,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(who_waited_too_long_is_not_served, Policy, Threade
 }
 
 BOOST_AUTO_TEST_CASE(a_default_limit_leaves_descriptors_for_others, *timeout(20)) {
-  // Each connection of a child needs two.
+  // Each connection of a child needs two descriptors.
   const auto accepted_of = [](auto& server) {
     Running running{server};
     std::vector<std::unique_ptr<Client>> clients;

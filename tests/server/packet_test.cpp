@@ -20,7 +20,7 @@ std::span<const std::byte> left() { return std::as_bytes(std::span(OwnNetwork::l
 
 net::Address served() { return net::Address::packet(OwnNetwork::left, for_experiments); }
 
-// Who is at the other end of the cable. Its frames have the header that the kernel makes.
+// The station at the other end of the cable. The kernel makes the headers of its frames.
 class Neighbour {
  public:
   Neighbour() {
@@ -46,7 +46,8 @@ class Neighbour {
   net::Socket socket{net::Family::packet, net::SocketType::datagram, for_experiments};
 };
 
-// Answers a whole frame: its header, which begins with to whom and from whom, goes back exchanged.
+// Answers with the whole frame. Its header begins with the destination and the source, which are
+// swapped.
 struct EchoFrame : net::DatagramRequestHandler {
   void handle() {
     std::vector<std::byte> frame(packet().begin(), packet().end());
@@ -55,7 +56,7 @@ struct EchoFrame : net::DatagramRequestHandler {
   }
 };
 
-// Says who asked and how much of it came.
+// Answers with the sender's address, and how much of the frame arrived.
 struct Describe : net::DatagramRequestHandler {
   void handle() {
     wfile.write(client_address().to_string() + " " + std::to_string(packet().size()) + " of " +
@@ -78,7 +79,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_payload_of_a_frame_is_echoed, Policy, Policies
     BOOST_TEST(neighbour.ask(text) == text);
   }
   running.stop();
-  // What it sent itself it has not heard.
+  // The server did not receive the frames that it sent itself.
   BOOST_TEST(server.stats().accepted == 3U);
   BOOST_TEST(server.stats().served == 3U);
   BOOST_TEST(server.stats().replies == 3U);
@@ -115,7 +116,7 @@ BOOST_AUTO_TEST_CASE(frames_of_other_protocols_and_interfaces_are_not_served,
   const OwnNetwork network;
   net::PacketServer<EchoDatagram> server{served(), quick()};
   Running running(server);
-  // Of another protocol; and one that arrives where nobody serves.
+  // One frame of another protocol, and one that arrives at an interface that no server serves.
   net::Socket other(net::Family::packet, net::SocketType::datagram, 0x88B6);
   other.sendto(net::bytes("other"), net::Address::packet(OwnNetwork::right, 0x88B6, left()));
   other.sendto(net::bytes("outward"),

@@ -1,4 +1,4 @@
-// What one client has of a server: so many connections, and so fast.
+// The limits for each client: how many connections it may have, and how often it may connect.
 
 #include <list>
 #include <string>
@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(exempt_networks_are_not_bounded, *timeout(20)) {
   for (int i = 0; i < 5; ++i) BOOST_TEST(clients.emplace_back(server).ask("x") == "x");
 }
 
-// Also when its end is anything but served.
+// The slot is given back however the connection ends.
 BOOST_AUTO_TEST_CASE_TEMPLATE(every_end_gives_the_place_back, Policy, Policies) {
   const LeavesNothing nothing;
   net::ServerOptions options = bounded({.connections = 1});

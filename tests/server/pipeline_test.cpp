@@ -9,7 +9,8 @@
 
 namespace {
 
-// Of this process and its children: how often a connection was sent to, and received from.
+// Counts for this process and its children: how often they sent to a connection, and received from
+// one.
 struct Calls {
   std::atomic<int> sends{0};
   std::atomic<int> receives{0};
@@ -21,7 +22,7 @@ Calls& calls() {
 
 }  // namespace
 
-// In place of the library's: they count those of servers, which do not wait.
+// Replace the functions of the C library, and count the server's calls, which do not wait.
 extern "C" ssize_t send(int descriptor, const void* data, size_t size, int flags) {
   static const auto real = reinterpret_cast<decltype(&::send)>(::dlsym(RTLD_NEXT, "send"));
   if (flags == (MSG_DONTWAIT | MSG_NOSIGNAL)) ++calls().sends;
@@ -42,7 +43,7 @@ void put(const Client& client, std::string_view text) {
                 static_cast<ssize_t>(text.size()));
 }
 
-// The same without framing: any bytes are a request.
+// An echo without framing: any bytes are a request.
 struct UnframedLineEcho : net::StreamRequestHandler {
   net::Next handle() {
     const auto line = rfile.read_line();
@@ -51,7 +52,7 @@ struct UnframedLineEcho : net::StreamRequestHandler {
   }
 };
 
-// Does what a line says.
+// Does what the line names.
 struct Actor : net::StreamRequestHandler {
   static std::size_t request_size(std::span<const std::byte> received) {
     const std::size_t size = net::line(received);
@@ -135,7 +136,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(answers_to_requests_that_came_together_go_together
     fewest_receives = std::min<int>(fewest_receives, calls().receives);
   }
   BOOST_TEST(fewest == 1);
-  // The client's own receives are counted as well, if they are large.
+  // The client's own receives are counted too, if they are large.
   BOOST_TEST(fewest_receives <= 2);
   BOOST_TEST(server.stats().requests == 1U + 20 * 16);
 }
@@ -147,7 +148,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_long_pipeline_loses_and_swaps_nothing, Form, Lin
   Client client{server};
   const std::string text = lines(20'000);
   std::thread sender([&] {
-    // In pieces that end anywhere.
+    // In pieces that end at arbitrary places.
     for (std::size_t at = 0; at < text.size(); at += 7777) client.send(text.substr(at, 7777));
   });
   BOOST_TEST((client.receive(text.size()) == text));
@@ -161,9 +162,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_lone_request_is_answered_inside_of_its_handler, 
   Acting<Policy> acting;
   Client client{acting.server};
   put(client, "wait\n");
-  // Its handler has not returned.
+  // The answer arrives although the handler has not returned.
   BOOST_TEST(client.receive(5) == "wait\n");
-  // Nor does half a request behind it hold the answer.
+  // Half of a next request does not hold the answer back either.
   acting.opening.open();
   Acting<Policy> other;
   Client second{other.server};
@@ -226,7 +227,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(an_end_in_the_middle_sends_what_was_answered, Poli
         std::tuple("1\n2\n!\n4\n5\n", "1\n2\nbye\n", 2)}) {
     Acting<Policy> acting;
     Client client{acting.server};
-    // More comes than is read: closing must not reset the connection.
+    // More bytes arrive than are read; closing must not reset the connection.
     put(client, asked + lines(10'000));
     BOOST_TEST(client.receive_all() == answered);
     BOOST_TEST(*acting.handled == handled);
@@ -241,7 +242,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_slow_handler_does_not_hold_its_answer_for_the_ne
   Acting<Policy> acting;
   Client client{acting.server};
   put(client, "sleep\nwait\nlast\n");
-  // It comes though the next handler has not returned.
+  // The first answer arrives although the next handler has not returned.
   BOOST_TEST(client.receive(6) == "sleep\n");
   acting.opening.open();
   BOOST_TEST(client.receive(10) == "wait\nlast\n");

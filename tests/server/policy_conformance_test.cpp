@@ -1,4 +1,4 @@
-// Our own policies, by the suite that others run for theirs.
+// Our own policies, tested by the suite that users run for theirs.
 
 #include <netserve/policy_conformance.hpp>
 

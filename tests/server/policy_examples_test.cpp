@@ -1,4 +1,4 @@
-// The policies that docs/policies.md writes: whoever copies one has a policy that conforms.
+// The policies of docs/policies.md: they conform, so a copy of one conforms too.
 
 #include <netserve/policy_conformance.hpp>
 
@@ -8,14 +8,14 @@
 #include "polling_worker.hpp"
 #include "priority_pool.hpp"
 
-// The order is a policy's own affair, so the suite must not ask for one.
+// A policy decides about the order itself, so the suite must not require one.
 class NewestFirst {
  public:
   struct Options {};
   NewestFirst(Options, net::PolicyContext&) {}
 
   void start() {
-    static_cast<void>(workers_.release());  // after a fork: the parent's
+    static_cast<void>(workers_.release());  // after a fork, the workers belong to the parent
     workers_ = std::make_unique<Workers<Stack>>(1);
   }
   void process(net::Request request) { workers_->push(std::move(request)); }

@@ -1,4 +1,4 @@
-// Policies of a user's own, on equal terms with ours.
+// Policies of a user's own, which can do all that ours can.
 
 #include <list>
 #include <stdexcept>
@@ -9,7 +9,7 @@
 
 namespace {
 
-// A thread for each request, in twenty lines.
+// Runs each request in a thread of its own, in twenty lines.
 struct MyThreads {
   struct Options {};
   MyThreads(Options, net::PolicyContext&) {}
@@ -25,7 +25,7 @@ struct MyThreads {
   std::list<std::jthread> threads;
 };
 
-// A thread for each connection, to its end.
+// Runs each connection to its end in a thread of its own.
 struct MyRunners : MyThreads {
   using MyThreads::MyThreads;
   void process(net::Request request) {
@@ -33,7 +33,7 @@ struct MyRunners : MyThreads {
   }
 };
 
-// Gives every second request away.
+// Drops every second request, or throws.
 template <bool Throws>
 struct Careless {
   struct Options {};
@@ -49,7 +49,7 @@ struct Careless {
   int count = 0;
 };
 
-// Cuts every connection that comes from where it looks.
+// Cuts every connection whose request it looks at.
 struct Cutting {
   struct Options {};
   Cutting(Options, net::PolicyContext&) {}
@@ -71,7 +71,7 @@ struct ThrowsOnBang : net::StreamRequestHandler {
   }
 };
 
-// No buffers: the socket itself.
+// Uses the socket itself, without buffers.
 struct Raw : net::BaseRequestHandler {
   net::Next handle() {
     std::array<std::byte, 1000> text{};

@@ -1,4 +1,4 @@
-// How the pool's workers share the work: nobody waits behind a blocked handler.
+// How the pool's workers share the work: no request waits behind a blocked handler.
 
 #include <sched.h>
 
@@ -24,7 +24,7 @@ struct Blocking : net::StreamRequestHandler {
     Gate gate;
     std::atomic<int> blocked{0};
     std::atomic<int> working{0};
-    std::atomic<int> beside{0};  // began to work while another did
+    std::atomic<int> beside{0};  // requests that began to compute while another one did
   };
   explicit Blocking(Shared& with) : shared(with) {}
   net::Next handle() {
@@ -75,7 +75,7 @@ BOOST_AUTO_TEST_CASE(no_request_waits_behind_a_blocked_handler, *timeout(30)) {
     BOOST_REQUIRE(neighbour.ask("short\n") == "short\n");
     slowest = std::max(slowest, Clock::now() - begin);
   }
-  // Four of eight workers are free all the time. The bound leaves room for a loaded machine and a
+  // Four of eight workers are free all the time. The bound leaves time for a loaded machine and a
   // sanitizer.
   const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(slowest).count();
   BOOST_TEST_MESSAGE("the slowest of 1000: " << milliseconds << " ms");
@@ -96,8 +96,8 @@ BOOST_AUTO_TEST_CASE(a_burst_of_blocking_handlers_gets_all_workers, *timeout(30)
   for (Client& client : clients) BOOST_TEST(client.receive(6) == "block\n");
 }
 
-// Workers whose handlers end together find the places taken, one of them by the worker that waits
-// in the lot. Nothing comes there, as all clients have sent what they will.
+// Workers whose handlers end at the same time find that enough workers run already, one of which
+// waits in the lot. No event arrives in the lot, because all clients have sent everything.
 BOOST_AUTO_TEST_CASE(pipelines_use_every_core_after_their_handlers_were_blocked, *timeout(30)) {
   if (cores() < 2) return;
   const LeavesNothing nothing;
@@ -109,7 +109,7 @@ BOOST_AUTO_TEST_CASE(pipelines_use_every_core_after_their_handlers_were_blocked,
   for (int i = 0; i < requests; ++i) pipeline += "work\n";
   for (int i = 0; i < 6; ++i) clients.emplace_back(pool.server).send(pipeline);
   BOOST_REQUIRE(soon([&] { return pool.blocked == 6; }));
-  std::this_thread::sleep_for(100ms);  // one waits in the lot
+  std::this_thread::sleep_for(100ms);  // one worker waits in the lot
   pool.gate.open();
   for (Client& client : clients) BOOST_TEST(client.receive(pipeline.size()) == pipeline);
   BOOST_TEST_MESSAGE(pool.beside << " of " << 6 * requests << " began beside another");
@@ -178,7 +178,7 @@ BOOST_AUTO_TEST_CASE(a_conversation_that_waits_for_a_worker_too_long_is_shed, *t
 
 namespace {
 
-// This thread, and those that it starts, run on one core while this lives.
+// While an object of this class exists, this thread, and those that it starts, run on one core.
 class OneCore {
  public:
   OneCore() {
@@ -200,7 +200,8 @@ class OneCore {
   cpu_set_t before_{};
 };
 
-// "block\n" blocks until the gate opens; "meet\n" until as many as there are clients have come.
+// "block\n" blocks until the gate opens; "meet\n" blocks until as many of these requests run as
+// there are clients.
 struct Meeting : net::StreamRequestHandler {
   static constexpr int clients = 7;
   struct State {
@@ -228,7 +229,8 @@ struct Meeting : net::StreamRequestHandler {
 
 }  // namespace
 
-// Their workers come back together, and each has more of its client's requests.
+// All workers return from their handlers at the same time, and each client has another request
+// waiting.
 BOOST_AUTO_TEST_CASE(handlers_that_end_together_leave_no_request_behind, *timeout(60)) {
   const LeavesNothing nothing;
   Meeting::State state;
@@ -245,7 +247,7 @@ BOOST_AUTO_TEST_CASE(handlers_that_end_together_leave_no_request_behind, *timeou
   for (Client& client : clients) BOOST_REQUIRE(client.receive(11) == "block\nmeet\n");
 }
 
-// A worker that comes back with more of its client's requests finds another one waiting in the lot.
+// A worker that returns with more of its client's requests finds another one waiting in the lot.
 BOOST_AUTO_TEST_CASE(nobody_waits_for_ever_on_one_core, *timeout(60)) {
   const LeavesNothing nothing;
   const OneCore one_core;

@@ -1,5 +1,5 @@
-// A server object in several processes: made in one, served in another, or copied by a fork of
-// somebody who wants nothing of it.
+// A server object in several processes: constructed in one and served in another, or copied by a
+// fork that has nothing to do with the server.
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,7 +21,7 @@ using support::Forked;
 // The process in which the server runs, here and in its children.
 pid_t serving = 0;
 
-// An echo that "stop" shuts down, and that tells who serves if asked.
+// An echo. "stop" shuts the server down; "who?" is answered with the process that serves.
 template <class Writer>
 void answer(net::RequestContext& context, std::string_view text, Writer write) {
   if (text == "stop") context.shutdown();
@@ -99,7 +99,7 @@ using AllOf =
     std::tuple<Tcp<P>..., TcpConversation<P>..., Udp<P>..., UnixStream<P>..., UnixDatagram<P>...>;
 using All = AllOf<net::ThreadPool, net::ThreadPerRequest, net::ForkPerRequest, net::Inline>;
 
-// Serves until it is told "stop"; 0 if all went well.
+// Serves until a client sends "stop"; returns 0 if all went well.
 int serve(net::BaseServer& server) {
   serving = ::getpid();
   server.serve_forever();
@@ -108,7 +108,7 @@ int serve(net::BaseServer& server) {
   return stats.accepted == stats.ended() && stats.requests > 0 ? 0 : 1;
 }
 
-// Uses a copy of a server in every way that does not serve.
+// Uses a copy of a server in every way except serving.
 int use_copy(std::unique_ptr<net::BaseServer> server) {
   const net::Address address = server->server_address();
   server->stats();
@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_server_that_was_made_before_a_fork_serves_after_
     left.wait();
     return serve(*server);
   });
-  server.reset();  // as a parent does that returns from main
+  server.reset();  // as in a parent that returns from main
   left.open();
   BOOST_TEST(K::ask(address, "hello") == "hello");
   BOOST_TEST(K::ask(address, "again") == "again");
@@ -183,10 +183,10 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_copy_takes_nothing_from_a_server_that_serves, K,
   const net::Address address = server->server_address();
   Running running{*server};
   BOOST_TEST(K::ask(address, "hello") == "hello");
-  // One that is parked, and one that is served, or waits for that.
+  // One connection that is parked, and one that is being served or waits for that.
   std::optional<Client> parked;
   std::optional<Client> served;
-  // A conversation holds the one thread that there is.
+  // With Inline, a conversation occupies the only thread.
   const bool one_only = std::is_same_v<K, TcpConversation<net::Inline>>;
   if (K::stream && !one_only) {
     parked.emplace(address);
@@ -228,7 +228,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(two_processes_serve_one_listener, P, Policies) {
   BOOST_TEST(before.ask("hello") == "hello");
   const net::Address child_address = server.server_address();
   Forked child([&] { return serve(server); });
-  // The child has no part in what its parent accepted.
+  // A connection that the parent accepted stays with the parent.
   BOOST_TEST(before.ask("hello") == "hello");
   std::set<std::string> processes;
   const auto both_served = [&] {
@@ -241,7 +241,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(two_processes_serve_one_listener, P, Policies) {
   before.end_sending();
   BOOST_TEST(before.sees_end());
   running.stop();
-  // The other one serves on.
+  // The child's server still serves.
   BOOST_TEST(ask_stream(child_address, "hello") == "hello");
   BOOST_TEST(ask_stream(child_address, "stop") == "stop");
   BOOST_TEST(child.status() == 0);

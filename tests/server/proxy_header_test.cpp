@@ -1,5 +1,5 @@
-// How headers of the PROXY protocol are read, which no test can import: hence this is a part of its
-// module.
+// How headers of the PROXY protocol are read. No test can import this function, so this file is a
+// part of its module.
 
 module;
 
@@ -28,7 +28,7 @@ ProxyHeader read(std::string_view bytes) {
   return net::read_proxy_header(std::as_bytes(std::span(bytes)));
 }
 
-// Whole, with what follows it left alone, and partial in each of its beginnings.
+// The header is whole, whatever follows it, and each beginning of it is partial.
 void check_whole(const std::string& header, const Address& client) {
   BOOST_TEST_CONTEXT(header.substr(0, 107)) {
     for (const std::string behind : {"", "GET / HTTP/1.1\r\n\r\n", "PROXY "}) {
@@ -115,7 +115,7 @@ BOOST_AUTO_TEST_CASE(a_binary_header_names_its_client, *timeout(10)) {
 BOOST_AUTO_TEST_CASE(a_binary_header_may_name_no_client, *timeout(10)) {
   check_whole(local_header(), Address());
   check_whole(version_2(0x20, 0x11, addresses(AF_INET, "192.0.2.1", 1)), Address());
-  // What stands in it, its family included, is not looked at.
+  // The content of such a header, including its family, is not examined.
   check_whole(version_2(0x20, 0x51, "whatever"), Address());
   check_whole(version_2(0x20, 0x21, "short"), Address());
   check_whole(version_2(0x21, 0x00, {}), Address());
@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(a_checksum_is_verified, *timeout(10)) {
   check_whole(with_checksum(local_header()), Address());
   check_wrong(with_checksum(header, 1), "its checksum is wrong");
   check_wrong(with_checksum(local_header(), 1), "its checksum is wrong");
-  // Of the bytes that it covers, each one.
+  // Each byte that the checksum covers is changed in turn.
   const std::string right = with_checksum(header);
   for (std::size_t at = 16; at < right.size() - 7; ++at) {
     std::string forged = right;
@@ -162,7 +162,7 @@ BOOST_AUTO_TEST_CASE(a_binary_header_that_is_not_as_it_is_specified_is_wrong, *t
   check_wrong(ipv4_header("192.0.2.1", 1, "x"), "its fields are malformed");
   check_wrong(ipv4_header("192.0.2.1", 1, field(4, "abc") + "\4\0\2a"s),
               "its fields are malformed");
-  // Before all of it has come.
+  // The length is known before all of the header has arrived.
   check_wrong(version_2(0x21, 0x11, std::string(4097 - 16, '\0')).substr(0, 16),
               "it is longer than 4096 bytes");
   check_wrong(version_2(0x20, 0x11, std::string(0xffff, '\0')).substr(0, 16),

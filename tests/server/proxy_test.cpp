@@ -1,4 +1,4 @@
-// Servers behind a proxy that tells whose the connections are.
+// Servers behind a proxy that names the client of each connection.
 
 #include <array>
 #include <mutex>
@@ -14,7 +14,7 @@ namespace {
 
 const std::string line_header = "PROXY TCP4 192.0.2.1 203.0.113.7 56324 443\r\n";
 
-// Answers each request with whose it is, and what it was.
+// Answers each request with its client, its proxy, and its text.
 std::string answer_of(const net::RequestContext& context, std::string_view request) {
   const net::Address* const proxy = context.proxy_address();
   return context.client_address().to_string() + " by " +
@@ -42,7 +42,7 @@ struct WhoConversation : net::StreamRequestHandler {
   }
 };
 
-// Reads from the socket by itself: not a byte behind the header may be gone.
+// Reads from the socket directly: every byte after the header must still be there.
 struct WhoBySocket {
   explicit WhoBySocket(net::RequestContext& given) : context_(given) {}
   void handle() {
@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_header_may_come_byte_by_byte, Policy, Policies) 
     Client client(server);
     Client other(server);
     for (const char byte : all.substr(0, all.size() - 1)) client.send(std::string(1, byte));
-    // Nobody waits for who is slow.
+    // A slow header does not hold up other clients.
     other.send(line_header + "x\n");
     BOOST_TEST(other.receive(10) == "192.0.2.1:");
     client.send(all.substr(all.size() - 1) + "hello\n");
@@ -213,7 +213,7 @@ BOOST_AUTO_TEST_CASE(a_peer_that_is_not_trusted_is_closed_whatever_it_says, *tim
     try {
       client.send(header + "hello\n");
     } catch (const std::system_error&) {
-      // Closed already.
+      // The server has closed the connection already.
     }
     BOOST_TEST(client.is_closed());
   }
@@ -236,7 +236,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(who_sends_no_header_in_time_is_closed, Policy, Pol
   BOOST_TEST(slow.is_closed());
   BOOST_TEST(soon([&] { return server.stats().not_introduced == 2; }));
   BOOST_TEST(server.stats().time_outs == 2U);
-  // The limit ended with the header.
+  // The limit for the header ended when the header was complete.
   kept.send("hello\n");
   BOOST_TEST(kept.receive(10) == "192.0.2.1:");
 }

@@ -1,5 +1,5 @@
-// What was observed to go wrong with CPython's socketserver, and is not shown by another test:
-// docs/python.md, "What is known to go wrong in Python".
+// Faults that were observed in CPython's socketserver, and that no other test covers.
+// docs/python.md lists them under "What is known to go wrong in Python".
 
 #include <poll.h>
 #include <sys/wait.h>
@@ -19,7 +19,7 @@ struct FailingTwice : net::StreamRequestHandler {
   void finish() override { throw std::runtime_error("of finish"); }
 };
 
-// Keeps copies of what it was given, for longer than it lives.
+// Keeps copies of the reader and the writer for longer than the handler exists.
 struct Kept {
   net::StreamReader rfile;
   net::StreamWriter wfile;
@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_port_is_free_again_at_once, Policy, Policies) {
     Running running(server);
     Client client(server);
     client.send("hello");
-    BOOST_TEST(client.receive_all() == "hello");  // the server closes first: TIME_WAIT is its
+    BOOST_TEST(client.receive_all() == "hello");  // the server closes first, and has the TIME_WAIT
   }
 }
 

@@ -1,5 +1,5 @@
 // What CPython's own tests of socketserver (Lib/test/test_socketserver.py) require, of each server
-// there under each mix-in, and of ours. docs/python.md tells which case is which test's.
+// there with each mix-in, and of ours. docs/python.md lists which case covers which of those tests.
 
 #include <pthread.h>
 #include <sys/wait.h>
@@ -15,7 +15,7 @@
 
 namespace {
 
-// A server of Python's under what is a mix-in there.
+// A server of Python's, with the policy that is a mix-in there.
 template <template <class, class> class S, class P, net::Family family, bool has_connections>
 struct Row {
   using Policy = P;
@@ -24,7 +24,7 @@ struct Row {
   template <class H>
   using Server = S<H, P>;
 
-  // A client of each kind asks, and takes all that is answered.
+  // A client of the server's kind sends the text, and returns all of the answer.
   static std::string ask(const net::BaseServer& server, std::string_view text) {
     if constexpr (has_connections) {
       Client client(server);
@@ -35,7 +35,7 @@ struct Row {
       return DatagramClient(server).ask(text);
     }
   }
-  // Says something that is not answered; of a connection, sees its end.
+  // Sends a request that is not answered. A client with a connection waits for its end.
   static void say(const net::BaseServer& server, std::string_view text) {
     if constexpr (has_connections) {
       BOOST_TEST(ask(server, text).empty());
@@ -43,7 +43,7 @@ struct Row {
       DatagramClient(server).send(text);
     }
   }
-  // Where a server is: a port that the system picks, a path that is new.
+  // Returns an address for a server: a port that the system picks, or a new path.
   static net::Address address(const ScratchDirectory& scratch) {
     return family == net::Family::ipv4 ? loopback()
                                        : net::Address::unix_path(scratch.path("socket"));
@@ -57,12 +57,12 @@ using Rows = std::tuple<Row<net::TcpServer, P, net::Family::ipv4, true>,
 template <class... P>
 using AllRows = decltype(std::tuple_cat(Rows<P>()...));
 
-// Python's twelve, and the four of the policy that Python has not.
+// Python's twelve servers, and four with the policy that Python does not have.
 using All = AllRows<net::Inline, net::ThreadPerRequest, net::ForkPerRequest, net::ThreadPool>;
 using Threading = Rows<net::ThreadPerRequest>;
 using Forking = Rows<net::ForkPerRequest>;
 
-// Python's names are names of the same classes.
+// Python's names are aliases of our classes.
 using S = net::StreamRequestHandler;
 using D = net::DatagramRequestHandler;
 template <class Base>
@@ -89,7 +89,7 @@ static_assert(same<net::ThreadingUnixDatagramServer<OfDatagram>,
 static_assert(
     same<net::ForkingUnixDatagramServer<OfDatagram>, net::UnixDatagramServer<OfDatagram, Forks>>);
 
-// Fails, in the way that its request names.
+// Fails in the way that its request names.
 template <class Base>
 struct Failing : Base {
   void handle() {
@@ -101,7 +101,7 @@ struct Failing : Base {
   }
 };
 
-// Counts, in children as well.
+// Counts errors, in children too.
 struct Handled : net::ServerHooks {
   void handle_error(const net::RequestError& error) override {
     ++(error.what() == "thrown by a test" ? *errors : *others);
@@ -110,7 +110,7 @@ struct Handled : net::ServerHooks {
   Shared<std::atomic<int>> others;
 };
 
-// Refuses the first.
+// Refuses the first request.
 struct RefuseOnce : net::ServerHooks {
   bool verify_request(const net::Socket&, const net::Address&) override { return calls++ > 0; }
   int calls = 0;
@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(three_clients_in_turn_get_their_line_back, R, All)
   if constexpr (requires { server.policy().children(); }) {
     BOOST_TEST(server.policy().children() == 0U);
   }
-  // A child that is not the server's is left to whose it is.
+  // A child that the server did not make is left to the code that made it.
   int status = 0;
   BOOST_TEST(::waitpid(foreign, &status, 0) == foreign);
   BOOST_TEST(WEXITSTATUS(status) == 72);

@@ -1,5 +1,5 @@
-// The queue that policies keep requests in: its order, and what leaves it because it has waited for
-// too long.
+// The queue in which policies keep requests: its order, and the requests that leave it because they
+// have waited for too long.
 
 #include <condition_variable>
 #include <list>
@@ -9,7 +9,7 @@
 
 namespace {
 
-// Runs nothing. What it is given stays in its queue until the test takes it.
+// Runs nothing. Requests stay in its queue until the test takes them.
 class Keeping {
  public:
   struct Options {};
@@ -21,7 +21,7 @@ class Keeping {
     changed_.notify_all();
   }
   void expire() {
-    net::RequestQueue overdue;  // ended without the lock
+    net::RequestQueue overdue;  // destroyed without the lock
     const std::lock_guard lock(mutex_);
     conversations_overdue_ += queue_.take_overdue(overdue);
     overdue_ += overdue.size();
@@ -35,7 +35,7 @@ class Keeping {
   bool await_overdue(std::size_t count) {
     return await([&] { return overdue_ == count; });
   }
-  // How many of them are conversations, as the queue says.
+  // Returns how many of them were conversations, according to the queue.
   std::size_t conversations_overdue() {
     const std::lock_guard lock(mutex_);
     return conversations_overdue_;
@@ -65,9 +65,9 @@ net::ServerOptions limited_to(std::chrono::milliseconds limit) {
   return options;
 }
 
-// Two servers over one queue, in which one of them leaves its requests for a moment only.
+// Two servers that share a queue. The requests of one of them expire soon.
 struct Servers : LeavesNothing {
-  // A client whose request is the last one in the queue.
+  // Adds a client whose request is the last one in the queue.
   Client& add(net::BaseServer& server) {
     Client& client = clients.emplace_back(server);
     BOOST_TEST_REQUIRE(policy->await_size(++added));
@@ -81,7 +81,7 @@ struct Servers : LeavesNothing {
   std::size_t added = 0;
 };
 
-// Takes the first request, and returns whether it is that client's.
+// Takes the first request, and returns whether that client sent it.
 bool pops(net::RequestQueue& queue, const Client& client) {
   const net::Request request = queue.pop();
   return request.peer() == client.socket.getsockname();
@@ -146,7 +146,7 @@ BOOST_FIXTURE_TEST_CASE(what_is_overdue_leaves_and_the_rest_keeps_its_order, Ser
   const Client& first = add(patient);
   const Client& second = add(patient);
   const Client& third = add(patient);
-  // Before and between the others.
+  // The requests of the hasty server come before and between the others.
   net::RequestQueue came;
   policy->take_all(came);
   Running other(hasty);
@@ -177,7 +177,7 @@ BOOST_FIXTURE_TEST_CASE(what_is_overdue_leaves_and_the_rest_keeps_its_order, Ser
   BOOST_TEST(mixed.empty());
 }
 
-// The policy is told, without any call of the test.
+// The server calls the policy's `expire`, without any call of the test.
 BOOST_FIXTURE_TEST_CASE(the_server_says_that_something_is_overdue, Servers, *timeout(20)) {
   Running one(patient);
   Running other(hasty);

@@ -1,4 +1,4 @@
-// Handlers that read the socket by themselves: when they are called, and when not.
+// Handlers that read from the socket directly: when they are called, and when not.
 
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -16,7 +16,7 @@ struct Counts {
   std::atomic<int> ends{0};
 };
 
-// Echoes what one receive brings, into a buffer of `Size` bytes.
+// Echoes the bytes of one receive, into a buffer of `Size` bytes.
 template <std::size_t Size>
 struct RawEcho : net::BaseRequestHandler {
   explicit RawEcho(Counts& shared) : counts(shared) {}
@@ -32,13 +32,13 @@ struct RawEcho : net::BaseRequestHandler {
   Counts& counts;
 };
 
-// Reads nothing before at least four bytes have come, and then all of them.
+// Reads nothing until at least four bytes have arrived, and then all of them.
 struct RawPicky : net::BaseRequestHandler {
   explicit RawPicky(Counts& shared) : counts(shared) {}
   net::Next handle() {
     ++counts.calls;
     std::array<std::byte, 100> buffer;
-    // What it looks at is not taken.
+    // MSG_PEEK leaves the bytes in the socket.
     const auto there = ::recv(request().fileno(), buffer.data(), buffer.size(), MSG_PEEK);
     if (there >= 4) request().sendall(std::span(buffer).first(request().recv(buffer)));
     return net::Next::keep;
@@ -46,7 +46,8 @@ struct RawPicky : net::BaseRequestHandler {
   Counts& counts;
 };
 
-// Looks once, and comes back only when the gate is open: what has come meanwhile, it has not seen.
+// Looks once, and returns only when the gate is open. It has not seen the bytes that arrive
+// meanwhile.
 struct NativeLate : net::BaseRequestHandler {
   struct Gates {
     Gate looked;
@@ -66,7 +67,7 @@ struct NativeLate : net::BaseRequestHandler {
   Gates& gates;
 };
 
-// Answers each byte with 2,000,000, in pieces that the socket takes as a rule.
+// Answers each byte with 2,000,000 bytes, in pieces for which the socket usually has space.
 struct NativeAnswer : net::BaseRequestHandler {
   net::Next handle() {
     if (left == 0) {
@@ -83,7 +84,7 @@ struct NativeAnswer : net::BaseRequestHandler {
   std::size_t left = 0;
 };
 
-// Takes a part of what is there by the system's calls.
+// Receives a part of the bytes, by system calls of its own.
 struct NativeParts : net::BaseRequestHandler {
   net::Next handle() {
     std::array<char, 64> buffer{};
@@ -94,7 +95,7 @@ struct NativeParts : net::BaseRequestHandler {
   }
 };
 
-// Echoes by calls of the system, of which the library hears nothing.
+// Echoes by system calls of its own, which the library does not see.
 struct NativeEcho : net::BaseRequestHandler {
   net::Next handle() {
     std::array<std::byte, 100> buffer;
@@ -213,7 +214,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(an_answer_goes_on_while_the_socket_has_room, Polic
   Client client(server);
   client.send("a");
   BOOST_TEST(client.receive(2'000'000).size() == 2'000'000U);
-  // The next request comes while the answer is on its way.
+  // The next request arrives while the answer is being sent.
   client.send("b");
   BOOST_TEST(client.receive(1'000'000).size() == 1'000'000U);
   client.send("c");
@@ -243,19 +244,19 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(what_is_left_in_the_socket_waits_for_more, Policy,
     Client client{prompt_client(serving.server)};
     client.send("a");
     BOOST_TEST(soon([&] { return serving.counts->calls == 1; }));
-    // A server that spins would call again, or at least burn time.
+    // A server that spins would call the handler again, or at least use CPU time.
     std::this_thread::sleep_for(500ms);
     BOOST_TEST(serving.counts->calls == 1);
     client.send("b");
     BOOST_TEST(soon([&] { return serving.counts->calls == 2; }));
     client.send("cd");
     BOOST_TEST(client.receive(4) == "abcd");
-    // The second call may have found them already: it counts before it looks.
+    // The second call may have found these bytes already, because it counts before it looks.
     const int calls = serving.counts->calls;
     BOOST_TEST(calls <= 3);
     client.send("e");
     BOOST_TEST(soon([&] { return serving.counts->calls == calls + 1; }));
-    // No more can come: the rest was a request that is none.
+    // No more bytes can arrive, so the rest is not a request.
     client.end_sending();
     BOOST_TEST(client.is_closed());
     BOOST_TEST(soon([&] { return serving.server.stats().served == 1; }));
@@ -283,7 +284,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(reads_of_the_system_are_reads_as_well, Policy, Pol
   Running running{server};
   Client client{server};
   BOOST_TEST(client.ask("one") == "one");
-  // Longer than a request may take: it is none that goes on.
+  // Longer than the request limit, which must not apply between two requests.
   std::this_thread::sleep_for(400ms);
   BOOST_TEST(client.ask("two") == "two");
   client.end_sending();

@@ -1,4 +1,5 @@
-// Reports of the library to a stderr that nobody reads: they raise no signal, on whichever thread.
+// Reports of the library to a stderr that no process reads: they raise no signal, on whichever
+// thread.
 
 #include <fcntl.h>
 #include <pty.h>
@@ -21,7 +22,7 @@
 
 namespace {
 
-// What becomes of stderr in the child that tries something.
+// What stderr is in the child that runs the trial.
 void to_pipe_without_reader() {
   std::array<int, 2> pipe{};
   if (::pipe(pipe.data()) != 0) ::_exit(100);
@@ -48,8 +49,8 @@ void to_full_file() {
   ::dup2(::memfd_create("full", 0), STDERR_FILENO);
 }
 
-// Runs a function in a child with the signals as the system has them; returns its status, or 128
-// and the signal that ended or stopped it.
+// Runs a function in a child with the system's default handling of signals. Returns its status, or
+// 128 and the signal that ended or stopped it.
 int in_child(void (*redirect)(), const std::function<int()>& function) {
   const pid_t child = ::fork();
   if (child == 0) {
@@ -74,7 +75,7 @@ int in_child(void (*redirect)(), const std::function<int()>& function) {
 
 using Redirection = void (*)();
 
-// False where the system has no pseudoterminals, as in a root without /dev/pts.
+// Returns whether the system has pseudoterminals, which a root without /dev/pts does not have.
 bool has_terminals() {
   int master = -1;
   int slave = -1;
@@ -94,7 +95,8 @@ std::vector<Redirection> redirections() {
   return all;
 }
 
-// Its answer goes when the exception has been reported, so it tells that who reports survived.
+// The answer is sent after the exception has been reported. So if it arrives, the thread that
+// reported survived.
 struct Failing : net::StreamRequestHandler {
   net::Next handle() {
     wfile.set_buffer(100);
@@ -115,7 +117,7 @@ struct FailingDatagram : net::DatagramRequestHandler {
     throw std::runtime_error("it always fails");
   }
 };
-// Reports where the serving thread is.
+// Makes the library report on the serving thread.
 struct FailingHooks : net::ServerHooks {
   bool verify_request(const net::Socket&, const net::Address&) override {
     throw std::runtime_error("it always fails");
@@ -240,7 +242,7 @@ BOOST_AUTO_TEST_CASE(a_handler_of_the_application_is_not_called, *timeout(20)) {
 BOOST_AUTO_TEST_CASE(in_the_background_of_a_terminal_it_stops_nothing, *timeout(20)) {
   if (!has_terminals()) return;
   int master = -1;
-  std::cout.flush();  // else the child might write what this process has not yet written
+  std::cout.flush();  // otherwise the child might write what this process has buffered
   const pid_t session = ::forkpty(&master, nullptr, nullptr, nullptr);
   if (session == 0) {
     termios settings{};

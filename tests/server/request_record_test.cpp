@@ -1,4 +1,4 @@
-// What an application is told of each request.
+// The records of requests that an application gets.
 
 #include <array>
 #include <stdexcept>
@@ -10,7 +10,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Keeps what it is told in memory that children share.
+// Keeps the records in memory that children share.
 struct Records : QuietHooks {
   struct Told {
     std::uint64_t number;
@@ -59,7 +59,7 @@ void in_order(const Records::Told& told) {
   BOOST_TEST((told.handled <= told.sent));
 }
 
-// Answers each line with so many bytes.
+// Answers each line with the number of bytes that it names.
 struct Lines : net::StreamRequestHandler {
   static std::size_t request_size(std::span<const std::byte> received) {
     if (!received.empty() && received.front() == std::byte{'!'}) {
@@ -110,7 +110,7 @@ struct RawPieces : net::BaseRequestHandler {
   }
 };
 
-// Answers at once, then in pieces, then throws amid them.
+// Answers at once, then in pieces, then throws between two pieces.
 struct Mixed : net::StreamRequestHandler {
   static std::size_t request_size(std::span<const std::byte> received) {
     return net::line(received);
@@ -321,7 +321,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(handlers_of_the_bare_socket_and_conversations_are_
   BOOST_TEST(of_conversations.come(1));
   running_raw.stop();
   running_conversations.stop();
-  BOOST_TEST(of_raw.come(2));  // its end is none
+  BOOST_TEST(of_raw.come(2));  // the end of the stream is not a request
   BOOST_TEST(of_raw[1].received == 5U);
   BOOST_TEST(of_raw[1].sent_bytes == 5U);
   BOOST_TEST((of_raw[0].first_byte <= of_raw[0].handled));
@@ -401,7 +401,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(each_of_a_mixed_row_has_its_own_end, Policy, Polic
   BOOST_TEST(records[1].received == 5U);
   BOOST_TEST(records[1].sent_bytes == 21U);
   {
-    // What comes behind the last request is none.
+    // Bytes that arrive after the last request are no request, so they get no record.
     Client client(server);
     client.send("close\nnext\nnext\n");
     BOOST_TEST(client.receive(6) == "close\n");

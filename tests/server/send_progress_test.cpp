@@ -1,4 +1,4 @@
-// How a client takes its answer, by the clock of the test.
+// How steadily a client takes its answer, by a clock that the test controls.
 
 module;
 
@@ -48,7 +48,7 @@ BOOST_AUTO_TEST_CASE(who_takes_the_fair_rate_is_not_behind, *timeout(10)) {
   progress.look(left, now);
   for (int i = 0; i < 10; ++i) progress.look(left -= fair, now += second);
   BOOST_TEST(progress.behind_since() == now);
-  // Half of it: half of the time is lost.
+  // At half of the fair rate, half of the time is lost.
   for (int i = 0; i < 10; ++i) progress.look(left -= fair, now += 2 * second);
   BOOST_TEST(progress.behind_since() == now - 10 * second);
 }

@@ -1,5 +1,5 @@
-// The send limit: who takes something steadily is waited for, however slow; who takes nothing is
-// cut in time.
+// The send limit: the server waits for a client that steadily takes bytes, however slowly, and cuts
+// a client that takes none for as long as the limit.
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t answer_size = 3'000'000;
 constexpr auto limit = 500ms;
 
-// Answers with more than the kernel takes.
+// Answers with more bytes than the kernel takes.
 struct Answerer : net::StreamRequestHandler {
   net::Next handle() {
     rfile.read_some();
@@ -28,7 +28,7 @@ struct AnswererConversation : Answerer {
   void handle() { static_cast<void>(Answerer::handle()); }
 };
 
-// The same by the socket's own calls.
+// Sends the same answer by the socket's own calls.
 struct Sendall : net::BaseRequestHandler {
   net::Next handle() {
     std::array<std::byte, 10> asked{};
@@ -85,7 +85,7 @@ net::Socket asking_client(const net::BaseServer& server) {
   return client;
 }
 
-// Empty if all went well. No checks here: several run at once.
+// The text is empty if all went well. The futures contain no checks, because several run at once.
 using Outcome = std::future<std::string>;
 
 template <class Form>
@@ -103,7 +103,7 @@ Outcome reads_steadily(std::size_t write_buffer) {
         const std::size_t count = client.recv(part);
         if (count == 0) break;
         answer.append(reinterpret_cast<const char*>(part.data()), count);
-        // Slowly for several limits, then as fast as it can.
+        // The client reads slowly for several limits, then as fast as it can.
         if (std::chrono::steady_clock::now() - begin < 4 * limit) {
           std::this_thread::sleep_for(40ms);
         }
@@ -133,14 +133,14 @@ Outcome reads_nothing(std::size_t write_buffer) {
     server.shutdown();
     serving.join();
     server.server_close(5s);
-    if (cut && time >= limit && time < 10 * limit) return {};  // 22 of them share the cores
+    if (cut && time >= limit && time < 10 * limit) return {};  // 22 of these share the cores
     return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(time).count()) +
            " ms";
   });
 }
 
-// With a buffer, an answer waits in the parking lot for room (or, in a child, in its wait for
-// more); without, in the handler's call.
+// With a buffer, an answer waits for buffer space in the parking lot (or, in a child, in the wait
+// for the next request). Without one, it waits in the handler's call.
 constexpr std::size_t buffered = 4'000'000;
 
 template <template <class, class> class Family>

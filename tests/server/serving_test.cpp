@@ -1,4 +1,4 @@
-// Servers that run beside something else, and until a signal comes.
+// Servers that run beside other work, and until a signal arrives.
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@
 
 namespace {
 
-// What this thread would do with a signal.
+// Returns whether this thread blocks a signal.
 bool blocks(int signal) {
   sigset_t set{};
   ::pthread_sigmask(SIG_BLOCK, nullptr, &set);
@@ -65,7 +65,7 @@ BOOST_AUTO_TEST_CASE(stop_throws_what_ended_the_serving, *timeout(20)) {
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_signal_ends_serve_until, Policy, Policies) {
   net::TcpServer<LineEcho, Policy> server{loopback(), quick()};
-  // Only this thread may tell Boost.Test of something.
+  // Only this thread may report to Boost.Test.
   auto asked = std::async(std::launch::async, [&server] {
     sigset_t set{};
     ::sigfillset(&set);

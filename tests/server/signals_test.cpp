@@ -16,7 +16,7 @@ namespace {
 
 using Forking = net::ForkPerRequest;
 
-// The sanitizer of threads keeps a signal back, in a child for as long as that waits.
+// The thread sanitizer delays signals; in a child that waits, until the wait ends.
 #if __has_feature(thread_sanitizer)
 constexpr bool signals_arrive = false;
 #else
@@ -25,7 +25,7 @@ constexpr bool signals_arrive = true;
 
 constexpr std::array synchronous{SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
 
-// Answers which signals are blocked: "y" or "n" for each of some.
+// Answers which of some signals are blocked: "y" or "n" for each.
 struct Masked : net::StreamRequestHandler {
   net::Next handle() {
     rfile.read_some();
@@ -42,7 +42,7 @@ struct Masked : net::StreamRequestHandler {
   }
 };
 
-// Writes where nothing may be written.
+// Writes to memory that it may not write to.
 struct Faulting : net::StreamRequestHandler {
   net::Next handle() {
     rfile.read_some();
@@ -52,7 +52,7 @@ struct Faulting : net::StreamRequestHandler {
   }
 };
 
-// Answers with its process, and again once it may go on.
+// Answers with its process, and answers again when the gate has opened.
 struct Holding : net::StreamRequestHandler {
   explicit Holding(const Gate& opening) : released(opening) {}
   net::Next handle() {
@@ -67,7 +67,7 @@ struct Holding : net::StreamRequestHandler {
   const Gate& released;
 };
 
-// As an echo, but that its first answer is its process.
+// Echoes, except that the first answer is its process.
 struct TellingConversation : net::StreamRequestHandler {
   void handle() {
     wfile.write(Holding::number(::getpid()));
@@ -90,7 +90,7 @@ BOOST_FIXTURE_TEST_SUITE(server_signals, LeavesNothing)
 
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_handler_is_spared_asynchronous_signals_alone, P, Policies) {
-  // A child, and the serving thread itself, have the mask of the program.
+  // A child, and the serving thread itself, have the signal mask of the program.
   sigset_t blocked{};
   sigset_t before{};
   ::sigemptyset(&blocked);
@@ -159,7 +159,7 @@ BOOST_AUTO_TEST_CASE(a_child_that_is_told_twice_ends_at_once, *timeout(20)) {
   client.send("x");
   const pid_t child = process_at(client);
   signal_from_elsewhere(child, SIGTERM);
-  // The second of two that wait would be lost; and the child may be gone already.
+  // Of two pending signals the second one would be lost, and the child may have ended already.
   BOOST_TEST(soon([&] {
     support::Forked sender([&] { return ::kill(child, SIGTERM) == 0 ? 0 : 1; });
     sender.status();
@@ -212,7 +212,7 @@ BOOST_AUTO_TEST_CASE(a_child_outlives_the_thread_that_forked_it, *timeout(20)) {
   BOOST_TEST(client.receive_all() == "stopping");
 }
 
-// Whether it blocks what a child is told by, as hosts do that use signalfd(2).
+// `blocked`: whether the host blocks the signal that ends a child, as a host with signalfd(2) does.
 BOOST_DATA_TEST_CASE(a_child_ends_with_its_parent, boost::unit_test::data::make({false, true}),
                      blocked) {
   if (!signals_arrive) return;
@@ -236,7 +236,7 @@ BOOST_DATA_TEST_CASE(a_child_ends_with_its_parent, boost::unit_test::data::make(
   process_at(client);
   ::kill(program.process(), SIGKILL);
   BOOST_TEST(program.status() == -1);
-  // Sooner than the handler ends by itself.
+  // The connection ends sooner than the handler ends by itself.
   client.socket.settimeout(5s);
   BOOST_TEST(client.is_closed());
 }

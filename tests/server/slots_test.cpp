@@ -1,4 +1,4 @@
-// How many connections may come in, and how a listener that found no slot learns of a free one. The
+// How many connections may be open, and how a listener that found no slot learns of a free one. The
 // connections are entries of a registry, without any socket.
 
 module;
@@ -23,7 +23,7 @@ using boost::unit_test::timeout;
 using net::Slots;
 using Reason = net::Slots::PausedFor;
 
-// Named, as what a partition declares may be seen by others of the module.
+// A named namespace, because other units of the module may see what a partition declares.
 namespace slots_test {
 
 struct Entry : net::Registered {};
@@ -36,7 +36,7 @@ struct Server {
     const std::lock_guard lock(registry.mutex);
     registry.add(entry);
   }
-  // In the order of a connection that ends: it leaves its slot, and tells that.
+  // In the order of a connection that ends: it leaves its slot, then signals that.
   void end_one() {
     leave();
     slots.freed();
@@ -49,7 +49,7 @@ struct Server {
     registry.done([](std::size_t) {});
     entries.pop_front();
   }
-  // Returns whether the serving thread was woken up, and forgets that.
+  // Returns whether the serving thread was woken up, and resets that.
   bool woken(int milliseconds = 0) {
     pollfd polled{.fd = wakeup.fileno(), .events = POLLIN, .revents = 0};
     const bool ready = ::poll(&polled, 1, milliseconds) == 1;
@@ -150,8 +150,8 @@ BOOST_FIXTURE_TEST_CASE(a_listener_that_stays_paused_says_so_again, FullOfTwo, *
   BOOST_TEST(woken());
 }
 
-// The listener finds the only slot taken and pauses, while the connection that has it ends. If both
-// missed each other, nobody would wake the listener again.
+// The listener finds the only slot taken and pauses, while the connection in that slot ends. If
+// both missed each other, nothing would wake the listener up again.
 BOOST_AUTO_TEST_CASE(a_pause_and_an_end_at_the_same_time_do_not_miss_each_other, *timeout(60)) {
   Server server(1);
   constexpr int rounds = 50'000;

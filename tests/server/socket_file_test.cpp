@@ -1,4 +1,4 @@
-// The file of a Unix server while others put something else in its place.
+// The file of a Unix server while other processes put something else in its place.
 
 #include <linux/capability.h>
 #include <linux/un.h>
@@ -25,7 +25,7 @@ using Datagrams = net::UnixDatagramServer<EchoDatagram, P>;
 using Servers = std::tuple<Streams<net::Inline>, Datagrams<net::Inline>, Streams<net::ThreadPool>,
                            Datagrams<net::ForkPerRequest>>;
 
-// Does something directly after the bind, as another process may.
+// Calls a function directly after the bind, as another process may act at that moment.
 struct AfterBind : net::ServerHooks {
   explicit AfterBind(std::function<void()> function) : then(std::move(function)) {}
   void server_bind(net::Socket& socket, const net::Address& address) override {
@@ -35,7 +35,7 @@ struct AfterBind : net::ServerHooks {
   std::function<void()> then;
 };
 
-// What makes files without all permissions.
+// Makes the process create files without some permissions.
 class Umask {
  public:
   explicit Umask(mode_t mask) : before_(::umask(mask)) {}
@@ -69,7 +69,7 @@ net::ServerOptions open_to_all() {
   return options;
 }
 
-// The kernel opens the file of a socket for those who may administrate the network.
+// The kernel opens the file of a socket for processes with CAP_NET_ADMIN.
 boost::test_tools::assertion_result is_privileged(boost::unit_test::test_unit_id) {
   const net::Socket socket(net::Family::unix_domain);
   boost::test_tools::assertion_result result(::ioctl(socket.fileno(), SIOCUNIXFILE) >= 0 ||
@@ -78,7 +78,7 @@ boost::test_tools::assertion_result is_privileged(boost::unit_test::test_unit_id
   return result;
 }
 
-// With what a server of root is allowed to, and without.
+// With the capability that a server of root has, and without it.
 void with_and_without_privileges(const std::function<void()>& function) {
   function();
   without_capability(CAP_NET_ADMIN, function);
@@ -159,7 +159,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(another_file_in_its_place_is_not_changed, Server, 
   });
 }
 
-// A name that was moved there cannot be told from the server's own, except with a privilege.
+// Without a privilege, a server cannot distinguish a socket file that was moved there from its own.
 BOOST_TEST_DECORATOR(*timeout(20) * precondition(is_privileged))
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_privileged_server_knows_its_file_by_the_socket, Server, Servers) {
   const ScratchDirectory scratch;
@@ -180,14 +180,14 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_privileged_server_knows_its_file_by_the_socket, 
   BOOST_TEST(fs::exists(path));
 }
 
-// Neither link is followed: not when the server looks whether a dead one left the file, nor when it
-// removes its own.
+// The server follows the link neither when it checks whether a dead server left the file, nor when
+// it removes its own file.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_link_at_its_path_is_in_use, Server, Servers) {
   const ScratchDirectory scratch;
   const std::string path = scratch.path("socket");
   const std::string target = scratch.path("target");
-  make_socket(target, 0600);  // of a dead server
+  make_socket(target, 0600);  // the file of a dead server
   fs::create_symlink(target, path);
   BOOST_CHECK_THROW(Server(net::Address::unix_path(path), open_to_all()), std::system_error);
   BOOST_TEST(fs::is_symlink(path));

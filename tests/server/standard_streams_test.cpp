@@ -1,5 +1,5 @@
-// Programs that closed stdin, stdout and stderr: no descriptor of the library takes their numbers,
-// so that nothing that is meant for them goes to a client.
+// Programs that closed stdin, stdout and stderr: no descriptor of the library gets their numbers,
+// so text that is written to these streams is not sent to a client.
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -23,7 +23,7 @@ void close_all() {
   for (int descriptor = 0; descriptor <= 2; ++descriptor) ::close(descriptor);
 }
 
-// Runs a function in a child; returns 0, or what it says is wrong.
+// Runs a function in a child; returns 0, or the value by which the function describes a failure.
 int in_child(const std::function<int()>& function) {
   const pid_t child = ::fork();
   if (child == 0) {
@@ -38,7 +38,7 @@ int in_child(const std::function<int()>& function) {
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-// Where it runs, which may be a child.
+// Answers whether the streams are closed where the handler runs, which may be a child.
 struct Looks : net::StreamRequestHandler {
   net::Next handle() {
     const std::string asked(rfile.read_some());
@@ -78,7 +78,7 @@ int serves_connections(const net::Address& address, bool close_before) {
       if (clients.back()->receive(6) != "closed") wrong |= 2;
       if (!all_closed()) wrong |= 4;
     }
-    // The report of its failure goes to nobody.
+    // The report of this failure is written nowhere.
     clients.back()->send("throw");
     if (!clients.back()->sees_end()) wrong |= 8;
     clients.pop_back();
@@ -124,7 +124,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(servers_of_connections_leave_them_closed, Policy, 
     BOOST_TEST(in_child([&] {
                  return serves_connections<net::TcpServer<Looks, Policy>>(loopback(), before);
                }) == 0);
-    if constexpr (!std::is_same_v<Policy, net::Inline>) {  // which serves one at a time
+    if constexpr (!std::is_same_v<Policy, net::Inline>) {  // Inline serves one at a time
       BOOST_TEST(in_child([&] {
                    return serves_connections<net::TcpServer<Converses, Policy>>(loopback(), before);
                  }) == 0);
@@ -218,7 +218,7 @@ BOOST_AUTO_TEST_CASE(want_of_other_numbers_is_an_error_and_leaves_nothing, *time
                std::array<std::byte, 1> into{};
                const std::span<std::byte> buffer(into);
                net::Ancillary ancillary(sizeof sent);
-               // As the kernel says it when descriptors find no number.
+               // This is how the kernel reports that there is no number for a descriptor.
                if (!net::recvmsg(right, std::span(&buffer, 1), &ancillary).ancillary_truncated)
                  wrong |= 16;
                if (!ancillary.take_descriptors().empty() || !all_closed()) wrong |= 16;
@@ -233,7 +233,7 @@ BOOST_AUTO_TEST_CASE(a_socket_where_stderr_was_gets_no_report, *timeout(20)) {
                ::dup3(right.fileno(), STDERR_FILENO, O_CLOEXEC);
                net::ServerHooks().report({net::Event::Kind::accept_error, "secret"});
                const bool quiet = !left.wait_to_receive(20ms);
-               // The journal of a service is a socket as well, which it inherited.
+               // The journal of a service is a socket too, but the service inherited it.
                ::dup2(right.fileno(), STDERR_FILENO);
                net::ServerHooks().report({net::Event::Kind::listener_dead, "for the journal"});
                return quiet && left.wait_to_receive(1s) ? 0 : 1;

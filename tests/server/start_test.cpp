@@ -1,4 +1,4 @@
-// What a server begins when it serves, and in which process.
+// What a server starts when it serves, and in which process.
 
 #include <poll.h>
 
@@ -20,7 +20,7 @@ struct StopOrEcho : net::StreamRequestHandler {
   }
 };
 
-// Notes when it is started; fails as often as it is told to.
+// Counts its starts; the first `failures` of them fail.
 struct Starting {
   struct Options {
     int* starts = nullptr;
@@ -61,7 +61,7 @@ BOOST_AUTO_TEST_CASE(a_policy_is_started_once_for_all_its_servers, *timeout(20))
     BOOST_TEST(starts == 1);
   }
   Forked child([&] {
-    Client client{one};  // in the backlog
+    Client client{one};  // waits in the backlog
     client.send("stop");
     one.restart();
     one.serve_forever();
@@ -112,13 +112,13 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_child_polls_what_its_parent_made, P, Policies) {
       Client client{server};
       for (int turn = 0; turn < 100 && !server.stats().requests; ++turn) {
         if (turn == 0) client.send("hello");
-        // A policy with threads may serve it just now.
+        // A thread of the policy may be serving the request already.
         if (::poll(&polled, 1, turn < 2 ? 5000 : 50) == 1) server.handle_request();
       }
       return client.receive(5) == "hello" ? 0 : 1;
     });
     BOOST_TEST(child.status() == 0);
-    // Nothing of that is here.
+    // Nothing of that affects this process.
     if (!asks_before) server.server_activate();
     Running running{server};
     BOOST_TEST(Client{server}.ask("hello") == "hello");

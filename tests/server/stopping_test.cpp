@@ -19,7 +19,7 @@ struct Stopper : net::StreamRequestHandler {
   }
 };
 
-// What server_close in a handler throws.
+// Answers with the error that server_close throws in a handler.
 struct Closer : net::StreamRequestHandler {
   explicit Closer(net::BaseServer*& to_close) : server(&to_close) {}
   net::Next handle() {
@@ -48,7 +48,7 @@ bool throws(std::errc expected, const std::function<void()>& function) {
   return false;
 }
 
-// The median of five.
+// Returns the median of five measurements.
 Clock::duration typical_time_of(const std::function<Clock::duration()>& measured) {
   std::array<Clock::duration, 5> times{};
   std::ranges::generate(times, measured);
@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(shutdown_takes_effect_in_milliseconds, Policy, Pol
       server.serve_forever();
       ended = Clock::now();
     });
-    // It serves: somebody was answered.
+    // The server has answered a client, so it is serving.
     BOOST_TEST(Client(server).ask("hello") == "hello");
     const auto begin = Clock::now();
     server.shutdown();
@@ -206,7 +206,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_close_that_races_the_start_never_hangs, Policy, 
       try {
         server.serve_forever();
       } catch (const std::system_error&) {
-        // It was closed before.
+        // The server was closed before.
       }
     });
     server.server_close(5s);

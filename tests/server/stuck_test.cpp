@@ -21,7 +21,7 @@ struct Stuck : net::StreamRequestHandler {
   std::atomic<bool>& finished;
 };
 
-// Holds its child for ever, whatever it is asked.
+// Holds its child forever, whatever the client sends.
 struct Deaf : net::StreamRequestHandler {
   void handle() {
     const Gate never;
@@ -31,7 +31,7 @@ struct Deaf : net::StreamRequestHandler {
 
 using Threads = std::tuple<net::ThreadPool, net::ThreadPerRequest>;
 
-// The promise is 100 ms; a machine that is busy gets some more.
+// The documented bound is 100 ms; a busy machine gets more.
 constexpr auto after_deadline = 100ms + 150ms;
 
 }  // namespace
@@ -102,12 +102,12 @@ BOOST_AUTO_TEST_CASE(a_stuck_child_is_killed, *timeout(20)) {
   BOOST_TEST(client.is_closed());
 }
 
-// How long it takes the system to end them is no reason to miss the deadline, or to call them
-// stuck.
+// The time that the system needs to end the children must neither delay the drain beyond its
+// deadline, nor make them count as stuck.
 BOOST_AUTO_TEST_CASE(hundreds_of_stuck_children_are_killed_in_time, *timeout(60)) {
   constexpr std::size_t running_at_once = 250;
   constexpr std::size_t all = 400;
-  const std::string memory(100'000'000, 'x');  // each of them has to give it back
+  const std::string memory(100'000'000, 'x');  // each child has to give this memory back
   net::TcpServer<Deaf, net::ForkPerRequest> server{
       loopback(), quick(), net::ForkPerRequest::Options{.max_children = running_at_once}};
   Running running{server};

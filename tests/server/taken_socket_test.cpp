@@ -25,7 +25,7 @@ enum class Way : std::uint8_t {
 };
 constexpr int ways = static_cast<int>(Way::replaces) + 1;
 
-// And when.
+// When the handler does it.
 enum class When : std::uint8_t { setup, handle, handle_and_throws, finish, destructor };
 constexpr int whens = static_cast<int>(When::destructor) + 1;
 
@@ -115,7 +115,7 @@ using AllForms = decltype(std::tuple_cat(Forms<net::ThreadPool>(), Forms<net::Th
                                          Forms<net::Inline>()));
 using ForkForms = Forms<net::ForkPerRequest>;
 
-// The descriptors that the epolls of this process watch.
+// Returns how many descriptors the epoll instances of this process watch.
 int watched() {
   int count = 0;
   for (const int descriptor : open_descriptors()) {
@@ -147,16 +147,16 @@ void try_all(Plan& plan, net::ServerHooks& hooks) {
           BOOST_TEST(server.stats().served == (throws ? 0U : 3U));
           BOOST_TEST(server.stats().failed == (throws ? 3U : 0U));
           BOOST_TEST(server.stats().handler_errors == (throws ? 3U : 0U));
-          // Nobody must be told of what is not the server's any more.
+          // No epoll instance may watch a descriptor that no longer belongs to the server.
           BOOST_TEST(soon(
               [&] { return watched() <= before + static_cast<int>(server.stats().lingering); }));
           for (const auto& client : clients) {
-            // It may be reset already.
+            // The connection may have been reset already.
             static_cast<void>(
                 ::send(client->socket.fileno(), "more", 4, MSG_NOSIGNAL | MSG_DONTWAIT));
             if (plan.when != When::setup) BOOST_TEST(client->receive(6) == "answer");
           }
-          // They see the end, unless their other ends were kept.
+          // The clients' connections end, unless the handlers kept the server's ends of them.
           if (plan.kept.empty() || plan.way == Way::replaces) {
             for (const auto& client : clients) BOOST_TEST(client->is_closed());
           }
@@ -170,7 +170,7 @@ void try_all(Plan& plan, net::ServerHooks& hooks) {
           }
           running.stop();
         }
-        // The new owner is not bothered by the server's end.
+        // The new owner can use the connection after the server has ended.
         if (plan.way != Way::replaces) {
           for (net::Socket& own : plan.kept) {
             own.sendall(net::bytes("later"), 5s);
@@ -196,7 +196,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_handler_may_do_anything_with_its_socket, Form, A
   try_all<Form>(plan, hooks);
 }
 
-// What a child keeps ends with it, so each of its clients sees the end.
+// A socket that a child keeps ends with the child, so each of its clients sees the end.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_child_may_do_anything_with_its_socket, Form, ForkForms) {
   using Handler = typename Form::Handler;
@@ -206,7 +206,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_child_may_do_anything_with_its_socket, Form, For
       Plan plan;
       plan.way = static_cast<Way>(way);
       plan.when = when;
-      // A thread of a child ends with it.
+      // A thread of a child ends with the child.
       if (plan.way == Way::closes_elsewhere) continue;
       BOOST_TEST_CONTEXT("way " << way << ", when " << static_cast<int>(when)) {
         typename Form::Server server{loopback(), quick(), hooks, [&] { return Handler(plan); }};
@@ -245,7 +245,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_drain_meets_handlers_that_give_their_sockets_awa
   struct Swapping : net::StreamRequestHandler {
     net::Next handle() {
       rfile.read_some();
-      // Whoever cuts at this moment must not hit the descriptor of somebody else.
+      // A thread that cuts the connection at this moment must not hit another owner's descriptor.
       net::Socket own = std::move(request());
       own.close();
       auto [first, second] = net::socket_pair();

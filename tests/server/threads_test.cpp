@@ -1,4 +1,4 @@
-// How ThreadPerRequest gives requests to threads: it keeps threads, and starves nobody.
+// How ThreadPerRequest gives requests to threads: it keeps threads, and no request starves.
 
 #include <unistd.h>
 
@@ -24,7 +24,7 @@ struct Seen {
     threads.insert(::gettid());
   }
   std::mutex mutex;
-  std::set<pid_t> threads;  // those that ran a handler
+  std::set<pid_t> threads;  // the threads that ran a handler
   std::atomic<int> blocked{0};
   Gate gate;
 };
@@ -55,7 +55,7 @@ struct NotingServer {
   net::TcpServer<Noting, Threads> server;
 };
 
-// Sends requests without an end, and reads what comes back.
+// Sends requests without an end, and reads the answers.
 class Flooding {
  public:
   explicit Flooding(const net::BaseServer& server) : client_(server) {
@@ -66,7 +66,7 @@ class Flooding {
         while (client_.socket.recv(into) > 0) {
         }
       } catch (const std::system_error&) {
-        // Its end reset the connection.
+        // The destructor has reset the connection.
       }
     });
     writer_ = std::thread([this] {
@@ -75,7 +75,7 @@ class Flooding {
       try {
         for (;;) client_.socket.sendall(net::bytes(lines));
       } catch (const std::system_error&) {
-        // The end shut the connection down.
+        // The destructor has shut the connection down.
       }
     });
   }
@@ -109,11 +109,11 @@ BOOST_AUTO_TEST_CASE(the_next_request_gets_the_thread_of_the_last, *timeout(20))
     Client client(noting.server);
     for (int j = 0; j < 10; ++j) {
       BOOST_TEST(client.ask("hello\n") == "hello\n");
-      // It is idle again a moment after the answer.
+      // The thread is idle again a moment after the answer.
       std::this_thread::sleep_for(1ms);
     }
   }
-  // One more for each time that the machine was too busy for that moment.
+  // One more thread for each time that the machine was too busy for that moment.
   BOOST_TEST(noting.seen.threads.size() <= 5U);
 }
 
@@ -130,9 +130,9 @@ BOOST_AUTO_TEST_CASE(a_thread_that_nobody_needs_ends_after_a_while, *timeout(20)
     for (Client& client : clients) BOOST_TEST(client.receive(6) == "block\n");
   }
   BOOST_TEST(threads_now() > before);
-  // The thread that serves may not have been counted before.
+  // The serving thread may not have been counted before.
   BOOST_TEST(soon([&] { return threads_now() <= before + 1; }));
-  // And the next request finds one all the same.
+  // The next request still finds a thread.
   Client client(noting.server);
   BOOST_TEST(client.ask("hello\n") == "hello\n");
 }
@@ -176,7 +176,7 @@ BOOST_AUTO_TEST_CASE(a_burst_gets_a_thread_for_each_request_that_takes_long, *ti
   Running running(noting.server);
   std::list<Client> clients;
   for (int i = 0; i < 50; ++i) clients.emplace_back(noting.server);
-  // Some threads are there already, and others are not.
+  // Some threads exist already; the others are made now.
   for (Client& client : clients) BOOST_TEST(client.ask("hello\n") == "hello\n");
   for (Client& client : clients) client.send("block\n");
   BOOST_TEST(soon([&] { return noting.seen.blocked == 50; }));
@@ -198,7 +198,7 @@ BOOST_AUTO_TEST_CASE(idle_threads_are_free_for_who_would_be_rejected, *timeout(2
   BOOST_TEST(third.is_closed());
   noting.seen.gate.open();
   for (Client* client : {&first, &second}) BOOST_TEST(client->receive(6) == "block\n");
-  // Its thread is idle a moment after the answer.
+  // The thread of the answer is idle a moment later.
   BOOST_TEST(soon([&] {
     Client next(noting.server);
     next.send("hello\n");

@@ -11,12 +11,12 @@ namespace {
 
 enum class Where { nowhere, make, setup, handle, finish };
 
-// What handlers and hooks did, in whatever process.
+// What handlers and hooks did, in whichever process.
 struct Record {
-  std::atomic<bool> armed{true};  // one throws, the first
+  std::atomic<bool> armed{true};  // only the first handler throws
   std::atomic<int> setups{0};
   std::atomic<int> finishes{0};
-  std::array<std::atomic<int>, 16> errors{};  // by phase
+  std::array<std::atomic<int>, 16> errors{};  // indexed by phase
   std::atomic<int> error_process{0};
   std::atomic<bool> error_has_address{false};
   std::atomic<bool> error_has_text{false};
@@ -154,8 +154,8 @@ BOOST_AUTO_TEST_CASE(the_default_hooks_write_a_line_to_stderr, *timeout(20)) {
              "netserve: request from " + address + " failed in handle: thrown by a test\n");
 }
 
-// A client can have a say in what an exception says, and the application's own `report` may write
-// it to a terminal.
+// A client may influence the text of an exception, and the application's own `report` may write
+// that to a terminal.
 BOOST_AUTO_TEST_CASE(a_client_cannot_forge_lines_of_a_log, *timeout(20)) {
   struct Quoting : net::StreamRequestHandler {
     net::Next handle() { throw std::runtime_error(std::string(rfile.read_some())); }

@@ -1,4 +1,5 @@
-// Limits of many connections: each is looked at when its time comes, and nobody before.
+// Limits of many connections: the server looks at each connection when its limit is due, and not
+// before.
 
 #include <unistd.h>
 
@@ -9,7 +10,7 @@
 
 namespace {
 
-// Serves in a thread of its own, of which it tells how often it slept.
+// Serves in a thread of its own, and reports how often that thread slept.
 class Watched {
  public:
   explicit Watched(net::BaseServer& server)
@@ -53,7 +54,7 @@ net::ServerOptions with(net::Limits limits) {
   return options;
 }
 
-// Takes its time.
+// Takes 250 ms to handle a request.
 struct Slow : net::StreamRequestHandler {
   net::Next handle() {
     wfile.write(rfile.read_some());
@@ -62,7 +63,7 @@ struct Slow : net::StreamRequestHandler {
   }
 };
 
-// Reads the socket by itself, and takes its time.
+// Reads from the socket directly, and handles its request slowly.
 struct SlowRaw : net::BaseRequestHandler {
   explicit SlowRaw(std::atomic<int>& counter) : calls(counter) {}
   net::Next handle() {
@@ -113,7 +114,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_server_without_clients_is_not_woken, Policy, Pol
   BOOST_TEST(serving.sleeps() == sleeps);
 }
 
-// More than are looked at under one lock.
+// More connections than the server looks at under one lock.
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_AUTO_TEST_CASE_TEMPLATE(many_limits_pass_at_once, Policy, Policies) {
   net::ServerOptions options = with({.idle = 400ms});
@@ -139,7 +140,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(who_goes_on_asking_is_not_closed, Policy, Policies
   BOOST_TEST(client.sees_end());
 }
 
-// Its limit comes up while the handler runs.
+// The idle limit is due while the handler runs.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(limits_hold_after_a_long_handler, Policy, Policies) {
   net::TcpServer<Slow, Policy> server{loopback(), with({.idle = 100ms})};
@@ -152,7 +153,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(limits_hold_after_a_long_handler, Policy, Policies
   BOOST_TEST(soon([&] { return server.stats().closed_idle == 1; }));
 }
 
-// What makes it park anew is no request.
+// The event that makes the connection park again is not a request.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_limit_during_a_handler_calls_it_not_again, Policy, Policies) {
   const Shared<std::atomic<int>> calls;
@@ -166,7 +167,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_limit_during_a_handler_calls_it_not_again, Polic
   BOOST_TEST(*calls == 1);
 }
 
-// The limits of the two states of a connection take turns, the shorter and the longer.
+// The connection alternates between two states, of which one has a shorter limit.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(the_limit_of_the_moment_counts, Policy, Policies) {
   net::TcpServer<LineEcho, Policy> server{loopback(), with({.request = 200ms, .idle = 700ms})};
@@ -187,8 +188,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_limit_of_the_moment_counts, Policy, Policies) 
   BOOST_TEST(soon([&] { return server.stats().timed_out == 1; }));
 }
 
-// Clients that ask when their limits are about to pass: whatever comes first, none of them is
-// forgotten.
+// Clients that send a request just before or after their limits are due. Whichever comes first, no
+// connection may stay open.
 BOOST_TEST_DECORATOR(*timeout(30))
 BOOST_AUTO_TEST_CASE_TEMPLATE(no_limit_is_lost_in_a_race, Policy, Policies) {
   net::TcpServer<LineEcho, Policy> server{loopback(), with({.request = 30ms, .idle = 40ms})};
@@ -203,11 +204,12 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(no_limit_is_lost_in_a_race, Policy, Policies) {
         try {
           for (unsigned j = 0; j < 20; ++j) {
             client.send(j % 3 == 0 ? "half" : "half\n");
-            // Around the limits, and the ends of the buckets of 17 ms that they are rounded up to.
+            // At times near the limits, and near the ends of the buckets of 17 ms that limits are
+            // rounded up to.
             std::this_thread::sleep_for(std::chrono::milliseconds((round * 7 + j * 11) % 60));
           }
         } catch (const std::system_error&) {
-          // The limit came first.
+          // The limit was due first.
         }
         if (!client.is_closed()) ++forgotten;
       }

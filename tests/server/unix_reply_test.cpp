@@ -1,5 +1,5 @@
-// Whom a server of Unix datagrams answers: the sender itself, and nobody whom a sender could have
-// it reach with the server's rights.
+// Which sockets a server of Unix datagrams answers: the sender's own, and none that a sender could
+// reach only with the server's rights.
 
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -32,7 +32,7 @@ struct WhoAsks : net::DatagramRequestHandler {
 
 constexpr unsigned stranger = 65534;
 
-// Works elsewhere, and returns afterwards.
+// Changes the working directory, and changes back afterwards.
 class WorkingDirectory {
  public:
   explicit WorkingDirectory(const std::string& path) : before_(fs::current_path()) {
@@ -92,7 +92,7 @@ bool switches_users() {
   return false;
 }
 
-// A server in a directory that everybody may write to, and the directory of somebody else.
+// A server in a directory that every user may write to, and the directory of another user.
 template <class Handler, class Policy>
 struct Scene {
   Scene() {
@@ -107,7 +107,7 @@ struct Scene {
     running.emplace(*server);
   }
 
-  // Stops; the datagrams and their answers must be so many.
+  // Stops the server; it must have served and answered this many datagrams.
   void expect(std::uint64_t asked, std::uint64_t answered) {
     BOOST_TEST(soon([&] { return server->stats().served == asked; }));
     running->stop();
@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_client_at_a_path_is_known_and_answered, Policy, 
   net::Socket client = bound(scene.open + "/client");
   ask(client, scene.address);
   BOOST_TEST(receive(client) == us);
-  // One that has a name of the system's is known as well.
+  // A sender with a name that the system assigned is answered too.
   BOOST_TEST(DatagramClient(scene.address).ask("hello") == us);
   scene.expect(2, 2);
 }
@@ -188,17 +188,17 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(no_link_is_followed, Policy, Policies) {
   Scene<EchoDatagram, Policy> scene;
   net::Socket victim = bound(scene.hidden + "/control");
   net::Socket client = bound(scene.open + "/client");
-  // The file is a link by the time of the answer.
+  // The client's file has become a link before the answer is sent.
   fs::remove(scene.open + "/client");
   fs::create_symlink("../hidden/control", scene.open + "/client");
   ask(client, scene.address);
-  // A directory is.
+  // A directory has become a link.
   fs::create_directory(scene.open + "/inner");
   net::Socket deeper = bound(scene.open + "/inner/control");
   fs::rename(scene.open + "/inner", scene.open + "/elsewhere");
   fs::create_directory_symlink(scene.hidden, scene.open + "/inner");
   ask(deeper, scene.address);
-  // Neither is one that the kernel makes.
+  // A link that the kernel makes is not followed either.
   fs::create_directory(scene.open + "/magic");
   net::Socket magic = bound(scene.open + "/magic/control");
   fs::rename(scene.open + "/magic", scene.open + "/gone");
@@ -228,7 +228,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(what_is_there_instead_of_the_socket_is_left_alone,
   scene.expect(4, 0);
 }
 
-// What another user may reach: the file of its own, and by no trick the file of somebody else.
+// A user can have the answer sent to its own file, and by no trick to the file of another user.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_stranger_reaches_itself_alone, Policy, Policies) {
   if (!switches_users()) return;
@@ -239,7 +239,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_stranger_reaches_itself_alone, Policy, Policies)
   fs::permissions(scene.open + "/linked", fs::perms::owner_all);
   const Gate asked;
   std::thread links([&] {
-    // As the stranger may on a system without fs.protected_hardlinks.
+    // This is what another user may do on a system without fs.protected_hardlinks.
     BOOST_TEST(asked.wait());
     fs::create_hard_link(scene.open + "/linked", scene.open + "/hard");
   });
@@ -248,7 +248,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_stranger_reaches_itself_alone, Policy, Policies)
     net::Socket own = bound(path);
     ask(own, scene.address, "it is mine");
     if (receive(own) != "it is mine") return 1;
-    // In a directory that anybody may write to, files can be moved as well.
+    // In a directory that every user may write to, files can be moved as well.
     fs::rename(path, scene.open + "/moved");
     fs::rename(scene.open + "/private", path);
     ask(own, scene.address, "it was moved here");
@@ -283,7 +283,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_file_that_the_server_may_not_write_to_is_no_erro
     net::UnixDatagramServer<EchoDatagram, Policy> server{address, quick()};
     std::thread serving([&] { server.serve_forever(); });
     const bool dropped = soon([&] { return server.stats().replies_dropped == 1; });
-    // A process that gave its rights up still answers its own user.
+    // A process that gave up its rights still answers its own user.
     net::Socket own = bound(scratch.path("own"));
     ask(own, address);
     const bool answered = receive(own) == "hello";
@@ -296,7 +296,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_file_that_the_server_may_not_write_to_is_no_erro
   BOOST_TEST(status == 0);
 }
 
-// Nobody knows who sent a datagram before the kernel was asked to tell.
+// The sender of a datagram is unknown if the datagram arrived before the server asked the kernel
+// for senders.
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_datagram_that_is_older_than_the_server_is_answered_by_name_alone,
                               Policy, Policies) {
@@ -332,7 +333,7 @@ BOOST_AUTO_TEST_CASE(descriptors_that_a_sender_adds_are_not_received, *timeout(2
   BOOST_TEST(open_descriptors().size() <= before.size() + 1);  // stdin of the test may be shared
 }
 
-// Old kernels and some filters have no openat2.
+// Old kernels, and some seccomp filters, have no openat2.
 BOOST_AUTO_TEST_CASE(without_openat2_it_is_the_same, *timeout(20)) {
   const ScratchDirectory scratch;
   const auto address = net::Address::unix_path(scratch.path("server"));

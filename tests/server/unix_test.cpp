@@ -1,4 +1,5 @@
-// Servers of this host: their files, their clients, and sockets that were bound by others.
+// Servers for clients on the same host: their files, their clients, and sockets that were bound
+// elsewhere.
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -107,7 +108,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_file_of_a_live_server_is_not, Kind, Kinds) {
     BOOST_CHECK_EXCEPTION((Packets{address}), std::system_error, in_use);
     BOOST_TEST(Kind::ask(address, "unharmed") == "unharmed");
     running.stop();
-    BOOST_TEST(server.stats().accepted == 1U);  // and nobody came to look
+    BOOST_TEST(server.stats().accepted == 1U);  // the other servers made no connection to check it
   }
 }
 
@@ -210,7 +211,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_client_that_is_gone_or_does_not_read_holds_nobod
   BOOST_TEST(stats.replies_dropped > 1U);
 }
 
-// --- sockets that were bound by others ----------------------------------------------------------
+// --- sockets that were bound elsewhere -----------------------------------------------------------
 
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_listening_socket_is_adopted, Policy, Policies) {
@@ -224,7 +225,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_listening_socket_is_adopted, Policy, Policies) {
     BOOST_TEST(Client(tcp).ask("hello") == "hello");
     BOOST_TEST(Client(path).ask("hello") == "hello");
   }
-  // Who made the file sees to it.
+  // The owner of the socket removes its file; the server does not.
   BOOST_TEST(std::filesystem::exists(scratch.path("socket")));
 }
 

@@ -1,6 +1,6 @@
-// The order in which a lot wakes and unlocks. When its lock is released, the request that was
-// handed over may be served and its server gone, and the lot with it: nothing of it may be touched
-// then.
+// The order in which a parking lot wakes a thread and unlocks. After the lot has released its lock,
+// the request may be served and the server destroyed together with the lot, so the lot must not be
+// touched any more.
 
 #include <dlfcn.h>
 #include <poll.h>
@@ -12,8 +12,8 @@
 
 namespace {
 
-// In this thread: the lot's descriptor while a request is handed to it, and at each unlocking
-// whether that was readable.
+// For this thread: the lot's descriptor while a request is handed to the lot, and whether it was
+// readable at each unlocking.
 thread_local int watched_lot = -1;
 thread_local std::string readable_at_unlocks;
 
@@ -33,7 +33,7 @@ extern "C" int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept {
 
 namespace {
 
-// Has the lot, and does with the first request what all policies do with one that has more to do.
+// Takes the lot, and parks its first request as all policies do with a request that has more to do.
 struct OwnLot {
   struct Options {
     std::string* seen;
@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_CASE(a_lot_is_readable_before_it_is_unlocked, *timeout(20)) {
   std::string seen;
   net::TcpServer<LineEcho, OwnLot> server{loopback(), quick(), OwnLot::Options{&seen}};
   Running running(server);
-  std::string lines;  // more than are served in a row
+  std::string lines;  // more lines than are served in a row
   for (int i = 0; i < 100; ++i) lines += "line\n";
   BOOST_TEST(Client(server).ask(lines) == lines);
   running.stop();

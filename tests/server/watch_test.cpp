@@ -1,4 +1,4 @@
-// Descriptors that a policy watches, and what the functions may do that are called.
+// Descriptors that a policy watches, and what the watching functions may do.
 
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -44,7 +44,7 @@ BOOST_AUTO_TEST_CASE(a_watch_lives_while_it_runs_whatever_it_unwatches, *timeout
   const Event second;
   const Event third;
   Gate done;
-  auto owned = std::make_shared<int>(7);  // by the function
+  auto owned = std::make_shared<int>(7);  // owned by the function
   const std::weak_ptr<int> still_owned = owned;
   bool alive = false;
   const auto begin = [&](net::PolicyContext& context) {
@@ -69,7 +69,7 @@ BOOST_AUTO_TEST_CASE(what_was_unwatched_is_not_called_any_more, *timeout(20)) {
   const Event second;
   int calls = 0;
   const auto begin = [&](net::PolicyContext& context) {
-    // Both are ready at once, and each forbids the other.
+    // Both descriptors are ready at once, and each function unwatches the other one.
     context.watch(first.descriptor, [&] {
       ++calls;
       context.unwatch(second.descriptor);

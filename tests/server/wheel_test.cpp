@@ -1,4 +1,4 @@
-// The wheel of deadlines, which no test can import: hence this is a part of its module.
+// The wheel of deadlines. No test can import it, so this file is a part of its module.
 
 module;
 
@@ -16,7 +16,7 @@ import :wheel;
 
 using boost::unit_test::timeout;
 
-// Named, as what a partition declares may be seen by others of the module.
+// A named namespace, because other units of the module may see what a partition declares.
 namespace wheel_test {
 
 struct Node {
@@ -168,8 +168,8 @@ BOOST_AUTO_TEST_CASE(for_each_meets_every_node_and_may_remove_it, *timeout(10)) 
   BOOST_TEST(size() == 0U);
 }
 
-// Against a model: no node is early, none later than a bucket, whatever was filed, moved and
-// removed, however long nobody looked.
+// Compares the wheel with a model. No node is early, and none is later than a bucket, whatever was
+// filed, moved and removed, and however long the wheel was not looked at.
 BOOST_AUTO_TEST_CASE(it_agrees_with_a_sorted_list, *timeout(30)) {
   std::mt19937_64 random(20240917);
   const auto below = [&](Time most) {
@@ -183,7 +183,8 @@ BOOST_AUTO_TEST_CASE(it_agrees_with_a_sorted_list, *timeout(30)) {
   for (int round = 0; round < 5000; ++round) {
     for (int i = 0; i < 20; ++i) {
       Node& node = *held.at(static_cast<std::size_t>(below(2000)));
-      // As a connection that parks: its limit moves, and it is filed anew only if that is earlier.
+      // As for a connection that parks: its limit moves, and it is filed again only if the new
+      // limit is earlier.
       node.limit = now + below(round % 7 == 0 ? 200 * second : 60 * second);
       if (node.limit < node.filed_under) wheel.file(node, node.limit, now);
     }

@@ -32,7 +32,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::uint16_t experimental = 0x88B5;  // an EtherType for nobody's use: IEEE 802
+constexpr std::uint16_t experimental = 0x88B5;  // an EtherType for experiments: IEEE 802
 
 constexpr std::array hardware{std::byte{2}, std::byte{0}, std::byte{0xfe},
                               std::byte{3}, std::byte{4}, std::byte{5}};
@@ -48,8 +48,8 @@ boost::test_tools::assertion_result may_open_packet_sockets(boost::unit_test::te
   return result;
 }
 
-// Runs in a network of its own, with nothing but a loopback that is up; stays in this one if it may
-// not have that, as the loopback is up there as well.
+// Moves this thread into a network of its own, in which only a loopback is up. If that is not
+// permitted, stays in the present one, where the loopback is up too.
 void leave_the_network() {
   if (::unshare(CLONE_NEWNET) != 0) return;
   ifreq request{};
@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(a_packet_address_is_a_sockaddr_ll, *timeout(10)) {
   BOOST_TEST(native.sll_ifindex == static_cast<int>(::if_nametoindex("lo")));
   BOOST_TEST(native.sll_halen == 6);
   BOOST_TEST(Address::from_native(address.native()) == address);
-  // As long as the kernel gives it.
+  // The size that the kernel returns.
   BOOST_TEST(Address::from_native(address.native().first(18)) == address);
 }
 

@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(a_unix_address_has_neither_host_nor_port, *timeout(10)) {
   BOOST_TEST((address.family() == net::Family::unix_domain));
   BOOST_TEST(address.host() == "");
   BOOST_TEST(address.port() == 0);
-  // Without what is behind the path's NUL.
+  // The bytes after the NUL of the path are left out.
   BOOST_TEST(std::ranges::equal(address.native(), bytes.first(2 + 14)));
 }
 
@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(abstract_unix_addresses_differ_by_their_length, *timeout(10
              net::Address::from_native(bytes.first(9)));
 }
 
-// The kernel ends the name with a NUL that sockaddr_un has no room for: unix(7), BUGS.
+// The kernel ends the name with a NUL for which sockaddr_un has no space: unix(7), BUGS.
 BOOST_AUTO_TEST_CASE(a_unix_socket_with_the_longest_path_can_be_named, *timeout(10)) {
   std::string path = "/tmp/netserve-" + std::to_string(::getpid()) + '-';
   path.resize(sizeof sockaddr_un::sun_path, 'x');

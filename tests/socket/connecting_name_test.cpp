@@ -27,7 +27,7 @@ namespace {
 
 const Address loopback("127.0.0.1", 0);
 
-// A port that nobody listens on, for as long as its socket lives.
+// Returns a port on which no process listens while the socket is open.
 std::pair<Socket, std::uint16_t> refusing() {
   Socket bound(Family::ipv4);
   bound.bind(loopback);

@@ -42,7 +42,7 @@ bool holds(const Addresses& addresses, const Address& address) {
   return std::ranges::find(addresses, address) != addresses.end();
 }
 
-// A port that nobody listens on, for as long as its socket lives.
+// Returns a port on which no process listens while the socket is open.
 std::pair<Socket, Address> refusing() {
   Socket bound(net::Family::ipv4);
   bound.bind(loopback);
@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(a_refused_connection_names_the_address, *timeout(10)) {
 }
 
 BOOST_AUTO_TEST_CASE(a_connection_that_is_not_answered_times_out, *timeout(10)) {
-  // With its queue full, the kernel drops what else would connect.
+  // When the queue is full, the kernel drops further attempts to connect.
   const Socket listener = net::create_server(loopback, {.backlog = 1});
   const auto address = listener.getsockname();
   const std::array queued{net::create_connection(address, 5s), net::create_connection(address, 5s)};

@@ -37,7 +37,7 @@ void check_echo(const Address& address) {
 
 bool is_there(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
-// A listener that takes no more connections.
+// Returns a listener that takes no more connections.
 std::pair<Socket, std::vector<Socket>> crowded(const Address& address) {
   Socket listener = net::create_server(address, {.backlog = 1});
   std::vector<Socket> waiting;

@@ -40,7 +40,7 @@ std::pair<Socket, Socket> tcp_pair() {
   return {std::move(client), listener.accept().first};
 }
 
-// Sends until there is no room, and returns what was sent.
+// Sends until the kernel's buffer is full, and returns how many bytes were sent.
 std::size_t fill(Socket& socket) {
   const std::vector<std::byte> block(65536, std::byte{'f'});
   std::size_t sent = 0;

@@ -54,7 +54,7 @@ ino_t file_of(int descriptor) {
   return status.st_ino;
 }
 
-// Counts what is open before and after.
+// Checks that no descriptor is open at its end that was not open before.
 class NothingLeaks {
  public:
   NothingLeaks() = default;
@@ -234,7 +234,7 @@ BOOST_AUTO_TEST_CASE(descriptors_that_nobody_takes_are_closed, *timeout(10)) {
     net::send_fds(left, net::bytes("x"), numbers_of(pipes));
     receive(right, &ancillary);
     BOOST_TEST(open_descriptors() == before + 2);
-    // The next receive closes those of the last.
+    // The next receive closes the descriptors of the last one.
     net::send_fds(left, net::bytes("y"), std::array{pipes[0].write.get()});
     receive(right, &ancillary);
     BOOST_TEST(open_descriptors() == before + 1);
@@ -242,7 +242,7 @@ BOOST_AUTO_TEST_CASE(descriptors_that_nobody_takes_are_closed, *timeout(10)) {
     BOOST_TEST(open_descriptors() == before + 1);
   }
   BOOST_TEST(open_descriptors() == before);
-  // Nor does one leak that nobody made room for.
+  // A descriptor for which the receiver reserved no space does not leak either.
   net::send_fds(left, net::bytes("z"), numbers_of(pipes));
   std::array<std::byte, 8> into{};
   BOOST_TEST(right.recv(into) == 1U);

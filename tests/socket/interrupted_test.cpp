@@ -31,7 +31,7 @@ std::atomic<int> alarms{0};
 
 extern "C" void count_alarm(int) { alarms.fetch_add(1); }
 
-// Has a signal hit the process every millisecond, and interrupt what it is doing.
+// Sends a signal to the process every millisecond, which interrupts its system calls.
 class Alarms {
  public:
   Alarms() {
@@ -125,7 +125,7 @@ std::size_t receive_by_recvfrom(Socket& socket, std::span<std::byte> into) {
   return socket.recvfrom(into).first;
 }
 
-// The signals go to the thread of the test if it lets them; so each side is tried there.
+// The signals go to the thread of the test if it does not block them, so each side runs there once.
 void check(const Send& send, const Receive& receive, bool receiving_is_hit) {
   Socket listener = net::create_server(net::Address("127.0.0.1", 0));
   const auto address = listener.getsockname();
@@ -139,7 +139,7 @@ void check(const Send& send, const Receive& receive, bool receiving_is_hit) {
                      all.subspan(count).first(std::min<std::size_t>(all.size() - count, 70'000)));
     }
   };
-  // Not before some signals have come: the server waits in accept under them.
+  // Connects after some signals have arrived, so the server waits in accept under them.
   const auto connect = [&] {
     while (alarms < 20) std::this_thread::yield();
     Socket connection = net::create_connection(address);

@@ -61,7 +61,7 @@ std::vector<std::byte> pattern(std::size_t size) {
   return bytes;
 }
 
-// So many spans that cut the bytes up, some of them empty.
+// Cuts the bytes into this many spans, some of which are empty.
 std::vector<Bytes> cut(Bytes bytes, std::size_t pieces) {
   std::vector<Bytes> spans;
   for (std::size_t piece = 0; piece < pieces; ++piece) {
@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(a_udp_datagram_tells_its_size_and_sender, *timeout(10)) {
 BOOST_AUTO_TEST_CASE(what_does_not_fit_of_a_stream_comes_next, *timeout(10)) {
   Socket listener = net::create_server(Address("127.0.0.1", 0));
   Socket client = net::create_connection(listener.getsockname());
-  // Also where the type is not known from the beginning.
+  // This also works if the type is not known from the beginning.
   Socket server = Socket::adopt_unchecked(listener.accept().first.detach());
   send(client, "streams on");
   const auto [text, received] = receive(server, 7);

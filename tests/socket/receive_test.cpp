@@ -50,7 +50,7 @@ std::size_t receive(Socket& socket) {
   return socket.recv(into);
 }
 
-// How long a receive takes to throw TimeoutError; for ever if it does not.
+// Returns how long a receive takes to throw TimeoutError; forever if it does not.
 Clock::duration time_to_time_out(Socket& socket) {
   const auto before = Clock::now();
   try {
@@ -65,7 +65,7 @@ bool between(Clock::duration time, Clock::duration least, Clock::duration most =
   return time >= least && time < most;
 }
 
-// SO_RCVTIMEO of a descriptor, in microseconds; 0 is none.
+// Returns SO_RCVTIMEO of a descriptor, in microseconds; 0 is no timeout.
 std::int64_t kernel_timeout(int descriptor) {
   timeval time{};
   socklen_t size = sizeof time;
@@ -162,10 +162,10 @@ BOOST_AUTO_TEST_CASE(a_kernel_timeout_of_somebody_else_is_none_of_ours, *timeout
   Pair pair;
   pair.right.settimeout(60ms);
   BOOST_TEST(between(time_to_time_out(pair.right), 60ms));
-  // Behind the socket's back.
+  // The kernel's timeout is changed without the socket's knowledge.
   set_kernel_timeout(pair.right.fileno(), {.tv_sec = 0, .tv_usec = 1000});
   BOOST_TEST(between(time_to_time_out(pair.right), 60ms));
-  // To its face.
+  // It is changed through the socket.
   const timeval time{.tv_sec = 7, .tv_usec = 0};
   pair.right.setsockopt(SOL_SOCKET, SO_RCVTIMEO, std::as_bytes(std::span(&time, 1)));
   BOOST_TEST(between(time_to_time_out(pair.right), 60ms));
@@ -184,7 +184,7 @@ BOOST_AUTO_TEST_CASE(whoever_gets_the_descriptor_gets_an_ordinary_one, *timeout(
   BOOST_TEST(kernel_timeout(pair.right.fileno()) != 0);
   Socket copy = pair.right.dup();
   BOOST_TEST(kernel_timeout(copy.fileno()) == 0);
-  // And so it stays, while the first goes on with its own timeout.
+  // This does not change while the first socket uses its own timeout.
   pair.right.recv(one);
   BOOST_TEST(kernel_timeout(copy.fileno()) == 0);
   receive(pair.right);

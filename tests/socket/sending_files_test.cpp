@@ -35,7 +35,7 @@ std::vector<std::byte> pattern(std::size_t size) {
   return bytes;
 }
 
-// Also from another thread, where nothing may be reported to the test.
+// Other threads use this too, so it must not report to the test.
 void write_all(int file, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const auto count = ::write(file, bytes.data(), bytes.size());
@@ -44,7 +44,7 @@ void write_all(int file, std::span<const std::byte> bytes) {
   }
 }
 
-// A file without a name, with its position at its beginning.
+// Returns a file without a name, positioned at its beginning.
 Descriptor file_with(std::span<const std::byte> bytes) {
   std::string name = "/tmp/netserve-XXXXXX";
   Descriptor file(::mkostemp(name.data(), O_CLOEXEC));
@@ -71,7 +71,7 @@ struct Sent {
   std::vector<std::byte> received;
 };
 
-// Sends over TCP, with somebody to take it.
+// Sends a file over TCP to a peer that receives all of it.
 Sent send(int file, std::uint64_t offset = 0, std::optional<std::uint64_t> count = {}) {
   Socket listener = net::create_server(net::Address("127.0.0.1", 0));
   Socket client = net::create_connection(listener.getsockname());
@@ -239,7 +239,7 @@ BOOST_AUTO_TEST_CASE(a_file_to_a_closed_peer_raises_no_signal, *timeout(10)) {
   sigset_t mask{};
   ::pthread_sigmask(SIG_BLOCK, nullptr, &mask);
   BOOST_TEST(::sigismember(&mask, SIGPIPE) == 0);
-  // One that waits already is somebody else's, and stays.
+  // A SIGPIPE that was pending before the call is not ours, and stays pending.
   sigset_t only{};
   ::sigemptyset(&only);
   ::sigaddset(&only, SIGPIPE);

@@ -29,7 +29,7 @@ std::atomic<int> handled{0};
 
 extern "C" void count_signal(int) { handled.fetch_add(1); }
 
-// Has signals interrupt system calls, and counts them, while it lives.
+// Makes a signal interrupt system calls, and counts it, while an object of this class exists.
 class Handler {
  public:
   explicit Handler(int signal) : signal_(signal) {
@@ -60,7 +60,7 @@ class Pelting {
         }) {}
   Pelting(const Pelting&) = delete;
   Pelting& operator=(const Pelting&) = delete;
-  // The threads may have ended by then, but must not be joined.
+  // The threads may have ended by then, but must not have been joined.
   ~Pelting() {
     over_ = true;
     thread_.join();
@@ -71,12 +71,12 @@ class Pelting {
   std::thread thread_;
 };
 
-// Interrupts a thread until it has seen so many signals more.
+// Interrupts a thread until it has handled this many more signals.
 void interrupt(std::thread& thread, int times) {
   for (int turn = 0; turn < times; ++turn) {
     const int before = handled;
     ::pthread_kill(thread.native_handle(), SIGUSR1);
-    // A thread that failed is gone, and handles nothing.
+    // A thread that failed has ended, and handles no signal.
     const net::Deadline limit = 5s;
     while (handled == before) {
       if (limit.passed()) return;
@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(sixteen_mebibytes_arrive_whole_under_a_rain_of_signals, *ti
     }
     finish();
   });
-  // The server is in accept, or on the way there, and nobody connects yet.
+  // The server is in accept, or about to call it, and no client connects yet.
   interrupt(server, 50);
   std::thread client([&] {
     try {
@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(signals_neither_shorten_nor_prolong_a_timeout, *timeout(10)
       timed_out = true;
     }
   });
-  // If each signal began the time anew, this would never end.
+  // If each signal restarted the timeout, this would never end.
   while (!timed_out) interrupt(receiver, 1);
   receiver.join();
   BOOST_TEST((time >= 80ms));

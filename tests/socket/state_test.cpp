@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(blocking_is_a_timeout_in_one_bit, *timeout(10)) {
   socket.setblocking(false);
   BOOST_TEST(!socket.getblocking());
   BOOST_TEST((socket.gettimeout() == 0s));
-  // Our calls do not block; the descriptor, which others may share, is as it was.
+  // Our calls do not block. The descriptor, which other processes may share, is unchanged.
   BOOST_TEST((::fcntl(socket.fileno(), F_GETFL) & O_NONBLOCK) == 0);
   socket.settimeout(2s);
   BOOST_TEST(socket.getblocking());

@@ -41,7 +41,7 @@ Clock::duration time_of(Call&& call) {
   return Clock::now() - before;
 }
 
-// How long a call takes to throw TimeoutError; for ever if it does not.
+// Returns how long a call takes to throw TimeoutError; forever if it does not.
 template <class Call>
 Clock::duration time_to_time_out(Call&& call) {
   const auto before = Clock::now();
@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(sendall_to_a_peer_that_does_not_read_times_out, *timeout(10
 BOOST_AUTO_TEST_CASE(sendall_bounds_all_of_its_waits_together, *timeout(10)) {
   auto [left, right] = net::socket_pair();
   auto [stop, stopped] = net::socket_pair();
-  // Reads a little every few milliseconds: no single wait of the sender is long.
+  // The peer reads a little every few milliseconds, so no single wait of the sender is long.
   std::thread reader([&] {
     std::vector<std::byte> into(65536);
     while (!stopped.wait_to_receive(3ms)) right.try_recv(into);
@@ -159,7 +159,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_bounds_operations_together, *timeout(10)) {
   left.settimeout(1h);
   left.set_deadline(30ms);
   BOOST_TEST(between(time_to_time_out([&] { receive(left); }), 20ms));
-  // What is over is over: nothing waits again.
+  // After the deadline, no call waits.
   const auto time = time_of([&] {
     for (int turn = 0; turn < 200; ++turn) BOOST_CHECK_THROW(receive(left), TimeoutError);
   });

@@ -28,7 +28,8 @@ struct Lines : net::StreamRequestHandler {
   }
 };
 
-// A receive stops short at urgent data, however much is behind it, and no edge follows: tcp(7).
+// A receive stops at urgent data, however many bytes follow it, and epoll reports no further edge:
+// tcp(7).
 template <class Policy>
 void check_line_with_urgent_data() {
   net::TcpServer<Lines, Policy> server(net::Address("127.0.0.1", 0));

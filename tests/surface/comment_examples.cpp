@@ -1,5 +1,6 @@
-// The examples in the comments of the interface units, which docs/reference.py --examples has made
-// functions of; that they compile is the test. Here is what they take for granted.
+// The examples in the comments of the interface units. docs/reference.py --examples has made
+// functions of them, and the test is that they compile. This file declares what the examples take
+// for granted.
 
 #include <chrono>
 #include <csignal>

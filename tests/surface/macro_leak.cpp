@@ -1,4 +1,4 @@
-// Compiles only if no macro comes out of our modules. Nothing may be included here.
+// Compiles only if our modules leak no macro. Nothing may be included here.
 import net;
 
 #if defined(Expects) || defined(Ensures) || defined(GSL_LIKELY) || defined(assert)
@@ -19,11 +19,12 @@ import net;
 #error "a macro of the C library has leaked"
 #endif
 
-// The modules work without any header as well.
+// The modules also work without any header.
 bool works_without_headers();
 bool works_without_headers() { return net::Deadline::never().is_never(); }
 
-// Nor does a name of the standard library come along: with two `string` this would be ambiguous.
+// The modules do not bring a name of the standard library along either: with two `string` this
+// would be ambiguous.
 namespace std {}
 namespace ours {
 struct string {};

@@ -124,7 +124,7 @@ class Hidden {
   [[maybe_unused]] void handle() {}
 };
 
-// What is unusual, and right all the same.
+// Unusual handlers that are right all the same.
 struct FinalTemplate final : net::StreamRequestHandler {
   static constexpr auto request_size(auto received) noexcept { return received.size(); }
   net::Next handle() const { return net::Next::close; }
@@ -142,7 +142,7 @@ struct MakesState {
   NeedsState operator()() const { return NeedsState(1); }
 };
 
-// A policy from outside, on equal terms.
+// A policy from outside of the library, which can do all that ours can.
 struct Mine {
   struct Options {};
   Mine(Options, net::PolicyContext&) {}
@@ -174,7 +174,7 @@ static_assert(net::ExecutionPolicy<ThreadPool> && net::ExecutionPolicy<ThreadPer
 static_assert(net::ExecutionPolicy<ForkPerRequest> && net::ExecutionPolicy<Inline>);
 static_assert(net::ExecutionPolicy<Mine> && !net::ExecutionPolicy<NoPolicy>);
 
-// What moves and what does not.
+// Which classes can be moved.
 static_assert(std::movable<Descriptor> && std::movable<Ancillary>);
 static_assert(!std::copyable<Descriptor> && !std::copyable<Ancillary>);
 static_assert(std::movable<Socket> && std::movable<Request> && std::movable<Child>);
@@ -189,7 +189,7 @@ static_assert(noexcept(std::declval<BaseServer&>().shutdown()));
 
 }  // namespace surface
 
-// Every template, instantiated whole and from outside.
+// Every template, instantiated completely and outside of the library.
 template class net::TcpServer<surface::Stream>;
 template class net::TcpServer<surface::Talk, net::ThreadPerRequest>;
 template class net::TcpServer<surface::Free, net::ForkPerRequest>;

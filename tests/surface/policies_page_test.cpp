@@ -1,4 +1,4 @@
-// docs/policies.md shows code that is compiled and tested: each block in C++ is a part of an
+// docs/policies.md shows code that is compiled and tested: each block of C++ is a part of an
 // example, or of a test.
 
 #include <algorithm>
@@ -12,7 +12,8 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-// Without indentation and empty lines: a block may begin anywhere.
+// Returns the lines without indentation and without empty lines, because a block may begin
+// anywhere.
 Lines lines_of(std::istream& text) {
   Lines lines;
   for (std::string line; std::getline(text, line);) {

@@ -335,7 +335,7 @@ struct WithoutOptions {
 };
 net::UnixStreamServer<Echo, WithoutOptions> without_options{address};
 
-// What the following have right.
+// The functions that the following policies have right.
 struct SomePolicy {
   struct Options {};
   SomePolicy(Options, net::PolicyContext&) {}

@@ -1,4 +1,5 @@
-// What a user writes by mistake must not compile, and the compiler must say first what is required.
+// What a user writes by mistake must not compile, and the compiler's first message must say what is
+// required.
 
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
@@ -11,13 +12,13 @@
 #include <string_view>
 #include <vector>
 
-import net.server; // the modules that this was compiled with are those of the programs
+import net.server; // the programs are compiled with the same modules
 
 namespace {
 
 using boost::unit_test::timeout;
 
-// A program, from its comment to the next one's.
+// A program: the lines from its comment to the next program's comment.
 struct Program {
   std::size_t line;
   std::string message;
@@ -46,7 +47,7 @@ void replace(std::string& text, std::string_view from, std::string_view to) {
   }
 }
 
-// The command that compiled this file, which compiles the programs as well.
+// Returns the command that compiled this file, which compiles the programs as well.
 std::string compile_command() {
   const std::string commands = content(BUILD_DIRECTORY "/compile_commands.json");
   const std::string source = " -c " __FILE__;
@@ -77,7 +78,7 @@ std::vector<std::string> compile() {
   return lines;
 }
 
-// The line of the programs that a line of the compiler is about.
+// Returns the line of the programs that a line of the compiler's output refers to.
 std::optional<std::size_t> line_of(const std::string& text) {
   const std::string file = PROGRAMS ":";
   if (!text.starts_with(file)) return std::nullopt;
@@ -97,7 +98,7 @@ void note(std::vector<Program>& all, const std::string& error, std::size_t line)
 BOOST_AUTO_TEST_CASE(each_mistake_is_refused_with_what_is_required, *timeout(60)) {
   std::vector<Program> all = programs();
   BOOST_TEST(all.size() > 40U);
-  std::string error;      // the last one, and
+  std::string error;      // the last error, and
   std::size_t about = 0;  // the last line of the programs that it or its notes name
   const auto end_error = [&] {
     if (!error.empty()) note(all, error, about);
@@ -123,7 +124,7 @@ BOOST_AUTO_TEST_CASE(each_mistake_is_refused_with_what_is_required, *timeout(60)
   }
 }
 
-// But for the compiler's own words about what is not exported.
+// The page does not have the compiler's own messages about names that are not exported.
 BOOST_AUTO_TEST_CASE(the_page_has_each_message, *timeout(20)) {
   const std::string page = content(PAGE);
   for (const Program& program : programs()) {
