@@ -21,7 +21,8 @@ class Histogram {
   std::uint64_t count() const { return count_; }
   std::uint64_t max() const { return max_; }
 
-  // The smallest value that this share of all values does not exceed, as the end of its bucket.
+  // Returns the smallest value that this share of all values does not exceed, as the end of its
+  // bucket.
   std::uint64_t percentile(double share) const {
     const auto wanted = static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(count_)));
     std::uint64_t seen = 0;

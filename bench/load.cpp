@@ -33,7 +33,7 @@ int main(int count, char** arguments) {
   const LoadOptions options = LoadOptions::parse(count, arguments);
   try {
     raise_descriptor_limit(options.clients());
-    ::prctl(PR_SET_TIMERSLACK, 1);  // else a schedule is kept to 50 microseconds only
+    ::prctl(PR_SET_TIMERSLACK, 1);  // otherwise a schedule is only exact to 50 us
     if (options.udp) {
       std::make_unique<Load<Datagrams>>(options)->run();
     } else {

@@ -1,4 +1,4 @@
-// What the load generator keeps of each client, and what a client says.
+// The state of each client of the load generator, and the bytes that a client sends.
 #pragma once
 
 #include <arpa/inet.h>
@@ -21,8 +21,9 @@ using Time = Clock::time_point;
 
 inline constexpr std::chrono::seconds patience{20};  // with a server that does not answer
 
-// What each request says. It differs from one connection and from one request to the next, so an
-// answer that went astray or came late is found out; and it lies ready, so that it costs nothing.
+// The bytes of each request. They differ from one connection and from one request to the next, so
+// that an answer to another request, or a late one, is detected. They are made in advance, so that
+// they cost nothing.
 class Pattern {
  public:
   explicit Pattern(std::size_t size) : bytes_(size + variants) {
@@ -45,7 +46,7 @@ struct Connection {
   std::size_t number = 0;
   int descriptor = -1;
   bool busy = false;
-  bool slept = false;  // says the server of its handler
+  bool slept = false;  // the server has marked the answer of a handler that slept
   std::uint64_t request = 0;
   const char* message = nullptr;
   std::size_t sent = 0;
@@ -78,8 +79,8 @@ inline void watch(int epoll, int operation, Connection& connection, std::uint32_
   }
 }
 
-// Connects to a port of this host, from many addresses in turn: one alone runs out of ports when
-// each request takes one and leaves it in TIME_WAIT for a minute.
+// Connects to a port of this host, from many addresses in turn. One address alone would run out of
+// ports, because each request takes a port and leaves it in TIME_WAIT for a minute.
 class Loopback {
  public:
   explicit Loopback(std::uint16_t port) : port_(port) {}

@@ -7,8 +7,9 @@
 #include "load_connection.hpp"
 #include "load_options.hpp"
 
-// A datagram may be lost, the request or the answer: so a request is repeated until it is answered.
-// Each repetition may bring one answer more, late; and not one more than that is taken for such.
+// The request or the answer may be lost, so a request is repeated until it is answered. Each
+// repetition may cause one more answer, which arrives late. No more late answers than repetitions
+// are accepted.
 class Datagrams {
  public:
   static constexpr bool may_lose = true;
@@ -26,10 +27,11 @@ class Datagrams {
     send(connection);
   }
 
-  // Receives until the answer is there, past late ones. True if it is.
+  // Receives until the answer has arrived, and skips late ones. Returns whether the answer has
+  // arrived.
   bool receive(Connection& connection) {
     for (;;) {
-      // MSG_TRUNC: how large it was, however much fits.
+      // With MSG_TRUNC, recv returns the whole size, however much fits.
       const auto count = ::recv(connection.descriptor, buffer_.data(), buffer_.size(), MSG_TRUNC);
       if (count < 0 && errno == EAGAIN) return false;
       if (count < 0) fail_by_errno(connection, "lost");
@@ -42,7 +44,7 @@ class Datagrams {
     }
   }
 
-  // Repeats what was not answered in time. Returns when to look again.
+  // Repeats the requests that were not answered in time. Returns when to look again.
   Time repeat(std::span<Connection> connections) {
     const Time now = Clock::now();
     if (now < next_look_) return next_look_;
@@ -58,7 +60,7 @@ class Datagrams {
     return next_look_;
   }
 
-  // Since the last call.
+  // Returns how many requests were repeated since the last call.
   std::uint64_t resent() { return std::exchange(resent_, 0); }
 
  private:
@@ -66,7 +68,7 @@ class Datagrams {
 
   struct Client {
     Time sent_at;
-    std::vector<std::uint64_t> repeated;  // requests, each as often as it was
+    std::vector<std::uint64_t> repeated;  // each request as often as it was repeated
   };
 
   void connect(Connection& connection) {
@@ -78,14 +80,14 @@ class Datagrams {
 
   void send(Connection& connection) {
     const auto count = ::send(connection.descriptor, connection.message, size_, MSG_NOSIGNAL);
-    // No room for it now is as good as lost on the way.
+    // If there is no buffer space, the datagram counts as lost.
     if (count < 0 && errno != EAGAIN && errno != ENOBUFS) fail_by_errno(connection, "lost");
     clients_[connection.number].sent_at = Clock::now();
   }
 
   bool says(const char* message) const { return std::memcmp(buffer_.data(), message, size_) == 0; }
 
-  // True if it answers an older request that was repeated.
+  // Returns whether this is an answer to an older request that was repeated.
   bool is_late(const Connection& connection) {
     std::vector<std::uint64_t>& repeated = clients_[connection.number].repeated;
     const auto found = std::ranges::find_if(repeated, [&](std::uint64_t request) {

@@ -1,4 +1,4 @@
-// What the load generator is told.
+// The options of the load generator.
 #pragma once
 
 #include <charconv>
@@ -49,7 +49,7 @@ struct LoadOptions {
   std::size_t holders = 0;
   double seconds = 2;
   double warm_up = 0.5;
-  std::uint64_t requests = 0;  // 0: for a time
+  std::uint64_t requests = 0;  // 0: as many as fit into `seconds`
   std::int64_t regime = 0;     // milliseconds
   int changes = 5;
   double rate = 0;  // 0: a closed loop

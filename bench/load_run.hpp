@@ -1,5 +1,5 @@
-// What the load generator does: one thread and one epoll, so that it takes as little as possible of
-// the machine that the server is measured on.
+// The work of the load generator: one thread and one epoll, so that it uses as little as possible
+// of the machine on which the server is measured.
 #pragma once
 
 #include <sys/epoll.h>
@@ -88,7 +88,7 @@ class Load {
     return connection.number >= options_.connections + options_.idle;
   }
 
-  // The first of two periods, as the server counts them: see servers/work.h.
+  // Waits for the start of the first of two periods, as the server counts them: see servers/work.h.
   void await_first_regime() const {
     const Clock::duration both = std::chrono::milliseconds(2 * options_.regime);
     const Time now = Clock::now();
@@ -104,7 +104,8 @@ class Load {
     }
   }
 
-  // Each asks one time, a few at once so that no backlog of the kernel overflows.
+  // Each connection makes one request, a few at a time, so that the kernel's backlog does not
+  // overflow.
   void ask_once(std::span<Connection> connections) {
     constexpr std::size_t at_once = 64;
     std::size_t next = 0;
@@ -132,8 +133,8 @@ class Load {
     }
   }
 
-  // A request that is due while no connection is free waits for one, and that is part of its
-  // latency. All that were due are served, however late.
+  // A request that is due while no connection is free waits for one, and the wait is part of its
+  // latency. All requests that were due are made, however late.
   void ask_on_schedule(std::span<Connection> connections, double seconds) {
     const Time start = Clock::now();
     const auto requests = static_cast<std::uint64_t>(seconds * options_.rate);

@@ -33,11 +33,11 @@ class Streams {
     push(connection);
   }
 
-  // Receives what is there. True if the answer is whole.
+  // Receives the bytes that have arrived. Returns whether the answer is complete.
   bool receive(Connection& connection) {
     if (connection.busy) push(connection);
     const std::size_t wanted = connection.busy ? size_ - connection.received : 0;
-    // One byte more than is wanted shows what was never asked for.
+    // One byte more than wanted, to detect bytes that were not requested.
     const auto count = ::recv(connection.descriptor, buffer_.data(), wanted + 1, 0);
     if (count < 0 && errno == EAGAIN) return false;
     if (count < 0) fail_by_errno(connection, "lost");
@@ -53,7 +53,7 @@ class Streams {
       fail_wrong_byte(connection, expected, buffer_.data(), size);
     }
     connection.received += size;
-    // A short read has emptied the socket: the next byte, or the end, is an event of its own.
+    // A short read has emptied the socket. The next byte, or the end, is an event of its own.
     return connection.received == size_;
   }
 
@@ -76,14 +76,15 @@ class Streams {
     }
   }
 
-  // Sends what fits; what does not, and all of it while the connection is still being made, goes
-  // with the next event.
+  // Sends as much as fits. The rest, or everything while the connection is still being made, is
+  // sent at the next event.
   void push(Connection& connection) {
     while (connection.sent < size_) {
       const auto count = ::send(connection.descriptor, connection.message + connection.sent,
                                 size_ - connection.sent, MSG_NOSIGNAL);
       if (count < 0 && errno == EAGAIN) {
-        // A Unix socket would tell of room whenever the server has read, so it is asked only now.
+        // A Unix socket would report buffer space whenever the server has read, so it is watched
+        // for that only now.
         if (unix_) watch(epoll_, EPOLL_CTL_MOD, connection, input_edges | EPOLLOUT);
         return;
       }

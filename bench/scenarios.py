@@ -84,7 +84,7 @@ def _work(name, title, **work):
     ours = "netserve_64" if work.get("sleep") else "netserve_8"
     for connections in (64, 1000):
         yield Scenario(
-            f"work-{name}-{connections}", f"{title}, {connections:,} connections", "64-byte messages, each connection one at a time.",
+            f"work-{name}-{connections}", f"{title}, {connections:,} connections", "64-byte messages. Each connection has one request in progress at a time.",
             _WORK, connections=connections, ours=ours, chart=False, quick_too=("threads",), **work,
         )
 
@@ -92,12 +92,12 @@ def _work(name, title, **work):
 _LISTED = (
     Scenario(
         "persistent-64", "64 persistent connections",
-        "64-byte messages, each connection one at a time.",
+        "64-byte messages. Each connection has one request in progress at a time.",
         (*_BEFORE, *_ALL, "netserve_conversation"), bases=(*_BEFORE, "threads"),
     ),
     Scenario(
         "persistent-1000", "1,000 persistent connections",
-        "64-byte messages, each connection one at a time.",
+        "64-byte messages. Each connection has one request in progress at a time.",
         (*_BEFORE, *_NO_PROCESSES, "netserve_conversation"), connections=1000, bases=_BEFORE,
     ),
     Scenario(
@@ -107,7 +107,7 @@ _LISTED = (
     ),
     Scenario(
         "idle-5000", "16 active connections beside 5,000 idle ones",
-        "The idle ones have asked once before, and are asked again at the end.",
+        "Each idle connection has made one request before, and makes another one at the end.",
         (*_BEFORE, *_IDLE), connections=16, idle=5000, bases=_BEFORE,
     ),
     Scenario(
@@ -192,7 +192,7 @@ _LISTED = (
     ),
     *(
         Scenario(
-            f"quiet-{idle}", f"Counted: a quiet second with {idle:,} idle connections", "Connections that have asked once, while none asks.",
+            f"quiet-{idle}", f"Counted: a quiet second with {idle:,} idle connections", "Each connection has made one request before. None makes one during this second.",
             ("netserve",), kind="quiet", most_rounds=1, connections=1, idle=idle,
         )
         for idle in (1000, 18000)
@@ -214,7 +214,7 @@ _LISTED = (
     ),
     Scenario(
         "unix-64", "64 persistent connections of a Unix socket",
-        "64-byte messages, each connection one at a time.",
+        "64-byte messages. Each connection has one request in progress at a time.",
         ("netserve", "netserve_inline", "floor", "asio_pool", "asio_one", "libevent", "go", "python_threading"),
         network="unix",
     ),

@@ -1,14 +1,15 @@
-// What of a request only one thread at a time can do in the pool. It serves TCP with a pool of
-// --threads N workers, whose handlers echo and do what servers/work.h says. Meanwhile its calls of
-// pthread_mutex_lock, pthread_mutex_unlock and epoll_wait come here first, where the clock is read
-// around them. On SIGTERM it prints one JSON object; its figures are nanoseconds for each request:
-//   locked_ns    for which the lock of the pool was held; that lock is the one that the workers
-//                take most often
-//   transfer_ns  which it takes to bring the lock from the cache of one core to that of another, as
-//                often as a request takes the lock
-//   poll_ns      of processor time which the worker that polls has spent with that
-//   serial_ns    the longer of the lock's and the poll's: they may go on at the same time, and each
-//                is done by one worker at a time
+// Measures the part of a request that only one thread of the pool at a time can do. It serves TCP
+// with a pool of --threads N workers, whose handlers echo and do what servers/work.h lists. Its
+// calls of pthread_mutex_lock, pthread_mutex_unlock and epoll_wait go through functions of this
+// program, which read the clock around them. On SIGTERM it prints one JSON object. The figures are
+// nanoseconds for each request:
+//   locked_ns    the time for which the lock of the pool was held; that lock is the one that the
+//                workers take most often
+//   transfer_ns  the time that it takes to bring the lock from the cache of one core to that of
+//                another one, as often as a request takes the lock
+//   poll_ns      the processor time that the worker that polls has spent on polling
+//   serial_ns    the longer one of the lock's and the poll's times: they may run at the same time,
+//                and each is done by one worker at a time
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -33,7 +34,7 @@ import net.server;
 
 namespace {
 
-constexpr std::int64_t preempted = 20'000;  // a lock is not held for longer by what it guards
+constexpr std::int64_t preempted = 20'000;  // a thread that held a lock for longer was preempted
 
 std::int64_t clock_ns(clockid_t clock) {
   timespec now{};
@@ -57,7 +58,7 @@ struct Lock {
   Sum times, held;
 };
 
-// What a thread has done. The first locks that it takes are those that are looked at.
+// What a thread has done. Only the first locks that it takes are recorded.
 struct Account {
   Lock* find(const pthread_mutex_t* mutex) noexcept {
     for (Lock& lock : locks) {
@@ -139,7 +140,8 @@ struct Echo : net::StreamRequestHandler {
   }
 };
 
-// What a reading of this clock adds to what lies between two of them: the least of many.
+// Returns the time that reading this clock adds to the time between two readings: the least of
+// many.
 std::int64_t reading(clockid_t clock) {
   std::int64_t least = preempted;
   for (int i = 0; i < 10'000; ++i) {
@@ -179,8 +181,8 @@ double turns_of_two() {
   return spins > 0 ? static_cast<double>(time) / turns : 0;
 }
 
-// Nanoseconds until one core sees what another one has written: the fastest of many trials, 0 if
-// there is none.
+// Returns the nanoseconds until one core sees what another one has written: the fastest of many
+// trials, 0 if no trial succeeded.
 double transfer() {
   if (std::thread::hardware_concurrency() < 2) return 0;
   double best = 0;

@@ -14,8 +14,8 @@
 
 import net.server;
 
-// `Queue` has the functions of net::RequestQueue. The constructor passes its last arguments to the
-// queue.
+// `Queue` has those functions of net::RequestQueue that this class calls. The constructor passes
+// its last arguments to the queue.
 template <class Queue = net::RequestQueue>
 class Workers {
  public:

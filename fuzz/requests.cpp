@@ -113,7 +113,8 @@ class Server {
   net::UnixStreamServer<Handler, Policy> server_{net::Address::unix_unnamed(), hooks_, options()};
 };
 
-// Receives answers while it sends, since the server may have to wait for that.
+// Receives answers while it sends, because the server may read no further until its answers have
+// been received.
 class Client {
  public:
   explicit Client(const net::Address& server) : socket_(net::create_connection(server)) {

@@ -1,16 +1,15 @@
-// The command line of the servers in C and C++: --port N, --threads N, and words.
-// They serve TCP; with --udp, datagrams, and with --unix PATH connections to that socket, where
-// they can do that; with --framed, requests of a fixed size, of which a client sends several at a
-// time.
+// The command line of the servers in C and C++: --port N, --threads N, and words. They serve TCP.
+// With --udp they serve datagrams, and with --unix PATH connections to that socket, if they can do
+// that. With --framed, requests have a fixed size, and a client sends several at a time.
 #pragma once
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { frame_size = 64 };  // with --framed, of a request and its answer
+enum { frame_size = 64 };  // the size of a request and of its answer, with --framed
 
-// The number after `name`, or `otherwise`.
+// Returns the number after `name`, or `otherwise`.
 static inline int number_argument(int count, char** arguments, const char* name, int otherwise) {
   for (int i = 1; i + 1 < count; ++i) {
     if (strcmp(arguments[i], name) == 0) return atoi(arguments[i + 1]);
@@ -18,7 +17,7 @@ static inline int number_argument(int count, char** arguments, const char* name,
   return otherwise;
 }
 
-// The word after `name`, or NULL.
+// Returns the word after `name`, or NULL.
 static inline const char* text_argument(int count, char** arguments, const char* name) {
   for (int i = 1; i + 1 < count; ++i) {
     if (strcmp(arguments[i], name) == 0) return arguments[i + 1];

@@ -1,6 +1,6 @@
-// Asio, an io_context of its own for each of --threads N threads; connections go to them in turn,
-// as in Asio's example examples/cpp03/http/server2. TCP, or --unix PATH; or --udp, which has but
-// one socket and so but one thread.
+// Asio, with an io_context for each of --threads N threads. Connections go to them in turn, as in
+// Asio's example examples/cpp03/http/server2. Serves TCP, or --unix PATH, or --udp, which has only
+// one socket and therefore only one thread.
 
 #include <functional>
 #include <vector>
@@ -24,8 +24,8 @@ void serve(const Settings& settings) {
     acceptor.async_accept(context, [&](std::error_code error, typename Protocol::socket socket) {
       if (!error) {
         auto session = std::make_shared<Session<Protocol>>(std::move(socket), settings);
-        // Begun in the thread that will serve it: the io_context is told that there is no
-        // other.
+        // The session starts in the thread that will serve it, because the io_context has the hint
+        // that only one thread runs it.
         asio::post(context, [session] { session->start(); });
       }
       accept();

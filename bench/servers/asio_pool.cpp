@@ -1,4 +1,4 @@
-// Asio, one io_context that --threads N threads run. TCP, or --udp, or --unix PATH.
+// Asio, with one io_context that --threads N threads run. Serves TCP, or --udp, or --unix PATH.
 
 #include <functional>
 #include <vector>

@@ -1,7 +1,7 @@
-// What the two servers with Asio have in common: the session and the acceptor of Asio's own
-// example, examples/cpp11/echo/async_tcp_echo_server.cpp, with TCP_NODELAY and a buffer of
-// --buffer BYTES. work.h tells what its handlers can do. With --framed it
-// answers the whole requests among what it has read, all at once.
+// The common parts of the two servers with Asio: the session and the acceptor of Asio's own
+// example, examples/cpp11/echo/async_tcp_echo_server.cpp, with TCP_NODELAY and a buffer of --buffer
+// BYTES. work.h lists what its handlers can do. With --framed it answers all complete requests that
+// it has read at once.
 #pragma once
 
 #include <sys/resource.h>
@@ -33,7 +33,7 @@ struct Settings {
     if (const char* const path = text_argument(count, arguments, "--unix")) unix_path = path;
   }
 
-  // Of tcp or udp, or of a Unix socket.
+  // Returns an endpoint of tcp, of udp, or of a Unix socket.
   template <class Protocol>
   typename Protocol::endpoint endpoint() const {
     if constexpr (std::is_same_v<Protocol, UnixStream>) {
@@ -51,7 +51,7 @@ struct Settings {
   std::string unix_path;
 };
 
-// Only its own completion handler ever touches it, so that it needs no strand.
+// Only the session's own completion handler uses it, so it needs no strand.
 template <class Protocol>
 class Session : public std::enable_shared_from_this<Session<Protocol>> {
  public:

@@ -1,5 +1,5 @@
-// Go's net: a goroutine for each connection; or one for all datagrams, with -udp. With -unix PATH
-// the connections of a Unix socket.
+// Go's net: a goroutine for each connection, or one for all datagrams with -udp. With -unix PATH it
+// serves the connections of a Unix socket.
 package main
 
 import (
@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// What a handler does beside echoing: see work.h.
+// The work of a handler beside echoing: see work.h.
 type work struct {
 	iterations int64
 	sleep      time.Duration
@@ -73,7 +73,7 @@ func serveDatagrams(socket net.PacketConn, size int) {
 	for {
 		count, sender, err := socket.ReadFrom(buffer)
 		if err == nil {
-			socket.WriteTo(buffer[:count], sender) // what cannot be sent is lost
+			socket.WriteTo(buffer[:count], sender) // a datagram that cannot be sent is lost
 		}
 	}
 }

@@ -1,11 +1,10 @@
-// The floor: the least that an echo over epoll costs. One thread polls, reads, and answers at once;
-// nothing is allocated, and nothing is handed to anybody. It has no limits of time and of size, no
-// handlers and no errors worth the name; what a library adds to this is the price of those.
+// The floor: the least that an echo over epoll costs. One thread polls, reads, and answers at once.
+// It allocates nothing, and hands nothing to another thread. It has no limits of time and size, no
+// handlers, and hardly any error handling. What a library costs beyond this is the price of those.
 //
-// It closes politely, as a server does that must not lose its last bytes to a reset: unless the
-// peer has ended before, it says that it is done (shutdown), reads what is still under way, then
-// closes.
-// --plain-close just closes.
+// It closes politely, as a server does that must not lose its last bytes to a reset. Unless the
+// peer has ended its stream already, it shuts its output down, reads the bytes that are still under
+// way, and then closes. With --plain-close it closes at once.
 
 #define _GNU_SOURCE  // accept4
 
@@ -15,7 +14,7 @@
 
 enum { most_bytes = 64 * 1024, most_events = 64 };
 
-// Of an answer that did not fit in the socket at once. Few connections ever have one.
+// The rest of an answer that did not fit into the socket at once. Few connections ever have one.
 struct connection {
   char* rest;
   size_t begin, end;
@@ -51,7 +50,8 @@ static void accept_all(int listener) {
   }
 }
 
-// Sends what it can, and keeps the rest for when the socket takes it; until then nothing is read.
+// Sends as much as it can, and keeps the rest until the socket takes it. Until then it reads
+// nothing.
 static void answer(int descriptor, const char* bytes, size_t size) {
   const ssize_t sent = send(descriptor, bytes, size, MSG_NOSIGNAL);
   if (sent == (ssize_t)size) return;
@@ -97,7 +97,8 @@ static void serve(int descriptor) {
   }
 }
 
-// --udp: all clients have one socket. What waits there is answered before the next poll.
+// --udp: all clients share one socket. All datagrams that wait there are answered before the next
+// poll.
 static void serve_datagrams(int port) {
   const int descriptor = bind_loopback(SOCK_DGRAM | SOCK_NONBLOCK, &port);
   watch(EPOLL_CTL_ADD, descriptor, EPOLLIN);
@@ -111,7 +112,7 @@ static void serve_datagrams(int port) {
       const ssize_t size =
           recvfrom(descriptor, buffer, sizeof buffer, 0, (struct sockaddr*)&sender, &length);
       if (size < 0) break;
-      // What cannot be sent is lost, as datagrams may be.
+      // A datagram that cannot be sent is lost.
       sendto(descriptor, buffer, (size_t)size, 0, (struct sockaddr*)&sender, length);
     }
   }
@@ -125,7 +126,7 @@ int main(int count, char** arguments) {
     serve_datagrams(number_argument(count, arguments, "--port", 0));
   }
   const int listener = start_listening(count, arguments, SOCK_NONBLOCK);
-  send_at_once(listener);  // what it accepts inherits that
+  send_at_once(listener);  // accepted sockets inherit it
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) die("getrlimit");
   connections = calloc(limit.rlim_cur, sizeof *connections);

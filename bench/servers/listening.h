@@ -1,5 +1,5 @@
-// What the two servers in plain C have in common: a listener, a descriptor limit that does not get
-// in the way, and how to die.
+// The common parts of the two servers in plain C: a listener, a sufficient limit of descriptors,
+// and an exit on errors.
 #pragma once
 
 #include <arpa/inet.h>
@@ -24,7 +24,7 @@ static inline void die(const char* what) {
 static inline void raise_descriptor_limit(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  // A container may allow a thousand million, and somebody keeps a table of this size.
+  // A container may allow a thousand million descriptors, and floor.c has a table of this size.
   const rlim_t plenty = 1 << 20;
   limit.rlim_cur = limit.rlim_max < plenty ? limit.rlim_max : plenty;
   setrlimit(RLIMIT_NOFILE, &limit);
@@ -55,7 +55,7 @@ static inline int bind_unix(int type, const char* path) {
   return descriptor;
 }
 
-// Listens where the arguments say, and says so. `flags`: SOCK_NONBLOCK, or 0.
+// Listens where the arguments say, and prints the endpoint. `flags`: SOCK_NONBLOCK, or 0.
 static inline int start_listening(int count, char** arguments, int flags) {
   const char* const path = text_argument(count, arguments, "--unix");
   int port = number_argument(count, arguments, "--port", 0);
@@ -71,7 +71,7 @@ static inline int start_listening(int count, char** arguments, int flags) {
   return listener;
 }
 
-// For TCP; a Unix socket does not know it.
+// Sets TCP_NODELAY, which has no effect on a Unix socket.
 static inline void send_at_once(int descriptor) {
   const int yes = 1;
   setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);

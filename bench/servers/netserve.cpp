@@ -1,8 +1,8 @@
-// netserve: --policy pool (the default), inline, thread or fork; --threads N is the size of the
-// pool. TCP, or --udp, or --unix PATH.
-// --conversation: `void handle()`, which keeps its thread, in place of one request a call.
-// --framed: requests are blocks of 64 bytes; with --loop, a call answers all that are there.
-// work.h tells what handlers of TCP can do beside echoing.
+// netserve, with --policy pool (the default), inline, thread or fork. --threads N is the size of
+// the pool. Serves TCP, or --udp, or --unix PATH.
+// --conversation: `void handle()`, which keeps its thread, instead of a call for each request.
+// --framed: requests are blocks of 64 bytes; with --loop, one call answers all that have arrived.
+// work.h lists what handlers of TCP can do beside echoing.
 
 #include <pthread.h>
 #include <sys/resource.h>
@@ -69,14 +69,14 @@ struct Framed : net::StreamRequestHandler {
     return received.size() < frame_size ? 0 : frame_size;
   }
   net::Next handle() {
-    // Less is there only at the end of the stream.
+    // Fewer bytes are there only at the end of the stream.
     if (rfile.buffered().size() < frame_size) return net::Next::close;
     wfile.write(rfile.read_exactly(frame_size));
     return net::Next::keep;
   }
 };
 
-// What one writes by hand to answer a pipeline at once.
+// Answers a pipeline at once, by a loop as you would write it by hand.
 struct FramedLoop : net::StreamRequestHandler {
   static std::size_t request_size(std::span<const std::byte> received) {
     return Framed::request_size(received);
@@ -94,7 +94,7 @@ struct DatagramEcho : net::DatagramRequestHandler {
   void handle() { reply(packet()); }
 };
 
-// Server: of a policy, which is its only parameter.
+// `Server`: a template whose only parameter is the policy.
 template <template <class> class Server, class Policy>
 int serve(const net::Address& address, typename Policy::Options policy_options) {
   sigset_t stop;  // blocked before there are threads, which inherit it
@@ -126,7 +126,7 @@ int serve(const net::Address& address, std::string_view policy, std::size_t thre
   return serve<Server, net::ThreadPool>(address, {.workers = threads});
 }
 
-// A server of a handler, of a policy.
+// A server with this handler, as a template whose only parameter is the policy.
 template <class Handler>
 struct Tcp {
   template <class Policy>

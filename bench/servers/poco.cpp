@@ -1,5 +1,5 @@
 // POCO's TCPServer: a connection occupies a thread of a pool, as TCPServerConnection documents it.
-// --threads N is the size of that pool, so it has to be the number of connections. work.h tells
+// --threads N is the size of that pool, so it has to be the number of connections. work.h lists
 // what its handlers can do.
 
 #include <Poco/Exception.h>
@@ -41,7 +41,7 @@ class Echo : public Poco::Net::TCPServerConnection {
         }
       }
     } catch (const Poco::Exception&) {
-      // The client has gone.
+      // The client has closed the connection.
     }
   }
 };
@@ -70,6 +70,6 @@ int main(int count, char** arguments) {
   int signal = 0;
   sigwait(&stop, &signal);
   server.stop();
-  // The threads of connections that are still open would be waited for, without end.
+  // An ordinary exit would wait for the threads of open connections, without end.
   _exit(EXIT_SUCCESS);
 }

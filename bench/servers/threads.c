@@ -1,4 +1,4 @@
-// A thread for each connection, in plain C: blocking, and detached. work.h tells what its handlers
+// A thread for each connection, in plain C: blocking, and detached. work.h lists what its handlers
 // can do.
 
 #define _GNU_SOURCE  // accept4

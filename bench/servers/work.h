@@ -1,14 +1,13 @@
-// What a handler does beside echoing, the same in every server that takes part:
+// The work of a handler beside echoing, the same in every server of the benchmark:
 //   --compute MICROSECONDS     arithmetic for each request
-//   --sleep MICROSECONDS       a pause for one request in --every N [1], by one counter of the
-//   whole server
-//   --regime MILLISECONDS      sleeps in every other period of that length only, the odd ones of
+//   --sleep MICROSECONDS       a pause for one request in --every N [1]; one counter for the server
+//   --regime MILLISECONDS      sleeps only in every other period of that length, the odd ones of
 //                              CLOCK_MONOTONIC, so that the load program knows when they change
 //   --mark                     inverts the first byte of an answer whose handler slept
 //   --hold MICROSECONDS        a pause for each request that begins with "hold me!"
 //   --loops N                  iterations of the arithmetic in a microsecond
 //   --calibrate                prints that number for this machine, and ends
-// The benchmark calibrates once, and passes the number to every server of a run: so all of them do
+// The benchmark calibrates once, and passes the number to every server of a run. So all of them do
 // the same arithmetic for a request, however busy the machine is when they start.
 #pragma once
 
@@ -23,7 +22,7 @@
 #define HOLD_REQUEST "hold me!"
 
 struct work {
-  int given;  // anything at all; if not, the server is an echo
+  int given;  // whether any work is given; otherwise the server is an echo
   int64_t iterations;
   int64_t sleep_ns, period_ns, hold_ns;
   unsigned every, turn;
@@ -32,8 +31,8 @@ struct work {
 
 static struct work work = {0, 0, 0, 0, 0, 1, 0, 0};
 
-// Marsaglia's xorshift: each step needs the one before, so that no compiler and no processor does
-// several of them at a time.
+// Marsaglia's xorshift: each step needs the one before, so neither a compiler nor a processor can
+// do several of them at a time.
 __attribute__((noinline)) static void compute(int64_t iterations) {
   uint64_t x = 88172645463325252u;
   for (int64_t i = 0; i < iterations; ++i) {
@@ -41,7 +40,7 @@ __attribute__((noinline)) static void compute(int64_t iterations) {
     x ^= x >> 7;
     x ^= x << 17;
   }
-  __asm__ volatile("" : : "r"(x));  // somebody needs the result
+  __asm__ volatile("" : : "r"(x));  // so that the compiler keeps the computation
 }
 
 static inline int64_t monotonic_ns(void) {
@@ -50,8 +49,8 @@ static inline int64_t monotonic_ns(void) {
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-// Iterations in a microsecond, by the fastest of many short trials: what else runs on the machine
-// can only make a trial slower.
+// Returns the iterations in a microsecond, by the fastest of many short trials: other programs on
+// the machine can only make a trial slower.
 static inline int calibrate_compute(void) {
   const int64_t iterations = 60000;
   int64_t best = INT64_MAX;
@@ -107,7 +106,7 @@ static inline int do_work(const char* request, size_t size) {
 
 static inline void do_mark(char* answer) { answer[0] = (char)~answer[0]; }
 
-// Does it where the answer is written over the request.
+// Does the work in a server that writes the answer over the request.
 static inline void do_work_in_place(char* bytes, size_t size) {
   if (do_work(bytes, size) && work.mark) do_mark(bytes);
 }

@@ -1,4 +1,4 @@
-// The same server with Asio, after its tutorial: what it takes to compile is measured.
+// The same server with Asio, after its tutorial. The benchmark measures what it takes to compile.
 #include <asio.hpp>
 #include <memory>
 

@@ -1,4 +1,4 @@
-// The server of README.md, as it stands there: what it takes to compile is measured.
+// The server of README.md, as printed there. The benchmark measures what it takes to compile.
 import net.server;
 
 struct Echo : net::StreamRequestHandler {

@@ -89,7 +89,7 @@ bool is_name(std::string_view text) noexcept {
   return text.size() <= 255 && std::ranges::all_of(text, fits);
 }
 
-// Async-signal-safe.
+// This function is async-signal-safe.
 [[noreturn]] void become(Plan& plan) noexcept {
   const auto count = static_cast<int>(plan.sockets.size());
   const auto tell_and_end = [&] {

@@ -25,7 +25,7 @@ namespace {
   throw std::system_error(std::make_error_code(error), what);
 }
 
-// Marks the server as being served while it lives.
+// Marks the server as being served while an object of this class exists.
 class ServingCall {
  public:
   ServingCall(Engine& engine, const char* call) : engine_(engine), mark_(engine) {

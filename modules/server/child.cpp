@@ -125,7 +125,8 @@ Child::Child(Request& request, WorkerHooks* hooks) {
     }
     if (waited) connection.queue_place().rejoin();
   });
-  // Kept free for the pidfd: a child that ran and cannot be waited for may have answered already.
+  // Reserves a descriptor for the pidfd: a child that ran and cannot be waited for may have
+  // answered already.
   Descriptor reserved(above_standard_streams(::eventfd(0, EFD_CLOEXEC)));
   if (reserved.get() < 0) throw_system_error(errno, "fork");
   auto tie = std::make_shared<Tie>();
@@ -153,7 +154,7 @@ Child::Child(Request& request, WorkerHooks* hooks) {
     }
     reserved.close();
     descriptor_ = open_pidfd(process);
-    // Noted before a signal handler that kills the children can run in this thread.
+    // This must happen before a signal handler that kills the children can run in this thread.
     if (descriptor_ >= 0) service.children.note(slot_, descriptor_);
   }
   if (descriptor_ < 0 && errno == ESRCH) {

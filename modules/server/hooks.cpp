@@ -25,7 +25,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// When a line was printed last, for each kind of event.
+// The time when a line was last printed, and the number of lines suppressed since, for each kind of
+// event.
 struct Turn {
   std::atomic<Clock::rep> last{0};
   std::atomic<std::uint32_t> suppressed{0};
@@ -66,8 +67,8 @@ void write_line(std::string line) {
   write_without_signals(STDERR_FILENO, bytes(line));
 }
 
-// The text on one line, without control characters, which a terminal would obey: clients may
-// influence exceptions and the names of their sockets. Covers ISO 646 and, in UTF-8, ISO 6429.
+// Returns the text on one line, without control characters, which a terminal would obey: clients
+// may influence exceptions and the names of their sockets. Covers ISO 646 and, in UTF-8, ISO 6429.
 std::string printable(std::string_view text) {
   constexpr std::string_view digits = "0123456789abcdef";
   std::string line;

@@ -114,8 +114,8 @@ struct Event {
   /// listener that is dead.
   enum class Kind : std::uint8_t { request_error, accept_error, listener_dead };
   Kind kind;  ///< the default `report` writes at most one line a second of each kind
-  /// One line, without a newline. Control characters that may come from a client are written as
-  /// `\n` or `\x1b`.
+  /// One line, without a newline. Control characters, which may come from a client, are written as
+  /// escapes such as `\n` and `\x1b`.
   std::string text;
 };
 

@@ -99,7 +99,7 @@ bool OwnPolicyContext::ours() const noexcept { return state_->process == this_pr
 
 void OwnPolicyContext::close() noexcept {
   if (OwnDescriptors::closed_here(state_->process)) return;
-  // Closed first: what it watches stays watched for the parent.
+  // The poller is closed first, so that its descriptors stay watched for the parent.
   state_->poller.close();
   close_watched();
   if (state_->lot) state_->lot->close();

@@ -30,7 +30,7 @@ import :native;
 namespace net {
 namespace {
 
-// The number of the family, which is the first field of every sockaddr.
+// Returns the number of the family, which is the first field of every sockaddr.
 sa_family_t number_of(std::span<const std::byte> bytes) {
   return bytes.size() < sizeof(sa_family_t) ? sa_family_t{AF_UNSPEC} : read_as<sa_family_t>(bytes);
 }
@@ -76,8 +76,9 @@ std::optional<std::size_t> size_of_packet(std::span<const std::byte> bytes) {
   return std::max(size, sizeof(sockaddr_ll));
 }
 
-// The number of bytes that are part of the address, without any that were stored after it: bytes
-// without meaning would make equal addresses differ. Nothing if the bytes are not an address.
+// Returns the number of bytes that are part of the address, without any that were stored after it:
+// bytes without meaning would make equal addresses differ. Returns nothing if the bytes are not an
+// address.
 std::optional<std::size_t> canonical_size(std::span<const std::byte> bytes) {
   const auto only = [&](std::size_t size) {
     return bytes.size() == size ? std::optional(size) : std::nullopt;

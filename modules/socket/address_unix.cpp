@@ -25,7 +25,7 @@ Address named(std::string_view name) {
       std::as_bytes(std::span(&native, 1)).first(before_name + name.size()));
 }
 
-// The content of sun_path in a Unix address; empty for other families.
+// Returns the content of sun_path in a Unix address; empty for other families.
 std::string_view name_of(const Address& address) {
   if (address.family() != Family::unix_domain) return {};
   const auto bytes = address.native().subspan(before_name);

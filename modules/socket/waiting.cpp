@@ -30,9 +30,9 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-// CLOCK_MONOTONIC_COARSE costs a fifth of CLOCK_MONOTONIC, and is enough for a note. It must not
-// bound a wait: it can lag by more than the tick that clock_getres(2) returns. On a virtual machine
-// with late ticks it lagged by three ticks.
+// CLOCK_MONOTONIC_COARSE costs a fifth of CLOCK_MONOTONIC, and is exact enough for a time that is
+// only recorded. It must not bound a wait: it can lag by more than the tick that clock_getres(2)
+// returns. On a virtual machine with late ticks it lagged by three ticks.
 nanoseconds now(clockid_t clock) noexcept {
   timespec time{};
   ::clock_gettime(clock, &time);

@@ -1,4 +1,5 @@
 // The demo server, restarted by SIGHUP while clients connect and leave.
+//     NETSERVE_RESTARTS   how often, for each row; 5 unless given
 
 #include <sys/prctl.h>
 #include <sys/wait.h>

@@ -1,8 +1,8 @@
 // Clients that do at random whatever clients do, all at the same time, while a canary must be
 // answered.
 //
-// NETSERVE_CHAOS_SECONDS   how long, for each row; 1 unless given
-// NETSERVE_CHAOS_SEED      the number that a failed run printed, to repeat that run
+//     NETSERVE_CHAOS_SECONDS   how long, for each row; 1 unless given
+//     NETSERVE_CHAOS_SEED      the number that a failed run printed, to repeat that run
 
 #include <poll.h>
 

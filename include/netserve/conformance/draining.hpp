@@ -186,7 +186,7 @@ inline void who_reads_nothing_is_cut_at_the_deadline(Trial& trial, Form form) {
   Trial::check(
       took < 200ms + after_deadline,
       "drain took " + in_ms(took) + " with a deadline of 200 ms, as a client read nothing");
-  // If the machine is busy, the handler may notice this later.
+  // On a busy machine, the handler may notice the cut only after `stop` has returned.
   Trial::check(soon([&] { return server->stats().cut == 1; }),
                "a client that read nothing was not cut at the deadline");
 }

@@ -4,7 +4,7 @@
 
 namespace net::conformance {
 
-/// What the suite needs to be told about a policy. Every member is optional.
+/// What the suite needs to know about a policy. Every member is optional.
 template <class P>
 struct PolicySetup {
   using Options = typename P::Options;

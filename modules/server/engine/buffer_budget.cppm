@@ -9,7 +9,7 @@ namespace net {
 
 // Counts the bytes that parked connections hold: incomplete requests, and answers that clients have
 // not taken. Beyond the budget it wakes the serving thread, which sheds the connections that hold
-// the most. From any thread, except where it says otherwise.
+// the most. May be used from any thread, except where a function says otherwise.
 class BufferBudget {
  public:
   // `most`: the budget in bytes. 0: a quarter of the memory that this process may use.

@@ -18,7 +18,8 @@ inline std::optional<Socket::Duration> timeout_of(std::chrono::milliseconds limi
 
 // A conversation or a child waits for its client where no other thread can see it. So it notes
 // since when it waits; a child does so in the memory that it shares with its parent. The server
-// ends a silent one by ending its input. From any thread, except where it says otherwise.
+// ends a silent connection by ending its input. May be used from any thread, except where a
+// function says otherwise.
 class ClientSilence {
  public:
   // `socket` is null for a datagram, whose socket belongs to its listener.
@@ -60,7 +61,8 @@ class ClientSilence {
     return since != 0 && coarse_now() >= coarse_after(since, patience) ? since : 0;
   }
 
-  // Ends the input, whichever thread or process reads it. What has arrived is still read.
+  // Ends the input, whichever thread or process reads it. Bytes that have arrived can still be
+  // read.
   void end_input() noexcept;
   bool input_ended() const noexcept { return input_ended_.load(std::memory_order_relaxed); }
   // Whether the input was ended, also if a parent ended that of its child.

@@ -174,7 +174,7 @@ class ClientTable::Clients {
   const ClientLimits& limits_;
   mutable std::mutex mutex_;
   std::unordered_map<Key, MeteredClient, KeyedHash> known_;
-  MeteredClient ends_;    // the list of those that may be forgotten; the oldest is behind this
+  MeteredClient ends_;    // the list of clients that may be forgotten; `behind` is the oldest
   MeteredClient others_;  // meters all clients that are not in `known_`
 };
 

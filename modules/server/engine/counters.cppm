@@ -20,12 +20,12 @@ constexpr bool is_rejection(Outcome outcome) noexcept {
 struct SharedCounters {
   std::atomic<std::uint64_t> requests{0}, handler_errors{0}, hook_errors{0}, peer_gone{0},
       time_outs{0}, replies{0}, replies_dropped{0};
-  // The counts of RequestTimes, and their sum in nanoseconds.
+  // The counts of RequestTimes, and the sum of all these times in nanoseconds.
   std::array<std::atomic<std::uint64_t>, RequestTimes::bounds.size() + 1> took{};
   std::atomic<std::uint64_t> took_in_all{0};
 };
 
-// Counts events, each once it is over. From any thread.
+// Counts events, each once it is over. May be used from any thread.
 class Counters {
  public:
   explicit Counters(SharedCounters& of_children) noexcept : of_children_(of_children) {}

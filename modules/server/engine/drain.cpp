@@ -66,7 +66,7 @@ DrainReport Engine::close(Deadline deadline) {
   const auto end_closing = gsl::finally([&] { lifecycle.end_closing(report); });
   const Stats before = begin_drain();
   // The serving thread itself may be held by a conversation. Then no other thread ends the silent
-  // ones.
+  // connections.
   const auto wait_until_free = [&](Deadline until) {
     while (!lifecycle.wait_until_free(std::min(Deadline(10ms), until))) {
       if (until.passed()) return false;
@@ -115,7 +115,7 @@ DrainReport Engine::drain(Deadline deadline, const Stats& before) {
     // First end the connections that no thread serves, so that no worker that the cut frees takes
     // one up.
     dispatcher_.end_all(reaper_.take_quiet(coarse_now()));
-    // before these would count as cut
+    // Requests that are overdue end first, because they would count as cut otherwise.
     if (reaper_.take_queues_overdue()) dispatcher_.expire_queue();
     reaper_.cut_running();
     dispatcher_.expire_queue();  // the queue may wait for another server's requests

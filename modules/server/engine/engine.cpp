@@ -69,7 +69,7 @@ void Engine::serve(std::chrono::milliseconds poll_interval) {
 
 // Each turn takes one event from the poll. Timers and wake-ups are events but not requests, so they
 // do not end the wait. The deadline does not end it either while the poll still finds events (at
-// most 64), since a request may be ready behind them.
+// most 64), since the event of a request may come after them.
 Engine::Served Engine::serve_one(Deadline deadline) {
   constexpr unsigned most_late = 64;
   dispatcher_.set_events_left(1);

@@ -233,7 +233,7 @@ Next Exchange::end_served() {
   const std::size_t before = reader_.before_handler();
   const Next decision = handler_.handle_more(coarse_now());
   if (given_away_) return end_given_away();
-  // Most handlers only write, and read nothing behind their request.
+  // Most handlers only write, and read nothing after their request.
   const bool has_read = stream().input().size() != input_before || stream().received();
   const bool at_end = has_read && reader_.after_handler(before);
   if (decision == Next::more) return go_on_later();

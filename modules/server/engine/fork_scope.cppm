@@ -20,8 +20,8 @@ class ForkScope {
   // Closes the socket that has lingered longest in any server, to free a descriptor. Returns
   // whether there was one.
   static bool close_oldest_lingering() noexcept;
-  // In a child for a connection of `own`: makes shared memory that this child need not write
-  // read-only, so that its wild pointers cannot change it for another process.
+  // Called in a child for a connection of `own`. Write-protects the shared memory that this child
+  // need not change, so that a wild pointer in the child cannot corrupt it for another process.
   static void protect_shared_memory(const Service& own) noexcept;
 };
 

@@ -178,7 +178,7 @@ int StreamListener::take_one(Connection*& taken) noexcept {
     taken = new Connection(service(), std::move(socket), peer, address());
   } catch (const std::exception&) {
     OwnDescriptors::replace(socket.fileno(), service().timer.fileno());
-    service().counters.ended(Outcome::dropped);  // no memory for it
+    service().counters.ended(Outcome::dropped);  // no memory for the connection
     return 0;
   }
   NETSERVE_PROBE2(accept, taken->socket().fileno(), taken);
@@ -211,7 +211,7 @@ int DatagramListener::take_one(Connection*& taken) noexcept {
   try {
     taken = new Connection(service(), socket_, *arrival);
   } catch (const std::exception&) {
-    service().counters.ended(Outcome::dropped);  // no memory for it
+    service().counters.ended(Outcome::dropped);  // no memory for the datagram
     return 0;
   }
   service().add(*taken);
@@ -231,8 +231,8 @@ void DatagramListener::close_socket() noexcept {
   socket_.reset();
 }
 
-// Datagrams that the parent is serving hold the old object. So this process keeps its memory, but
-// the object has no descriptor any more.
+// This process has copies of the datagrams that the parent is serving, and these refer to the old
+// DatagramSocket. So that object stays in memory, but its descriptor moves to the new one.
 std::unique_ptr<Listener> DatagramListener::move_to(Service& service, Newcomers& newcomers) {
   Socket moved = socket_ ? socket_->take() : Socket();
   return std::make_unique<DatagramListener>(service, newcomers, std::move(moved), address(),

@@ -47,7 +47,7 @@ bool begins_alike(std::string_view text, std::string_view begin) noexcept {
 
 // --- version 1 --------------------------------------------------------------------------------
 
-// Takes a word, and the blank behind it, from the front of `text`.
+// Removes a word, and the space after it, from the front of `text`, and returns the word.
 std::string_view take_word(std::string_view& text) noexcept {
   const auto end = std::min(text.find(' '), text.size());
   const std::string_view word = text.substr(0, end);
@@ -88,8 +88,8 @@ ProxyHeader read_line(std::string_view received) {
   if (protocol == "UNKNOWN") return whole(end + 2);
   if (protocol != "TCP4" && protocol != "TCP6") return wrong("its protocol is unknown");
   const Family family = protocol == "TCP4" ? Family::ipv4 : Family::ipv6;
-  // Four words, separated by single blanks. A missing word is read as empty, and an extra one is
-  // left over.
+  // There are four words, separated by single spaces. A missing word is read as empty, and an extra
+  // one is left over.
   const bool ends_with_blank = line.ends_with(' ');
   const std::string_view source = take_word(line);
   const std::string_view destination = take_word(line);

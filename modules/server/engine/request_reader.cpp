@@ -146,7 +146,7 @@ std::optional<BadRequest> RequestReader::fault(const RequestError& error) const 
 }
 
 // Bytes that a handler left unread are no new request. The function returns `whole` if new bytes
-// have arrived behind them. At the end of the stream it returns `end`, since the rest can no longer
+// have arrived after them. At the end of the stream it returns `end`, since the rest can no longer
 // grow.
 RequestReader::Found RequestReader::look_behind_the_rest() noexcept {
   if (unread() != unread_) return Found::whole;

@@ -69,7 +69,7 @@ class RequestReader {
     return BufferedStream::Hold::while_input;
   }
 
-  // Forgets the request found behind the front one. Called when a handler other than that of the
+  // Forgets the request found after the front one. Called when a handler other than that of the
   // front request is next, since this size may be stale then.
   inline void forget_following() noexcept { following_ = 0; }
 
@@ -131,7 +131,7 @@ class RequestReader {
   bool polls_in_vain() const noexcept { return kind_ == Kind::raw && stalled_; }
   // Returns whether there are bytes in the socket.
   bool something_arrived() noexcept;
-  // Waits until bytes arrive behind those that were left, or the stream ends. Returns false at the
+  // Waits until bytes arrive after those that were left, or the stream ends. Returns false at the
   // limit.
   bool wait_for_new_bytes(Deadline limit);
   // Called when epoll has reported more than bytes. May be called from any thread.
@@ -172,7 +172,7 @@ class RequestReader {
   CoarseTime request_since_ = 0;
   CoarseTime row_since_ = 0;   // when the requests that are served in a row began; 0: unknown
   std::size_t front_ = 0;      // size of the whole request at the front of the input; 0: unknown
-  std::size_t following_ = 0;  // size of the request behind that one; 0: it is not whole
+  std::size_t following_ = 0;  // size of the request after that one; 0: it is not whole
   std::size_t unread_ = 0;     // bytes that the last handler left in a bare socket
   const Kind kind_;
   std::atomic<bool> distrusts_{false};

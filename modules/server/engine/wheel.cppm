@@ -57,7 +57,8 @@ class Wheel {
   /// Returns when the first of the nodes is due; `never` if none is.
   Time next_due() const noexcept {
     if (filed_ == 0) return never;
-    // The search begins and ends in the word of the hand's bucket.
+    // The search begins in the word of the bucket after the hand's, and returns to that word at the
+    // latest: its lower bits are the farthest buckets.
     const std::size_t first = static_cast<std::size_t>(hand_ + 1) % buckets;
     std::uint64_t word = occupied_.at(first / bits) >> (first % bits) << (first % bits);
     std::size_t index = first / bits;
