@@ -1,4 +1,4 @@
-"""Charts as SVG, in plain text. Each has a ground of its own, so that it can be read on any page."""
+"""Charts as SVG, in plain text. Each has its own background, so that it can be read on any page."""
 
 import math
 from xml.sax.saxutils import escape

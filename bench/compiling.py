@@ -1,4 +1,4 @@
-"""What the ten-line server takes to compile, with the very commands of the build."""
+"""The time to compile the ten-line server, with the same commands as in the build."""
 
 import json
 import pathlib
@@ -15,7 +15,7 @@ _interfaces_once = {}
 
 
 def _seconds(command, directory):
-    """Of processor time, which other programs on the machine do not add to."""
+    """Returns seconds of processor time, to which other programs on the machine do not add."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -41,7 +41,7 @@ def _is_interface(entry):
 
 
 def _interfaces(entries, scratch):
-    """The interface units, which a consumer compiles once."""
+    """Returns the interface units, which a consumer compiles once."""
     if "seconds" not in _interfaces_once:
         _interfaces_once["seconds"] = sum(
             _seconds(

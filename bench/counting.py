@@ -1,7 +1,7 @@
 """Figures without noise: user instructions and system calls of a request, and instructions of a second without any.
 
-Of requests, each is the difference of two runs with different numbers of them, by the difference of these
-numbers, so that what the start, the connections and the end cost is not in it."""
+A figure for requests is the difference of two runs with different numbers of requests, divided by the difference of
+these numbers. So it does not contain the cost of the start, of the connections, and of the end."""
 
 import json
 import pathlib
@@ -17,12 +17,12 @@ QUIET = 10  # seconds
 
 
 def _valgrind(directory):
-    # Its threads run one at a time, in turn; without --fair-sched one that spins may hold up the others.
+    # The threads run one at a time, in turn. Without --fair-sched, one that spins may hold up the others.
     return ["valgrind", "--tool=callgrind", "--fair-sched=try", f"--callgrind-out-file={directory}/costs", f"--log-file={directory}/report"]
 
 
 def _strace(directory):
-    # -D: the server, and not strace, is our child, which we send signals to.
+    # -D: our child, to which we send signals, is the server and not strace.
     return ["strace", "-D", "-c", "-f", "-o", f"{directory}/report"]
 
 
@@ -56,7 +56,7 @@ def _count(tool, parse, command, scenario, load, requests, directory):
 
 def measure(command, server, scenario, load, directory):
     tools = {"system_calls": (_strace, _calls)}
-    if server.name != "go":  # which valgrind does not know how to run
+    if server.name != "go":  # valgrind cannot run it
         tools["instructions"] = (_valgrind, _collected)
     sample = {}
     for metric, (tool, parse) in tools.items():
@@ -69,14 +69,14 @@ def measure(command, server, scenario, load, directory):
 
 
 def _dump(running):
-    """Writes what was counted since the last time."""
+    """Makes callgrind write what it has counted since the last time."""
     done = subprocess.run(["callgrind_control", "--dump", str(running.process.pid)], capture_output=True, text=True, timeout=60)
     if done.returncode != 0:
         raise Failure(f"callgrind_control: {done.stderr.strip()}")
 
 
 def measure_quiet(command, scenario, load, directory):
-    """User instructions of a second in which the connections of the scenario are there, and silent."""
+    """Returns the user instructions of a second in which the connections of the scenario are open and silent."""
     if not shutil.which("callgrind_control"):
         raise Failure("valgrind is not there")
     with Running([*_valgrind(directory), *command]) as running:
@@ -89,7 +89,7 @@ def measure_quiet(command, scenario, load, directory):
                     asking.stdin.flush()
                 if not line:
                     raise Failure("the load program failed")
-                time.sleep(2)  # what is done once when it has become quiet
+                time.sleep(2)  # the work that is done once after the last request
                 _dump(running)
                 time.sleep(QUIET)
                 _dump(running)

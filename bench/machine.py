@@ -63,7 +63,7 @@ def describe(root, beside):
 
 
 def commands(scenarios, setup):
-    """Of each scenario, the command lines, as typed in the directory of the repository."""
+    """Returns the command lines of each scenario, as typed in the directory of the repository."""
 
     def typed(words):
         within = str(setup.root) + os.sep

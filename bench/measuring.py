@@ -1,4 +1,4 @@
-"""Runs a server, and reads what it did from the kernel's accounts."""
+"""Runs a server, and reads its use of resources from the kernel's accounts."""
 
 import json
 import os
@@ -22,7 +22,7 @@ class Failure(Exception):
 
 
 def tree(pid):
-    """The process and its descendants."""
+    """Returns the process and its descendants."""
     found = [pid]
     for each in found:
         try:
@@ -35,9 +35,9 @@ def tree(pid):
 
 
 def cpu_seconds(pid):
-    """What the process and its children have used, those that ended included. Of those that live, by the
-    clock that the kernel keeps for each process, which is exact to the nanosecond and counts threads that
-    have ended; of children that were waited for, in ticks."""
+    """Returns the processor time of the process and its children, including those that have ended. For a process
+    that runs, this is the kernel's clock of the process, which is exact to the nanosecond and counts threads that have
+    ended. For children that were waited for, it is a number of ticks."""
     total = 0.0
     for each in tree(pid):
         try:
@@ -46,12 +46,12 @@ def cpu_seconds(pid):
                 fields = stat.read().rpartition(")")[2].split()
             total += (int(fields[13]) + int(fields[14])) / TICK  # cutime, cstime
         except OSError:
-            pass  # it has just ended, and is in its parent's account
+            pass  # the process has just ended, and is in its parent's account
     return total
 
 
 def memory(pid, forks):
-    """Bytes in memory. Where processes share pages, each has its share of them."""
+    """Returns the bytes in memory. A page that processes share counts for each in proportion."""
     name, key = ("smaps_rollup", "Pss:") if forks else ("status", "VmRSS:")
     total = 0
     for each in tree(pid) if forks else [pid]:
@@ -80,7 +80,7 @@ class Running:
             error = self.process.communicate()[1].decode(errors="replace").strip()
             raise Failure(f"the server did not start: {error or line!r}")
         self.address = ready[1].decode()  # a port, or a path
-        # Read, so that a server which logs much does not stand still; kept for no one.
+        # The output is read, so that a server that logs much does not block, and then dropped.
         threading.Thread(target=self._discard, args=(self.process.stderr,), daemon=True).start()
 
     @staticmethod
@@ -95,9 +95,9 @@ class Running:
             pass
 
     def stop(self):
-        """Asks it to stop, and returns how many seconds that took."""
+        """Asks the server to stop, and returns how many seconds that took."""
         began = time.monotonic()
-        ended = os.pidfd_open(self.process.pid)  # Popen.wait with a time-out looks at growing intervals
+        ended = os.pidfd_open(self.process.pid)  # Popen.wait with a timeout polls at growing intervals
         try:
             self.process.send_signal(signal.SIGTERM)
             if not select.select([ended], [], [], 10)[0]:
@@ -114,14 +114,14 @@ class Running:
             if self.process.poll() is None:
                 self.stop()
         except Failure:
-            pass  # some take long to part with thousands of threads; what was measured is measured
-        self.kill()  # what it left behind
+            pass  # some servers need long to end thousands of threads; the measurement is complete
+        self.kill()  # the processes that it left
         self.process.wait()
         self.process.stdout.close()
 
 
 def follow(load, pid, forks):
-    """The accounts at each mark of the load program, and its result."""
+    """Returns the accounts at each mark of the load program, and its result."""
     cpu, used, result = {}, {}, None
     for line in load.stdout:
         told = json.loads(line)
@@ -140,7 +140,7 @@ def follow(load, pid, forks):
 
 
 def _after_changes(timeline, period):
-    """What the bins say of all times but the first bin of each period of so many milliseconds."""
+    """Returns figures of all bins except the first bin of each period of `period` milliseconds."""
     every = period // timeline["bin_ms"]
     settled = [p99 for number, p99 in enumerate(timeline["p99"]) if p99 is not None and number % every != 0]
     return {"worst_p99": max(settled), "bins_over_5_ms": sum(p99 > 5000 for p99 in settled)}
@@ -171,7 +171,7 @@ def measure_load(command, server, scenario, load_program, seconds, warm_up):
             raise Failure(f"the server ended with status {died}; {error}")
         if load.returncode != 0 or result is None:
             raise Failure(error or "the load program took too long")
-    # The page is in these units: seconds and bytes for the eye of the kernel, microseconds for ours.
+    # The kernel's figures are seconds and bytes; the page shows microseconds.
     result["cpu"] = (cpu["end"] - cpu["begin"]) / result["requests"] * 1e6
     result["load"] = result["load_cpu_seconds"] / result["seconds"]
     if "timeline" in result:
@@ -185,7 +185,7 @@ def measure_load(command, server, scenario, load_program, seconds, warm_up):
 
 
 def measure_serial(command, scenario, load_program, seconds):
-    """What the program itself says of its pool, and its processor time for each request, in microseconds."""
+    """Returns what the program prints about its pool, and its processor time for each request, in microseconds."""
     with Running(command) as running:
         pid = running.process.pid
         before = cpu_seconds(pid)
@@ -204,7 +204,7 @@ def measure_serial(command, scenario, load_program, seconds):
 
 
 def measure_redis(command):
-    """Requests a second of each command, by the benchmark of Redis."""
+    """Returns the requests a second of each command, as Redis' benchmark prints them."""
     with Running(command) as running:
         pid = running.process.pid
         before = cpu_seconds(pid)
@@ -220,7 +220,7 @@ def measure_redis(command):
 
 
 def calibrate(programs):
-    """For each language, iterations of the arithmetic of work.h in a microsecond."""
+    """Returns, for each language, the iterations of the arithmetic of work.h in a microsecond."""
     loops = {}
     for language, program in (("c", programs / "threads"), ("go", programs / "go")):
         if program.exists():

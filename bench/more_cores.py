@@ -1,4 +1,4 @@
-"""What the serial section of the pool predicts for machines with more cores."""
+"""A prediction for machines with more cores, from the serial section of the pool."""
 
 from tables import table
 
@@ -7,7 +7,7 @@ KINDS = (("serial-echo", "echo"), ("serial-compute", "compute 10 µs"))
 
 
 def predictions(results):
-    """The lines of the page, or none if it was not measured."""
+    """Returns the lines of the page; none if the serial section was not measured."""
     measured = []
     for scenario, title in KINDS:
         serial = results.median(scenario, "serial_section", "serial_ns")

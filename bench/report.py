@@ -12,7 +12,7 @@ from working import METRICS, comparisons
 IDLE = {"idle-0": 0, "idle-5000": 5000, "idle-10000": 10000}
 
 def _bases(scenario, results):
-    """What the servers are compared with, by its heading."""
+    """Returns the servers with which the others are compared, and the heading of each comparison."""
     if scenario.kind == "compile":
         return {"asio_pool": "Asio"}
     if scenario.kind in ("start", "count", "quiet", "serial"):
@@ -71,7 +71,7 @@ def _idle_lines(results):
 
 
 def _changes(results, scenario):
-    """Of each server the round whose worst is the median one."""
+    """Returns a chart that shows, for each server, the round whose worst figure is the median one."""
     series, bin_ms = {}, 0
     for server in (name for name in SERVERS if name in results.servers(scenario.name)):
         samples = sorted(results.samples[scenario.name][server].values(), key=lambda sample: sample["worst_p99"])
@@ -109,7 +109,7 @@ def _targets(results, facts):
 
 
 def _working(results):
-    """A table of all scenarios whose handlers work, or nothing."""
+    """Returns a table of all scenarios whose handlers work, or nothing."""
     compared = comparisons(results)
     if not compared:
         return []
@@ -209,7 +209,7 @@ def write(results, facts, output):
 
 
 def in_short(results):
-    """For the terminal: the medians, and the targets."""
+    """Returns a text for the terminal: the medians, and the targets."""
     lines = []
     for scenario in SCENARIOS.values():
         servers = [name for name in SERVERS if name in results.servers(scenario.name)]

@@ -1,10 +1,10 @@
-"""The figures of a run, and what may be said of them."""
+"""The figures of a run, and their statistics."""
 
 import dataclasses
 import math
 import statistics
 
-ENOUGH = 6  # rounds; of fewer, not even the extremes enclose the median with 95 %
+ENOUGH = 6  # rounds; with fewer, not even the extremes enclose the median with 95 %
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Estimate:
 
     @staticmethod
     def of(values):
-        """By order statistics (the sign test), which assumes nothing about how the values are spread."""
+        """Estimates by order statistics (the sign test), which assumes nothing about the distribution of the values."""
         values = sorted(values)
         count = len(values)
         outside, tail = 0, 0.0
@@ -75,15 +75,15 @@ class Results:
         return estimate.median if estimate else None
 
     def ratio(self, metric, dividend, divisor):
-        """Of two (scenario, server), each round's figure by that of the same round: what disturbed the
-        machine in a round has disturbed both."""
+        """Returns the ratio of two (scenario, server), from the ratio of each round: a disturbance of the machine in a
+        round has affected both."""
         above = self.by_round(*dividend, metric)
         below = self.by_round(*divisor, metric)
         ratios = [above[number] / below[number] for number in above if below.get(number)]
         return Estimate.of(ratios) if ratios else None
 
     def best(self, scenario, servers, metric, largest=True):
-        """The server with the best median, or None."""
+        """Returns the server with the best median, or None."""
         measured = [server for server in servers if self.median(scenario, server, metric) is not None]
         pick = max if largest else min
         return pick(measured, key=lambda server: self.median(scenario, server, metric), default=None)

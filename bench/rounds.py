@@ -33,9 +33,9 @@ def _chosen_servers(scenario, arguments, setup, skipped):
 
 
 class Rounds:
-    """All that is measured. Every server serves every scenario once in each of `rounds` rounds; then those go on
-    that a target needs which is not settled, until none is left, or there were `most` rounds, or the next one
-    would end later than `minutes` after the begin."""
+    """All measurements. Every server serves every scenario once in each of `rounds` rounds. Then the rounds go on with
+    the servers of targets that are not settled, until all are settled, or there were `most` rounds, or the next one
+    would end later than `minutes` after the start."""
 
     def __init__(self, scenarios, arguments, setup, rounds, most, seconds, warm_up):
         self.setup, self.rounds, self.most = setup, rounds, max(rounds, most)
@@ -47,7 +47,7 @@ class Rounds:
             sys.exit(f"bench: nothing to measure; is {setup.programs} built? Missing: {', '.join(self.skipped) or 'nothing'}")
 
     def run(self, results):
-        """Returns why it ended."""
+        """Runs the rounds, and returns why they ended."""
         spent = 0.0
         for number in range(self.most):
             steps = self._steps(number, results)

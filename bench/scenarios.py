@@ -1,4 +1,4 @@
-"""What is asked of the servers."""
+"""The scenarios in which the servers are measured."""
 
 import dataclasses
 
@@ -13,24 +13,24 @@ class Scenario:
     servers: tuple
     kind: str = "load"
     connections: int = 64
-    connections_of: dict = dataclasses.field(default_factory=dict)  # where a server gets others
+    connections_of: dict = dataclasses.field(default_factory=dict)  # server -> connections, where a server gets another number
     idle: int = 0
     size: int = 64
     pipeline: int = 1
     network: str = "tcp"  # or "udp", or "unix"
     short: bool = False
     compute: int = 0  # microseconds of arithmetic for each request
-    sleep: int = 0  # microseconds, of one request
-    every: int = 1  # in so many
+    sleep: int = 0  # microseconds, for one request
+    every: int = 1  # out of this many
     flags: tuple = ()  # for the server
-    load_flags: tuple = ()  # and for the load program
+    load_flags: tuple = ()  # for the load program
     regime: int = 0  # milliseconds between two changes of the handlers
-    seconds: float = 0  # of the measurement; 0: as of the others
+    seconds: float = 0  # of the measurement; 0: as in the other scenarios
     workers: int = 0
     quick_too: tuple = ()
     most_rounds: int = 0  # 0: as many as the run has
-    ours: str = "netserve"  # which of ours a target is about
-    bases: tuple = ()  # servers that all are compared with, beside the floor and the best of Asio
+    ours: str = "netserve"  # the server of ours that a target refers to
+    bases: tuple = ()  # all are compared with these servers, the floor, and the best of Asio
     chart: bool = True
 
     @property
@@ -38,7 +38,7 @@ class Scenario:
         return self.name.startswith("work-")
 
     def load_arguments(self, server, address):
-        """For the server that listens at that port, or path."""
+        """Returns the arguments of the load program for a server at that port or path."""
         arguments = ["--unix" if self.network == "unix" else "--port", address]
         if self.network == "udp":
             arguments.append("--udp")
@@ -80,7 +80,7 @@ _WORK = ("netserve_8", "netserve_64", "netserve_thread", "netserve_conversation"
 
 
 def _work(name, title, **work):
-    """With 64 and with 1,000 connections."""
+    """Yields the scenario with 64 and with 1,000 connections."""
     ours = "netserve_64" if work.get("sleep") else "netserve_8"
     for connections in (64, 1000):
         yield Scenario(
@@ -112,7 +112,7 @@ _LISTED = (
     ),
     Scenario(
         "idle-10000", "16 active connections beside 10,000 idle ones",
-        "As before; what has a thread for each connection is left out.",
+        "As before, without the servers that have a thread for each connection.",
         (*_BEFORE, *_EVENTS), connections=16, idle=10000, bases=_BEFORE,
     ),
     Scenario(
@@ -201,14 +201,14 @@ _LISTED = (
         "udp-64", "Datagrams of 64 clients",
         "UDP, 64 bytes; each client has a socket, and asks again when it is answered, or has not been for 200 ms. "
         "More clients would ask more of the server's receive buffer than the system gives it by default.",
-        # Without Python's forks: 64 of them at a time take longer than what counts as lost.
+        # Without Python's forks: 64 of them at a time take longer than the time after which a datagram counts as lost.
         ("netserve", "netserve_inline", "netserve_thread", "netserve_fork", "floor", "asio_pool", "asio_one", "go",
          "python_threading"),
         network="udp",
     ),
     Scenario(
         "udp-large", "Datagrams of 8,000 bytes",
-        "UDP, 8 clients: the default receive buffer has room for a dozen such datagrams.",
+        "UDP, 8 clients. The default receive buffer has space for a dozen such datagrams.",
         ("netserve", "netserve_inline", "floor", "asio_one", "go"),
         network="udp", connections=8, size=8000, quick_too=("asio_one",),
     ),

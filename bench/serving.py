@@ -23,7 +23,7 @@ class Server:
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """Where the programs are, and what was found out about the machine."""
+    """Where the programs are, and what was measured on the machine."""
 
     root: pathlib.Path  # of the repository
     programs: pathlib.Path
@@ -70,7 +70,7 @@ PEERS = (*ASIO, "poco", "go")
 
 
 def redis_program():
-    """Debian's package redis-tools has the server as well, by a name of its other duties."""
+    """Returns the path of the server. Debian's package redis-tools contains it as redis-check-rdb."""
     found = shutil.which("redis-server") or shutil.which("redis-check-rdb")
     if not found or not shutil.which("redis-benchmark"):
         raise FileNotFoundError("redis-server")
@@ -78,7 +78,7 @@ def redis_program():
 
 
 def _program(server, setup):
-    """The words that start it. Raises FileNotFoundError if it is not there."""
+    """Returns the words that start the server. Raises FileNotFoundError if it is not there."""
     if server.name == "redis":
         return [PYTHON, str(HERE / "servers/redis.py"), redis_program()]
     if server.program.endswith(".py"):
@@ -115,8 +115,8 @@ def _work(scenario, language, setup):
 
 
 def server_command(server, scenario, setup, path="PATH"):
-    """The command line that serves the scenario, one of a Unix socket at that path. Raises FileNotFoundError if
-    it is not built."""
+    """Returns the command line that serves the scenario; a scenario of a Unix socket is served at that path. Raises
+    FileNotFoundError if the program is not built."""
     if scenario.kind == "compile":
         return []
     program = _program(server, setup)

@@ -1,4 +1,4 @@
-"""What is common to the tables of the page."""
+"""The common parts of the tables of the page."""
 
 # A column is a heading, a metric, and how its median is written.
 LOAD_COLUMNS = (
@@ -58,12 +58,12 @@ def interval(estimate):
 
 
 def table(heading, rows, texts=1):
-    """With that many columns of text before those of figures."""
+    """Returns a table with that many columns of text before those of figures."""
     alignment = ["---"] * texts + ["---:"] * (len(heading) - texts)
     return ["| " + " | ".join(cells) + " |" for cells in (heading, alignment, *rows)]
 
 
 def columns(scenario, results):
-    """Those for which there are figures."""
+    """Returns the columns for which there are figures."""
     servers = results.servers(scenario.name)
     return [c for c in COLUMNS[scenario.kind] if any(results.median(scenario.name, s, c[1]) is not None for s in servers)]

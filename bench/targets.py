@@ -1,4 +1,4 @@
-"""What netserve set out to reach, held against the figures of a run."""
+"""The targets of netserve, compared with the figures of a run."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ class Claim:
     bound: float
     at_least: bool = False
     unit: str = ""
-    uses: tuple = ()  # (scenario, server) that are measured again until it is settled
+    uses: tuple = ()  # (scenario, server) that are measured again until the target is settled
     enough: int = ENOUGH  # rounds
 
     def wanted(self):
@@ -33,7 +33,7 @@ class Claim:
         return f"{e.median:.{digits}f} [{e.low:.{digits}f}, {e.high:.{digits}f}]{self.unit}"
 
     def verdict(self):
-        """Met if the interval reaches the bound, as the page says; and it is said if that is all it does."""
+        """Returns the verdict: met if the interval reaches the bound, with a note if only a part of it does."""
         if self.estimate is None:
             return "not measured"
         near, far = (self.estimate.high, self.estimate.low) if self.at_least else (self.estimate.low, self.estimate.high)
@@ -42,7 +42,7 @@ class Claim:
         return verdict if self.estimate.rounds >= self.enough else f"{verdict} (too few rounds)"
 
     def settled(self):
-        """Whether its interval is narrow. Only a ratio is measured again if it is not."""
+        """Returns whether the interval is narrow. If it is not, only a ratio is measured again."""
         e = self.estimate
         return e is not None and e.rounds >= self.enough and e.high - e.median <= WIDTH * e.median and e.median - e.low <= WIDTH * e.median
 
@@ -57,7 +57,7 @@ class _Claims:
         self.results, self.listed = results, []
 
     def ratio(self, target, what, metric, bound, at_least, ours, other, named=False, enough=ENOUGH):
-        """Of two (scenario, server); `named` adds that of the other to the text."""
+        """Adds a claim about the ratio of two (scenario, server); `named` adds the name of the other one to the text."""
         known = other[1] is not None
         estimate = self.results.ratio(metric, ours, other) if known else None
         name = f" ({other[1]})" if named and known else ""
@@ -133,5 +133,5 @@ def claims(results):
 
 
 def unsettled(results):
-    """The (scenario, server) that ratios need which are not settled."""
+    """Returns the (scenario, server) of ratios that are not settled."""
     return {pair for claim in claims(results) if claim.estimate and not claim.settled() for pair in claim.uses}

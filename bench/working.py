@@ -1,4 +1,4 @@
-"""Handlers that work: ours held against the best peer of each scenario."""
+"""Handlers that work: our servers, compared with the best peer of each scenario."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ class Comparison:
 
 
 def comparisons(results):
-    """Of each scenario that was measured, in order."""
+    """Returns the comparisons of all scenarios that were measured, in order."""
     compared = []
     for scenario in SCENARIOS.values():
         peer = results.best(scenario.name, WORK_PEERS, "requests_per_second") if scenario.works else None

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Finds words and constructions that our pages and comments avoid, and exits with 1 if there are any.
 
-Read are README.md, SECURITY.md, CHANGELOG.md and docs/*.md without their code, and the comments of modules/**/*.cppm.
-A page that a program writes is left out. What only a reader can judge is not looked for.
+It reads README.md, SECURITY.md, CHANGELOG.md, CONTRIBUTING.md and docs/*.md without their code, and the comments of the
+C++ files. It leaves out pages that a program writes, and what only a reader can judge.
 """
 
 import pathlib
@@ -12,10 +12,11 @@ import sys
 root = pathlib.Path(__file__).resolve().parent.parent
 most_words = 50  # of a sentence
 written_by_programs = {"benchmarks.md"}
+folders = ("modules", "app", "include", "examples", "fuzz", "bench", "tests")
 
 avoided = [  # a pattern, and what to write instead
     (r"\bnewcomers?\b", "new connection, new client"),
-    (r"\b(somebody|whoever)\b", "the client, the peer, the caller, the thread that"),
+    (r"\b([Ss]omebody|[Ww]hoever|[Nn]obody|[Ee]verybody)\b", "the client, the peer, the caller, no thread, every user"),
     (r"(?<=[.:;] )Who [a-z]+(?![^.:;|]*\?)|^Who [a-z]+(?![^.:;|]*\?)", "the client that, the caller that"),
     (r"\bin one hand\b", "at a time"),
     (r"\bthe peer (is|was) gone\b", "connection reset by peer"),
@@ -70,13 +71,18 @@ def of_page(path):
     yield from paragraphs(without_code(path.read_text()))
 
 
+def without_literals(source):
+    literal = r"""//.*|R"(\w*)\((?s:.*?)\)\1"|"(\\.|[^"\\\n])*"|'(\\.|[^'\\\n])'"""
+    return re.sub(literal, lambda found: found[0] if found[0].startswith("//") else "x" + "\n" * found[0].count("\n"), source)
+
+
 def of_comments(path):
     """Yields the comments, without those that show code or a picture."""
     lines = []
-    for line in path.read_text().split("\n"):
+    for line in without_literals(path.read_text()).split("\n"):
         whole = re.match(r"\s*///?<? ?(.*)", line)
-        behind = re.match(r".*?[;,}] +///?<? (.*)", line)  # a comment behind code stands for itself
-        lines.append(whole[1] if whole else f"- {behind[1]}" if behind else "")
+        trailing = re.match(r".*?\S +///?<? (.*)", line)  # a comment after code stands for itself
+        lines.append(whole[1] if whole else f"- {trailing[1]}" if trailing else "")
     text = "\n".join(lines)
     yield from paragraphs(re.sub(r"`[^`\n]*`", "`x`", re.sub(r"^    .*$", "", text, flags=re.M)))
 
@@ -87,7 +93,7 @@ def faults(path, found):
             for pattern, instead in avoided:
                 for match in re.finditer(pattern, line):
                     yield f"{path}:{number}: \"{match[0].strip()}\": write {instead}"
-        for pattern, instead in avoided_beginnings if path.suffix == ".cppm" else []:
+        for pattern, instead in avoided_beginnings if path.suffix != ".md" else []:
             if match := re.match(pattern, lines[0]):
                 yield f"{path}:{first}: \"{match[0]}\" begins a comment: write {instead}"
         if lines[0].startswith("|"):
@@ -98,9 +104,9 @@ def faults(path, found):
 
 
 def main():
-    pages = [root / name for name in ("README.md", "SECURITY.md", "CHANGELOG.md")]
+    pages = [root / name for name in ("README.md", "SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md")]
     pages += [path for path in sorted((root / "docs").glob("*.md")) if path.name not in written_by_programs]
-    sources = sorted((root / "modules").rglob("*.cppm"))
+    sources = [path for folder in folders for path in sorted((root / folder).rglob("*.[ch]pp*"))]
     found = [fault for path in pages for fault in faults(path.relative_to(root), of_page(path))]
     found += [fault for path in sources for fault in faults(path.relative_to(root), of_comments(path))]
     print("\n".join(found) or f"{len(pages)} pages, the comments of {len(sources)} files", file=sys.stderr if found else sys.stdout)

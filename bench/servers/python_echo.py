@@ -35,7 +35,7 @@ class DatagramEcho(socketserver.BaseRequestHandler):
 
 
 def serve(mixin, settings):
-    """With a class of that mixin, that has these settings, and serves what the command line says."""
+    """Serves what the command line says, by a class with that mix-in and these settings."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())

@@ -1,4 +1,4 @@
-"""Starts Redis, REDIS-SERVER, with a port that is free, and says which when it listens."""
+"""Starts Redis, REDIS-SERVER, at a free port, and prints the port when Redis listens."""
 
 import os
 import socket

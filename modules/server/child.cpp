@@ -91,7 +91,7 @@ void take_signals(sigset_t mask) noexcept {
   OwnDescriptors::close_all_but(connection.socket().fileno());
   connection.in_lot.registered = false;  // the epoll is the parent's
   // What the parent has printed is left to the parent. A flush before the fork could block the
-  // serving thread: on a pipe that nobody reads, or on a stream that another thread has locked.
+  // serving thread: on a pipe that no process reads, or on a stream that another thread has locked.
   for (FILE* const stream : {stdout, stderr}) ::__fpurge(stream);
   ::prctl(PR_SET_NAME, "net-child");
   if (hooks != nullptr) hooks->worker_started();

@@ -1,5 +1,5 @@
-# Builds the consumer from nothing, against a fresh installation if it is to find the package, and runs it; or
-# expects that the package refuses the options.
+# Builds the consumer in an empty directory, against a fresh installation if it must find the package, and runs it.
+# Or expects that the package refuses the options.
 set(here ${netserve_build}/consumers/${name})
 set(ENV{CMAKE_PREFIX_PATH} ${here}/prefix)
 file(REMOVE_RECURSE ${here})

@@ -1,5 +1,5 @@
-# Whoever consumes us picks a dialect and a build type of their own, and each combination compiles our
-# modules anew. Two opposite corners are always tested; the others are labelled slow.
+# A consumer picks its own dialect and build type, and each combination compiles our modules again. Two opposite
+# corners are always tested; the others are labelled slow.
 if(NETSERVE_SANITIZE OR NOT NETSERVE_INSTALL)
   return() # a program must be linked with the sanitizers of the library
 endif()
@@ -20,7 +20,7 @@ function(consumer_test name)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT 600 LABELS "${labels}")
   if(NOT name MATCHES package_2)
-    set_tests_properties(${name} PROPERTIES COST 100) # twice as long: first, so that none is left alone
+    set_tests_properties(${name} PROPERTIES COST 100) # twice as long: starts first, so that it does not run alone at the end
   endif()
 endfunction()
 
@@ -76,7 +76,7 @@ endfunction()
 refused_test(exceptions "cannot be used with -fno-exceptions" -DCMAKE_CXX_FLAGS=-fno-exceptions)
 refused_test(rtti "cannot be used with -fno-rtti" -DCMAKE_CXX_FLAGS=-fno-rtti)
 refused_test(rtti_option "cannot be used with -fno-rtti" -DOPTION=-fno-rtti)
-# The other library by its macro, as its headers need not be here.
+# The macro stands for the other standard library, because its headers need not be here.
 set(other_library libc.. -D_LIBCPP_VERSION=1)
 if(netserve_standard_library STREQUAL libc++)
   set(other_library libstdc.. "-U_LIBCPP_VERSION -D__GLIBCXX__=1")

@@ -1,6 +1,5 @@
-// The page of the monitor in a real browser: whether its figures are those of a load that runs
-// beside it, whether it lives through a restart of the server, fits a phone, and asks nobody else
-// for anything. Its arguments: the demo, a directory for screenshots, the browser.
+// The page of the monitor in a real browser. Its figures must be those of a load that runs beside it,
+// and it must survive a restart of the server, fit a phone, and load nothing from other sites. Its arguments: the demo, a directory for screenshots, the browser.
 //
 //     ./run check-page
 
@@ -16,7 +15,7 @@ const patience = 20_000;
 const within = (promise, what) => Promise.race([
   promise, new Promise((_, fail) => setTimeout(() => fail(new Error(`not in time: ${what}`)), patience).unref())]);
 
-// Starts the demo; where it listens comes with its first two lines.
+// Starts the demo. Its first two lines say where it listens.
 async function start(service = 0, monitor = 0) {
   const child = spawn(demo, ['echo', '--listen', `tcp://127.0.0.1:${service}`, '--monitor', `tcp://127.0.0.1:${monitor}`],
                       {stdio: ['ignore', 'pipe', 'inherit']});
@@ -36,7 +35,7 @@ async function end(server, signal = 'SIGTERM') {
   return (await within(ended, 'the end of the server'))[0];
 }
 
-// Clients that ask so often together, and count their answers.
+// Clients that together make this many requests a second, and count the answers.
 class Load {
   constructor(port, perSecond, clients = 4) {
     this.answers = 0;
@@ -155,7 +154,7 @@ try {
     });
   });
 
-  // The browser itself says that the server was gone.
+  // The browser itself reports that the server was not reachable.
   assert.deepEqual(complaints.filter((text) => !text.includes('ERR_')), []);
   assert.deepEqual([...strangers], []);
 } finally {

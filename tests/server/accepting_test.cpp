@@ -103,6 +103,6 @@ BOOST_AUTO_TEST_CASE(who_came_while_the_serving_thread_slept_is_closed_in_time, 
     Client client(server);
     BOOST_TEST(client.is_closed());
     BOOST_TEST(soon([&] { return server.stats().closed_idle == std::uint64_t(i) + 1; }));
-    std::this_thread::sleep_for(std::chrono::milliseconds(30 * i));  // some sweeps find nobody
+    std::this_thread::sleep_for(std::chrono::milliseconds(30 * i));  // some sweeps close nothing
   }
 }

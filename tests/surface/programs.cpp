@@ -1,6 +1,6 @@
-// Programs that must not compile, each with the message that its author must be told first. They
-// are compiled together, by refused_programs_test.cpp: whatever lies between two of the comments
-// that begin with "must not compile" is one program.
+// Programs that must not compile, each with the message that the compiler must print first.
+// refused_programs_test.cpp compiles them together: the text between two of the comments that begin
+// with "must not compile" is one program.
 
 #include <cstddef>
 #include <span>

@@ -18,7 +18,8 @@ inline CoarseTime coarse_now() noexcept {
   ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
   return CoarseTime{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
-// Returns the time so many milliseconds after `from`. A limit of more than a century never expires.
+// Returns the time this many milliseconds after `from`. A limit of more than a century never
+// expires.
 inline CoarseTime coarse_after(CoarseTime from, std::int64_t milliseconds) noexcept {
   constexpr CoarseTime never = std::numeric_limits<CoarseTime>::max();
   // Half of the range, 146 years: no clock shows more than the other half, so the sum cannot

@@ -30,7 +30,7 @@ class RequestLog {
   void begin(const BufferedStream& stream) noexcept;
   void handled(const RequestContext& context, bool goes_on);
 
-  // A datagram was answered with so many bytes, by its handler or after it.
+  // A datagram was answered with this many bytes, by its handler or after it.
   void replied(std::size_t bytes) noexcept;
 
   // Everything that was written has been sent: reports the complete requests.
