@@ -118,7 +118,9 @@ BOOST_AUTO_TEST_CASE(the_memory_of_a_peak_goes_back_to_the_system, *timeout(40))
     BOOST_TEST(soon([&] { return server.load().buffered > 400 * large * 9 / 10; }));
   }
   // The server gives memory back when a sixteenth of the peak is still held; that much may stay.
-  BOOST_TEST(soon([&] { return resident() < before + 400 * large / 5; }));
+  BOOST_TEST(soon([&] { return resident() < before + 400 * large / 5; }),
+             resident() << " bytes, before the peak " << before << ", held "
+                        << server.load().buffered);
 }
 #endif
 
