@@ -1,8 +1,9 @@
 // A policy of ten lines, and a server that uses it.
 
-#include "first_policy.hpp"
-
 #include "serve.hpp"
+// The second header imports a module: GCC 15 does not accept <atomic>, which serve.hpp includes,
+// after an import.
+#include "first_policy.hpp"
 
 namespace {
 
