@@ -117,10 +117,12 @@ BOOST_AUTO_TEST_CASE(the_memory_of_a_peak_goes_back_to_the_system, *timeout(40))
     // tests left free in this process.
     BOOST_TEST(soon([&] { return server.load().buffered > 400 * large * 9 / 10; }));
   }
-  // The server gives memory back when a sixteenth of the peak is still held; that much may stay.
-  BOOST_TEST(soon([&] { return resident() < before + 400 * large / 5; }),
-             resident() << " bytes, before the peak " << before << ", held "
-                        << server.load().buffered);
+  // A sixteenth of the peak may still be held when the server gives memory back. malloc_trim(3)
+  // also leaves the end of each thread's arena as it is: here, up to 600 KB for each of eight
+  // workers.
+  BOOST_TEST(
+      soon([&] { return resident() < before + 400 * large / 2; }),
+      resident() << " bytes, before the peak " << before << ", held " << server.load().buffered);
 }
 #endif
 
