@@ -1,5 +1,5 @@
-// An echo server that SIGHUP restarts without losing a request: the next program gets the listener,
-// and this one drains when the next one serves. Argument: a port.
+// An echo server that restarts on SIGHUP without losing a request: the next program gets the
+// listener, and this one drains when the next one serves. Argument: a port.
 
 #include <chrono>
 #include <csignal>

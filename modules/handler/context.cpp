@@ -42,7 +42,8 @@ Socket RequestContext::detach() {
   }
   stream_.flush();
   detached_ = true;
-  // `detach` removes the limits of the server, so that the caller gets an ordinary socket.
+  // `Socket::detach` removes the server's timeouts from the descriptor, and the new `Socket` has
+  // none, so the caller gets an ordinary socket.
   return Socket::adopt(socket().detach());
 }
 

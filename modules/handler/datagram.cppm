@@ -16,8 +16,8 @@ class Datagram {
   Datagram& operator=(const Datagram&) = delete;
   virtual ~Datagram();
 
-  /// Returns the received bytes. An empty datagram is a request like any other. Valid as long as
-  /// the handler. Python: the first element of `self.request`.
+  /// Returns the received bytes, which are valid as long as the handler exists. An empty datagram
+  /// is a request like any other. Python: the first element of `self.request`.
   inline std::span<const std::byte> packet() const noexcept { return packet_; }
 
   /// Return the size of the datagram when it was sent, and whether that exceeded

@@ -244,7 +244,8 @@ struct ServerParts;
 
 export namespace net {
 
-/// One policy object for several servers. Copies share it, and the last of them ends it.
+/// One policy object for several servers. The copies of this object and the servers that use it
+/// share the policy; the last of them destroys it.
 ///
 ///     net::SharedPolicy<net::ThreadPool> pool{{.workers = 4}};
 ///     net::TcpServer<Echo> one{address, pool};

@@ -24,7 +24,7 @@ namespace {
 
 const std::vector<std::string> kinds{"tcp", "unix", "unix@"};
 
-// Clients that each connect for one answer, until `stop`.
+// Threads that connect again and again, each time for one answer, until `stop`.
 class Load {
  public:
   explicit Load(const Line& line) {

@@ -19,8 +19,8 @@ namespace {
 constexpr std::size_t places = 3;
 const std::string request = "hello\n";
 
-// Without conversations under Inline, where the first one holds up all others until it ends, by
-// design.
+// Leaves out conversations under Inline: there, by design, the first conversation holds up all
+// other clients until it ends.
 auto kinds() {
   using boost::unit_test::data::make;
   return make(std::vector<std::string>{"pool", "thread", "fork", "inline", "pool", "thread",
@@ -145,8 +145,8 @@ BOOST_DATA_TEST_CASE(who_has_been_longest_in_a_request_makes_room_too, policies,
   BOOST_TEST(hears(waiting, 2s));
   BOOST_TEST(waiting.receive(request.size()) == request);
   BOOST_TEST(server.counts("shed_evicted", 1));
-  // One of the clients was evicted without an answer to its half request. The others finish their
-  // requests.
+  // One of the clients was evicted without an answer to its incomplete request. The others finish
+  // their requests.
   std::erase_if(busy, [](const Client& client) {
     return hears(client, 100ms) && client.receive_to_end().empty();
   });

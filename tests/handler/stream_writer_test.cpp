@@ -39,7 +39,7 @@ struct Writing {
     return sent;
   }
 
-  // Reads until this many bytes have arrived.
+  // Reads `count` bytes, or fewer if the stream ends first.
   std::string read(std::size_t count) {
     std::string text(count, '\0');
     auto rest = std::as_writable_bytes(std::span(text));

@@ -114,7 +114,8 @@ BOOST_AUTO_TEST_CASE(who_was_too_fast_is_not_forgotten_for_that, *timeout(10)) {
   BOOST_TEST((admit(table, Address("192.0.2.3", 1)) == Verdict::too_fast));
 }
 
-// An attacker with a /32 of IPv6 has as many networks as there are IPv4 addresses.
+// An attacker with a /32 of IPv6 has as many /64 networks as there are IPv4 addresses, and each of
+// them counts as a client.
 BOOST_AUTO_TEST_CASE(its_memory_is_bounded_whoever_comes, *timeout(60)) {
   constexpr std::size_t most = 1000;
   ClientTable table({.connections = 5, .per_second = 1, .burst = 5, .most_clients = most});

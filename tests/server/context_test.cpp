@@ -1,4 +1,5 @@
-// What a handler learns about its connection and its server, and a host that serves event by event.
+// What a handler can learn and change through its context, and programs that serve with
+// `handle_request`, one event at a time.
 
 #include <poll.h>
 #include <unistd.h>
@@ -39,7 +40,7 @@ struct Impatient : net::StreamRequestHandler {
   }
 };
 
-// Takes its connection away from the server.
+// Detaches its connection from the server.
 struct Leaving : net::StreamRequestHandler {
   Leaving(net::Socket& away, Gate& leaving) : taken(away), gone(leaving) {}
   net::Next handle() {

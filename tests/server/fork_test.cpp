@@ -37,7 +37,7 @@ struct Counted : net::StreamRequestHandler {
   void setup() override { busy.enter(); }
   void finish() override { --busy.now; }
   net::Next handle() {
-    // The first ones wait for each other.
+    // The first eight handlers wait for each other.
     if (busy.begun++ < 8) soon([this] { return busy.most == 8; });
     wfile.write(rfile.read_some());
     return net::Next::close;
@@ -112,7 +112,7 @@ bool refuse(unsigned call, int error) {
          ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-// Asks the policy, in whichever process this runs.
+// Answers with the number of children that the policy reports in the process of this handler.
 struct AskingPolicy : net::StreamRequestHandler {
   explicit AskingPolicy(const std::atomic<Forking*>& forking) : policy(forking) {}
   net::Next handle() {
@@ -123,8 +123,8 @@ struct AskingPolicy : net::StreamRequestHandler {
   const std::atomic<Forking*>& policy;
 };
 
-// Once `told` is set, keeps the serving thread from making processes. Asks the policy when an error
-// is reported.
+// Once `told` is set, keeps the serving thread from making processes. When an error is reported,
+// records how many children the policy has.
 struct Poor : net::ServerHooks {
   void service_actions() override {
     if (!told.load() || refused.load()) return;
@@ -236,7 +236,7 @@ BOOST_AUTO_TEST_CASE(a_child_counts_for_its_parent, *timeout(20)) {
   BOOST_TEST(soon([&] { return server.stats().ended() == 1; }));
 }
 
-// Each of these clients would cost a process, one after another.
+// Forking a child for each of these clients, one after another, would delay the next client.
 BOOST_AUTO_TEST_CASE(clients_that_leave_without_a_word_cost_no_child, *timeout(60)) {
   const std::size_t many = room_for(3000);
   const Shared<std::atomic<int>> made;

@@ -37,7 +37,7 @@ extern "C" ssize_t recv(int descriptor, void* data, size_t size, int flags) {
 
 namespace {
 
-// Sends by a call that is not counted.
+// Sends with a call that is not counted.
 void put(const Client& client, std::string_view text) {
   BOOST_REQUIRE(::send(client.socket.fileno(), text.data(), text.size(), MSG_NOSIGNAL) ==
                 static_cast<ssize_t>(text.size()));
@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_long_pipeline_loses_and_swaps_nothing, Form, Lin
   Client client{server};
   const std::string text = lines(20'000);
   std::thread sender([&] {
-    // In pieces that end at arbitrary places.
+    // Most of these pieces end in the middle of a line.
     for (std::size_t at = 0; at < text.size(); at += 7777) client.send(text.substr(at, 7777));
   });
   BOOST_TEST((client.receive(text.size()) == text));
@@ -164,7 +164,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_lone_request_is_answered_inside_of_its_handler, 
   put(client, "wait\n");
   // The answer arrives although the handler has not returned.
   BOOST_TEST(client.receive(5) == "wait\n");
-  // Half of a next request does not hold the answer back either.
+  // Part of the next request does not hold back the answer either.
   acting.opening.open();
   Acting<Policy> other;
   Client second{other.server};

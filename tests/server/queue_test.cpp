@@ -35,7 +35,7 @@ class Keeping {
   bool await_overdue(std::size_t count) {
     return await([&] { return overdue_ == count; });
   }
-  // Returns how many of them were conversations, according to the queue.
+  // Returns how many of the overdue requests were conversations, according to the queue.
   std::size_t conversations_overdue() {
     const std::lock_guard lock(mutex_);
     return conversations_overdue_;

@@ -54,7 +54,7 @@ ino_t file_of(int descriptor) {
   return status.st_ino;
 }
 
-// Checks that no descriptor is open at its end that was not open before.
+// Checks, in its destructor, that as many descriptors are open as at its construction.
 class NothingLeaks {
  public:
   NothingLeaks() = default;
@@ -234,7 +234,7 @@ BOOST_AUTO_TEST_CASE(descriptors_that_nobody_takes_are_closed, *timeout(10)) {
     net::send_fds(left, net::bytes("x"), numbers_of(pipes));
     receive(right, &ancillary);
     BOOST_TEST(open_descriptors() == before + 2);
-    // The next receive closes the descriptors of the last one.
+    // The next receive closes the descriptors of the previous one.
     net::send_fds(left, net::bytes("y"), std::array{pipes[0].write.get()});
     receive(right, &ancillary);
     BOOST_TEST(open_descriptors() == before + 1);

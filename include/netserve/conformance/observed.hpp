@@ -14,8 +14,8 @@ struct PolicySetup {
   /// Returns options with which the policy runs one conversation at a time, on a thread of its own,
   /// and the next conversation waits. For the tests of the policy's queue.
   std::function<Options()> one_place = {};
-  /// The same, but further requests are rejected, or silent conversations are evicted:
-  /// `net::Overload`.
+  /// Return options with which the policy also runs one conversation at a time, but rejects further
+  /// requests, or evicts silent conversations: see `net::Overload`.
   std::function<Options()> rejecting = {};
   std::function<Options()> evicting = {};
   /// Whether several servers may share one policy object: `net::SharedPolicy`.

@@ -46,7 +46,7 @@ bool may_be_derived([[maybe_unused]] const H& hooks) {
 }
 
 // The parts of a server that do not depend on its handler and policy. The functions are neither
-// templates nor inline, so that the standard library's pointers are compiled only once.
+// templates nor inline, so that the code of `std::shared_ptr` is compiled only once.
 struct AnyServerParts {
   AnyServerParts() noexcept;
   AnyServerParts(const AnyServerParts&) = delete;

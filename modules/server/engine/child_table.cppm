@@ -11,19 +11,21 @@ import :shared_page;
 
 namespace net {
 
-// Ties a child to its connection. The thread that takes the connection out of the tie ends it.
+// Ties a child to its connection. The thread that takes the connection out of the tie ends the
+// connection.
 struct Child::Tie {
   std::mutex mutex;
   Connection* connection = nullptr;
   int process = 0;
 };
 
-// Sends a child a signal by its pidfd; false if it has ended.
+// Sends a signal to a child by its pidfd. Returns false if that fails, as for a child that was
+// reaped.
 bool signal_child(int descriptor, int signal) noexcept;
 
-// The children that serve connections. Owns the shared memory in which each child reports what
-// becomes of its connection; the parent trusts nothing that it reads there. In a child, writes
-// these reports.
+// The children that serve connections. Owns the shared memory in which each child reports how its
+// connection ended; the parent trusts nothing that it reads there. In a child, this object writes
+// that child's report.
 class ChildTable {
  public:
   ChildTable(Registry& registry, const DueTimer& timer) noexcept

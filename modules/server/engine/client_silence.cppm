@@ -1,5 +1,5 @@
 /// \file
-/// `net.server:client_silence`, internal: since when a conversation or a child waits for its
+/// `net.server:client_silence`, internal: since when a conversation or a child has waited for its
 /// client.
 module net.server:client_silence;
 
@@ -16,10 +16,10 @@ inline std::optional<Socket::Duration> timeout_of(std::chrono::milliseconds limi
   return limit;
 }
 
-// A conversation or a child waits for its client where no other thread can see it. So it notes
-// since when it waits; a child does so in the memory that it shares with its parent. The server
-// ends a silent connection by ending its input. May be used from any thread, except where a
-// function says otherwise.
+// A conversation or a child waits for its client where no other thread can see it. So it notes when
+// its wait began; a child does so in the memory that it shares with its parent. The server ends a
+// silent connection by ending its input. May be used from any thread, except where a function says
+// otherwise.
 class ClientSilence {
  public:
   // `socket` is null for a datagram, whose socket belongs to its listener.
@@ -36,8 +36,9 @@ class ClientSilence {
   // `end_input` never acts on a descriptor that a handler gave away.
   void let_go() noexcept { socket_ = nullptr; }
 
-  // For the thread that runs the connection: it waits since `since` for a request (`between`), for
-  // the rest of one (`request`), or for buffer space for the rest of an answer (`answer`).
+  // For the thread that runs the connection. Since `since` the thread has waited for a request
+  // (`between`), for the rest of one (`request`), or for buffer space for the rest of an answer
+  // (`answer`).
   enum class Wait : std::uint8_t { between, request, answer };
   void begin_wait(CoarseTime since, Wait what) noexcept {
     noted_->amid.store(static_cast<std::uint8_t>(what));
@@ -48,11 +49,12 @@ class ClientSilence {
     noted_->amid.store(0);
   }
 
-  // Returns since when the client is silent between two requests or in a read of its handler; 0 if
-  // it is not silent.
+  // Returns since when the client has been silent between two requests or in a read of its handler;
+  // 0 if it is not silent.
   CoarseTime idle_since(bool conversation) const noexcept;
-  // Returns since when the client could be evicted; 0 if it cannot. In `run`, also a client that is
-  // slow within a request or an answer can be evicted.
+  // Returns since when the client has been silent or slow enough to be evicted; 0 if it must not be
+  // evicted. In `Request::run`, a client that is slow within a request or an answer can be evicted
+  // too.
   CoarseTime evictable_since(bool conversation) const noexcept;
   // Returns `since` if that is at least half a second ago, else 0: a client within a request or an
   // answer gets that much time, however urgently its slot is needed.
@@ -65,7 +67,7 @@ class ClientSilence {
   // read.
   void end_input() noexcept;
   bool input_ended() const noexcept { return input_ended_.load(std::memory_order_relaxed); }
-  // Whether the input was ended, also if a parent ended that of its child.
+  // Returns whether the input was ended, even if a parent ended that of its child.
   bool was_ended() const noexcept { return noted_->ended.load() != 0; }
   // Makes the input end by itself after a silence of that length. For the owner of the connection.
   void end_input_after(std::chrono::milliseconds quiet) noexcept;

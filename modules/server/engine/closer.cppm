@@ -44,7 +44,7 @@ class Closer {
   void hurry(CoarseTime now, std::int64_t milliseconds) noexcept;
   // Closes all sockets, because no time is left.
   void close_all() noexcept;
-  // Returns since when the oldest socket lingers; `never` if there is none.
+  // Returns since when the oldest socket has lingered; `never` if there is none.
   static constexpr CoarseTime never = std::numeric_limits<CoarseTime>::max();
   CoarseTime oldest() noexcept;
   // Closes the oldest socket, because descriptors are needed. Returns whether there was one.

@@ -59,13 +59,13 @@ class Listener : public Watch, public Receiver {
   // Call this when a wake-up found nothing to take.
   virtual void found_nothing() noexcept {}
 
-  // Make the waits on the parking lot accept (`enter_lot`), or the serving thread again
+  // Let the waits on the parking lot accept (`enter_lot`), or let the serving thread accept again
   // (`leave_lot`). On the serving thread.
   void enter_lot();
   void leave_lot() noexcept;
 
-  // Stop and resume polling, while the system is exhausted or no slot is free. The timer wakes up
-  // the serving thread when it is time to resume.
+  // Stop polling while the system is exhausted or no slot is free, and resume it later. The timer
+  // wakes up the serving thread when it is time to resume.
   static constexpr CoarseTime never = std::numeric_limits<CoarseTime>::max();
   void pause(CoarseTime until) noexcept;
   void resume() noexcept;

@@ -36,7 +36,7 @@ class Service {
   // Called on the serving thread.
   virtual bool evict_for_waiting() noexcept = 0;
 
-  // Returns since when the server drains; 0 if it does not.
+  // Returns since when the server has been draining; 0 if it is not.
   inline CoarseTime draining_since() const noexcept {
     return from_parent->draining_since.load(std::memory_order_relaxed);
   }

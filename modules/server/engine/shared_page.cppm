@@ -9,8 +9,8 @@ import :poller;
 
 namespace net {
 
-// Since when a connection waits for its client; 0 if it does not. For a child, in the memory that
-// it shares with its parent.
+// Since when a connection has waited for its client; 0 if it does not wait. For a child, in the
+// memory that it shares with its parent.
 struct Silence {
   std::atomic<CoarseTime> between{0};  // for a request, in `run`
   std::atomic<CoarseTime> reading{0};  // in a read of the handler

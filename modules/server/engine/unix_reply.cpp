@@ -27,12 +27,12 @@ import :unix_reply;
 namespace net {
 namespace {
 
-// The number that the kernel reports for a user who has no number in this user namespace.
+// The user ID that the kernel reports, by default, for a user who has no ID in this user namespace.
 constexpr std::uint32_t default_overflow_user = 65534;
 
 struct UserNames {
   std::uint32_t overflow_user = default_overflow_user;
-  bool all_known = false;  // every user has a number here, as in the initial user namespace
+  bool all_known = false;  // every user has an ID here, as in the initial user namespace
 };
 
 const UserNames& user_names() noexcept {
@@ -46,7 +46,7 @@ const UserNames& user_names() noexcept {
       std::ifstream("/proc/self/uid_map") >> inside >> outside >> count;
       found.all_known = inside == 0 && outside == 0 && count == UINT32_MAX;
     } catch (const std::exception&) {
-      // Then the default stays: that number names no user.
+      // Keep the default, which is no user's ID.
     }
     return found;
   }();

@@ -17,7 +17,7 @@ namespace net {
 void pass_credentials(Socket& socket);
 
 // Returns whether the credentials name a user. Datagrams that were sent before `pass_credentials`,
-// and users whom this user namespace does not know, have a placeholder instead of a user number.
+// and users whom this user namespace does not know, have a placeholder instead of a user ID.
 bool names_a_user(const PeerCredentials& sender) noexcept;
 
 // Sends a datagram to the socket file at `to`, without waiting. Returns 0 or an errno. EACCES: the

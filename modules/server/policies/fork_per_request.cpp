@@ -109,7 +109,8 @@ struct ForkPerRequest::State {
   PolicyContext& context;
   mutable std::mutex mutex;
   std::map<int, Child> children;  // by the descriptor that becomes readable when they end
-  // Read without the lock. A child is forked while the lock is held, and finds it locked.
+  // Read without the lock: the parent holds the lock while it forks, so in a child the lock is
+  // never released.
   std::atomic<std::size_t> count{0};
   RequestQueue waiting;
   RequestQueue unheard;
