@@ -1,8 +1,6 @@
 // The smallest policy: every request runs at once, on the serving thread.
 #pragma once
 
-#include <utility>
-
 import net.server;
 
 struct FirstPolicy {

@@ -96,7 +96,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(closing_ends_a_waiting_handle_request, Policy, Pol
     const std::optional<std::chrono::milliseconds> timeout(8s);
     net::TcpServer<Echo, Policy> server{loopback(), waiting(forever ? std::nullopt : timeout),
                                         hooks};
-    std::thread serving([&] { server.handle_request(); });
+    // Throws if it begins only after the close.
+    std::thread serving(
+        [&] { throws(std::errc::bad_file_descriptor, [&] { server.handle_request(); }); });
     let_wait();
     const auto begin = Clock::now();
     BOOST_TEST((server.server_close(10s) == net::DrainReport{}));
