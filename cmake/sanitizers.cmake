@@ -6,11 +6,3 @@ if(NETSERVE_SANITIZE)
     -fsanitize=${NETSERVE_SANITIZE} -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
   add_link_options(-fsanitize=${NETSERVE_SANITIZE})
 endif()
-
-# Under a sanitizer, a library that is not optimized would make the tests slow. Optimizing programs would take them
-# longer to compile than it saves: the demo server three times as long.
-function(netserve_sanitized library)
-  if(NETSERVE_SANITIZE)
-    target_compile_options(${library} PRIVATE -O1)
-  endif()
-endfunction()
