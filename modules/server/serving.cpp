@@ -14,6 +14,7 @@ module;
 #include <memory>
 #include <optional>
 #include <span>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -32,6 +33,9 @@ struct Serving::Thread {
     thread = std::thread([this, &server] {
       try {
         server.serve_forever();
+      } catch (const std::system_error& thrown) {
+        error = std::current_exception();
+        found_it_closed = thrown.code() == std::errc::bad_file_descriptor;
       } catch (...) {
         error = std::current_exception();
       }
@@ -39,8 +43,14 @@ struct Serving::Thread {
     });
   }
 
+  bool is_over() const noexcept {
+    pollfd polled{ended.get(), POLLIN, 0};
+    return ::poll(&polled, 1, 0) == 1;
+  }
+
   Descriptor ended;  // readable, when `serve_forever` has returned
   std::exception_ptr error;
+  bool found_it_closed = false;
   DrainReport report;
   std::thread thread;
 };
@@ -62,10 +72,13 @@ DrainReport Serving::stop() { return stop_within(std::nullopt); }
 DrainReport Serving::stop_within(std::optional<Deadline> deadline) {
   Thread& serving = *thread_;
   if (!serving.thread.joinable()) return serving.report;
+  const bool closed_here = server_.fileno() >= 0 && !serving.is_over();
   server_.shutdown();
   // Closing also ends a `serve_forever` that a handler delays.
   serving.report = deadline ? server_.server_close(*deadline) : server_.server_close();
   serving.thread.join();
+  // If `stop` comes before the thread has begun to serve, the close makes `serve_forever` throw.
+  if (closed_here && serving.found_it_closed) serving.error = nullptr;
   if (serving.error) std::rethrow_exception(std::exchange(serving.error, nullptr));
   return serving.report;
 }

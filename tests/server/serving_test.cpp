@@ -51,6 +51,28 @@ BOOST_AUTO_TEST_CASE(stop_reports_what_became_of_the_clients, *timeout(20)) {
   BOOST_TEST(to_string(report) == "drained 0, closed idle 1, cut 1, dropped 0, stuck 0");
 }
 
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(it_can_be_stopped_before_its_thread_serves, Policy, Policies) {
+  for (int i = 0; i < 20; ++i) {
+    net::TcpServer<LineEcho, Policy> server{loopback(), quick()};
+    net::Serving running{server};
+    BOOST_TEST((running.stop() == net::DrainReport{}));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_signal_that_is_pending_stops_it_at_once, *timeout(20)) {
+  support::Forked child([] {
+    sigset_t terminate{};
+    ::sigemptyset(&terminate);
+    ::sigaddset(&terminate, SIGTERM);
+    ::sigprocmask(SIG_BLOCK, &terminate, nullptr);
+    ::raise(SIGTERM);
+    net::TcpServer<LineEcho> server{loopback(), quick()};
+    return net::serve_until(server, {SIGTERM}) == net::DrainReport{} ? 0 : 1;
+  });
+  BOOST_TEST(child.status() == 0);
+}
+
 BOOST_AUTO_TEST_CASE(stop_throws_what_ended_the_serving, *timeout(20)) {
   net::TcpServer<LineEcho> server{loopback(), quick()};
   server.server_close();
