@@ -28,7 +28,6 @@ module;
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <source_location>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -38,6 +37,14 @@ module;
 #include <typeinfo>
 #include <utility>
 #include <vector>
+
+// CMake's check does not see the options of single targets and build types.
+#ifndef __cpp_exceptions
+#error "netserve reports errors by exceptions, so it cannot be used with -fno-exceptions"
+#endif
+#ifndef __cpp_rtti
+#error "netserve tells classes apart at run time, so it cannot be used with -fno-rtti"
+#endif
 
 export module net.standard;
 
@@ -64,6 +71,7 @@ using std::forward;
 using std::function;
 using std::initializer_list;
 using std::int64_t;
+using std::is_base_of_v;
 using std::is_class_v;
 using std::is_const_v;
 using std::is_final_v;
@@ -92,7 +100,6 @@ using std::same_as;
 using std::shared_ptr;
 using std::size;
 using std::size_t;
-using std::source_location;
 using std::span;
 using std::string;
 using std::string_view;

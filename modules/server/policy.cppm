@@ -194,15 +194,19 @@ class AnyPolicy {
 // Not a template: a std::shared_ptr for each policy would take long to compile.
 std::shared_ptr<AnyPolicy> owned(AnyPolicy* policy);
 
-// The name of a type as it is written in code, without its module.
-template <class T>
-constexpr std::string_view name_of_type() noexcept {
-  constexpr std::string_view here = std::source_location::current().function_name();
-  constexpr std::string_view before = "T = ";
-  std::string_view name = here.substr(here.find(before) + before.size());
-  // GCC puts the types that the name depends on into the same brackets.
-  return name.substr(0, name.find_first_of("@;]"));
-}
+// The name of a type as it is written in code, without its module. GCC leaves out the namespace
+// that a function is in, hence the class. It evaluates a `std::source_location` in a template
+// before it knows T, hence __PRETTY_FUNCTION__.
+struct TypeName {
+  template <class T>
+  static constexpr std::string_view of() noexcept {
+    constexpr std::string_view before = "T = ";
+    std::string_view name = __PRETTY_FUNCTION__;
+    name.remove_prefix(name.find(before) + before.size());
+    // GCC puts the types that the name depends on into the same brackets.
+    return name.substr(0, name.find_first_of("@;]"));
+  }
+};
 
 template <class P>
 class PolicyBinding final : public AnyPolicy {
@@ -210,7 +214,7 @@ class PolicyBinding final : public AnyPolicy {
   explicit PolicyBinding(typename P::Options options) : policy_(std::move(options), context()) {}
   void process(Request request) override { policy_.process(std::move(request)); }
   DrainReport drain(Deadline deadline) override { return policy_.drain(deadline); }
-  std::string_view name() const noexcept override { return name_of_type<P>(); }
+  std::string_view name() const noexcept override { return TypeName::of<P>(); }
   P& policy() noexcept { return policy_; }
 
  private:
