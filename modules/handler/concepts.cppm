@@ -113,6 +113,10 @@ export namespace net {
 /// required. Each server class checks its handler with this.
 template <class H>
 struct HandlerChecks {
+  static_assert(std::is_class_v<H> && !std::is_const_v<H>,
+                "a handler is a class, without `const` and `&`");
+  static_assert(!std::is_base_of_v<BaseRequestHandler, H> || DerivedFrom<H, BaseRequestHandler>,
+                "a handler's base must be public, as in `struct Echo : net::StreamRequestHandler`");
   static_assert(
       !requires { H::handle(); },
       "handle must not be static: it is `net::Next handle()` or `void handle()`");

@@ -159,6 +159,26 @@ struct SizeOfRawDatagram : net::BaseRequestHandler {
 };
 net::UnixDatagramServer<SizeOfRawDatagram> size_of_raw_datagram{address};
 
+// must not compile: a handler is a class, without `const` and `&`
+TcpServer<const Echo> constant_handler{address};
+
+// must not compile: a handler is a class, without `const` and `&`
+TcpServer<Echo&> referenced_handler{address};
+
+// must not compile: a handler's base must be public, as in `struct Echo : net::StreamRequestHandler`
+class PrivateBase : net::StreamRequestHandler {
+ public:
+  net::Next handle() { return net::Next::close; }
+};
+TcpServer<PrivateBase> private_base{address};
+
+// must not compile: a handler's base must be public, as in `struct Echo : net::StreamRequestHandler`
+class PrivateDatagramBase : net::DatagramRequestHandler {
+ public:
+  void handle() {}
+};
+UdpServer<PrivateDatagramBase> private_datagram_base{address};
+
 // --- setup and finish ---------------------------------------------------------------------------
 
 // must not compile: setup must be `public: void setup()`
@@ -223,7 +243,7 @@ class HandleHidden : public net::StreamRequestHandler {
 };
 TcpServer<HandleHidden> handle_hidden{address};
 
-// must not compile: a handler of connections has a public `net::Next handle()`
+// must not compile: a handler is a class, without `const` and `&`
 TcpServer<int> no_class{address};
 
 // must not compile: handle must not be static
