@@ -7,6 +7,14 @@
 # else to "".
 function(netserve_check_compiler library problem)
   set(${library} "" PARENT_SCOPE)
+  if(NOT CMAKE_CXX_COMPILER_LOADED)
+    set(${problem} "netserve is a C++ library: enable the language CXX in project() first." PARENT_SCOPE)
+    return()
+  endif()
+  if(NOT CMAKE_GENERATOR MATCHES "^Ninja")
+    set(${problem} "netserve is made of C++ modules, which CMake cannot build by \"${CMAKE_GENERATOR}\": use -G Ninja." PARENT_SCOPE)
+    return()
+  endif()
   set(compiler "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION} (${CMAKE_CXX_COMPILER})")
   # Clang 17 and GCC 14 crash, or lose names of the standard library: docs/compilers.md.
   set(oldest_Clang 18)
