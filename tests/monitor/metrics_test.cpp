@@ -7,6 +7,7 @@ module;
 #include <cstdint>
 #include <cstring>
 #include <regex>
+#include <span>
 #include <string>
 #include <vector>
 
