@@ -165,14 +165,14 @@ TcpServer<const Echo> constant_handler{address};
 // must not compile: a handler is a class, without `const` and `&`
 TcpServer<Echo&> referenced_handler{address};
 
-// must not compile: a handler's base must be public, as in `struct Echo : net::StreamRequestHandler`
+// must not compile: a handler's base must be public
 class PrivateBase : net::StreamRequestHandler {
  public:
   net::Next handle() { return net::Next::close; }
 };
 TcpServer<PrivateBase> private_base{address};
 
-// must not compile: a handler's base must be public, as in `struct Echo : net::StreamRequestHandler`
+// must not compile: a handler's base must be public
 class PrivateDatagramBase : net::DatagramRequestHandler {
  public:
   void handle() {}
