@@ -116,7 +116,14 @@ void SignalThread::shut_down() {
 
 void SignalThread::print_stats() noexcept {
   try {
-    spdlog::info("stats: {}", net::to_string(sum_of_stats(servers_)));
+    const net::Stats stats = sum_of_stats(servers_);
+    spdlog::info("stats: {}", net::to_string(stats));
+    if (::isatty(STDERR_FILENO) == 0) return;
+    const auto now = Clock::now();
+    spdlog::info("in total, and per second since the last time:\n{}",
+                 net::to_table(stats, printed_, now - printed_at_));
+    printed_ = stats;
+    printed_at_ = now;
   } catch (const std::exception&) {
     // Out of memory: the line is skipped.
   }

@@ -19,7 +19,8 @@ import net.server;
 // children.
 // SIGHUP starts the successor and, when it serves, shuts the servers down. If the terminal was
 // closed, SIGHUP acts like SIGTERM.
-// SIGUSR1 prints the counters, as does each `stats` interval.
+// SIGUSR1 prints the counters, as does each `stats` interval: in one line for programs, and on a
+// terminal also as a table.
 // As a lame duck, the servers continue to serve for a while before they are shut down, and report
 // that they want no new clients.
 class SignalThread {
@@ -65,6 +66,8 @@ class SignalThread {
   const bool has_terminal_;
   std::optional<Clock::time_point> shut_down_at_;  // the servers are lame ducks until then
   Clock::time_point next_watchdog_ = Clock::now();
+  net::Stats printed_;  // on a terminal, the last time
+  Clock::time_point printed_at_ = Clock::now();
   std::counting_semaphore<> stop_{0};
   std::atomic<bool> asked_{false};
   bool handed_over_ = false;  // to the successor, with no request to stop since

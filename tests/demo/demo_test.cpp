@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <filesystem>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -114,4 +115,44 @@ BOOST_AUTO_TEST_CASE(it_raises_its_descriptor_limit, *timeout(20)) {
   const std::vector<std::string> messages(clients.size(), "hello\n");
   BOOST_TEST(support::echo_all(clients, messages) == clients.size());
   BOOST_TEST(echo.stop() == 0);
+}
+
+// --- its counters
+// ---------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(on_a_terminal_the_counters_are_a_table_too, *timeout(20)) {
+  if (!std::filesystem::exists("/dev/pts/ptmx")) return;  // a minimal root has no terminals
+  // Runs the command with a terminal as its stderr, and copies what it prints there to ours.
+  const std::string starter =
+      "import os, pty, sys\n"
+      "ours, theirs = pty.openpty()\n"
+      "if os.fork() == 0:\n"
+      "    os.close(theirs)\n"
+      "    os.close(1)\n"
+      "    try:\n"
+      "        while True: os.write(2, os.read(ours, 4096))\n"
+      "    except OSError:\n"
+      "        os._exit(0)\n"
+      "os.dup2(theirs, 2)\n"
+      "os.execv(sys.argv[1], sys.argv[1:])\n";
+  Words words{"python3", "-c", starter};
+  for (const std::string& word : demo({"echo", "--listen", "tcp://127.0.0.1:0"})) {
+    words.push_back(word);
+  }
+  Process process(words);
+  const Line line(process.read_line());
+  BOOST_TEST(echoes(line.client()));
+  process.signal(SIGUSR1);
+  std::string text;
+  while (text.find("accepted ") != 0) text = process.read_error_line();
+  // The total, and the rate since the start.
+  std::istringstream row(text);
+  std::string name;
+  int total = 0;
+  std::string rate;
+  row >> name >> total >> rate;
+  BOOST_TEST(total == 1);
+  BOOST_TEST(rate.ends_with("/s"), text);
+  process.signal(SIGTERM);
+  BOOST_TEST(process.wait() == 0);
 }
