@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <string>
 #include <utility>
 
 // clang-format off: it imports, so it is the last include
@@ -120,8 +121,9 @@ void SignalThread::print_stats() noexcept {
     spdlog::info("stats: {}", net::to_string(stats));
     if (::isatty(STDERR_FILENO) == 0) return;
     const auto now = Clock::now();
-    spdlog::info("in total, and per second since the last time:\n{}",
-                 net::to_table(stats, printed_, now - printed_at_));
+    const std::string table = net::to_table(stats, printed_, now - printed_at_);
+    if (table.empty()) return;  // nothing has been counted yet
+    spdlog::info("in total, and per second since the last time:\n{}", table);
     printed_ = stats;
     printed_at_ = now;
   } catch (const std::exception&) {
