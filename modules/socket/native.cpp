@@ -8,6 +8,7 @@ module;
 #include <limits>
 #include <optional>
 #include <span>
+#include <type_traits>
 
 module net.socket;
 
@@ -15,12 +16,16 @@ import :native;
 
 namespace net {
 
+static_assert(std::is_same_v<SocketLength, socklen_t>);
+static_assert(NativeAddress::most == sizeof(sockaddr_storage) &&
+              NativeAddress::alignment == alignof(sockaddr_storage));
+
 const sockaddr* native_pointer(const Address& address) noexcept {
   return reinterpret_cast<const sockaddr*>(address.native().data());
 }
 
-socklen_t native_size(const Address& address) noexcept {
-  return gsl::narrow_cast<socklen_t>(address.native().size());
+SocketLength native_size(const Address& address) noexcept {
+  return gsl::narrow_cast<SocketLength>(address.native().size());
 }
 
 int native_family(Family family) noexcept {

@@ -1,9 +1,5 @@
 /// \file
 /// `net.socket:native`, internal: conversions between the library's values and those of the system.
-module;
-
-#include <sys/socket.h>
-
 module net.socket:native;
 
 import net.standard;
@@ -11,7 +7,11 @@ import :address;
 import :deadline;
 import :socket;
 
+extern "C++" struct sockaddr;  // <sys/socket.h>
+
 namespace net {
+
+using SocketLength = std::uint32_t;  // socklen_t
 
 // Reads a structure of the system from bytes. Fields beyond the bytes are zero.
 template <class Native>
@@ -29,7 +29,7 @@ inline constexpr std::size_t most_descriptors = 253;
 
 // The arguments of bind, connect and similar calls. Only here are bytes cast to a sockaddr.
 const sockaddr* native_pointer(const Address& address) noexcept;
-socklen_t native_size(const Address& address) noexcept;
+SocketLength native_size(const Address& address) noexcept;
 
 int native_family(Family family) noexcept;
 Family family_of(int native) noexcept;
@@ -42,15 +42,16 @@ int poll_milliseconds(Deadline deadline) noexcept;
 // Storage for an address that a system call returns.
 class NativeAddress {
  public:
-  sockaddr* pointer() noexcept { return reinterpret_cast<sockaddr*>(&storage_); }
-  socklen_t* size() noexcept { return &size_; }
-  Address address() const {
-    return Address::from_native(std::as_bytes(std::span(&storage_, 1)).first(size_));
-  }
+  sockaddr* pointer() noexcept { return reinterpret_cast<sockaddr*>(storage_.data()); }
+  SocketLength* size() noexcept { return &size_; }
+  Address address() const { return Address::from_native(std::span(storage_).first(size_)); }
+
+  static constexpr std::size_t most = 128;  // the size of a sockaddr_storage
+  static constexpr std::size_t alignment = 8;
 
  private:
-  sockaddr_storage storage_{};
-  socklen_t size_ = sizeof storage_;
+  alignas(alignment) std::array<std::byte, most> storage_{};
+  SocketLength size_ = most;
 };
 
 }  // namespace net

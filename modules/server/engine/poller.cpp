@@ -12,6 +12,7 @@ module;
 #include <cstdint>
 #include <gsl/narrow>
 #include <limits>
+#include <memory>
 #include <span>
 #include <utility>
 
@@ -44,7 +45,15 @@ void Wakeup::clear() noexcept {
 
 Watch::~Watch() = default;
 
-Poller::Poller() : descriptor_(above_standard_streams(::epoll_create1(EPOLL_CLOEXEC))) {
+// Not on the stack of `dispatch`: a process that another thread forks has no such stack.
+struct Poller::Batch {
+  std::array<epoll_event, 64> room{};
+  std::span<epoll_event> dispatching;
+};
+
+Poller::Poller()
+    : descriptor_(above_standard_streams(::epoll_create1(EPOLL_CLOEXEC))),
+      batch_(std::make_unique<Batch>()) {
   if (descriptor_.get() < 0) throw_system_error(errno, "epoll_create1");
   OwnDescriptors::add(descriptor_.get());
 }
@@ -77,19 +86,19 @@ bool Poller::arm(int descriptor, Watch& watch, bool armed) noexcept {
 
 void Poller::remove(int descriptor, const Watch& watch) noexcept {
   ::epoll_ctl(descriptor_.get(), EPOLL_CTL_DEL, descriptor, nullptr);
-  for (epoll_event& event : dispatching_) {
+  for (epoll_event& event : batch_->dispatching) {
     if (event.data.ptr == &watch) event.data.ptr = nullptr;
   }
 }
 
 std::size_t Poller::dispatch(Deadline deadline, std::size_t most) {
-  const auto room = std::span(batch_).first(std::min(most, batch_.size()));
-  dispatching_ = wait_for_events(fileno(), room, deadline);
-  const std::size_t count = dispatching_.size();
-  for (const epoll_event& event : dispatching_) {
+  const auto room = std::span(batch_->room).first(std::min(most, batch_->room.size()));
+  batch_->dispatching = wait_for_events(fileno(), room, deadline);
+  const std::size_t count = batch_->dispatching.size();
+  for (const epoll_event& event : batch_->dispatching) {
     if (event.data.ptr != nullptr) static_cast<Watch*>(event.data.ptr)->ready(event.events);
   }
-  dispatching_ = {};
+  batch_->dispatching = {};
   return count;
 }
 

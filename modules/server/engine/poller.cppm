@@ -1,14 +1,12 @@
 /// \file
 /// `net.server:poller`, internal: epoll and eventfd, as objects.
-module;
-
-#include <sys/epoll.h>
-
 module net.server:poller;
 
 import net.standard;
 import net.socket;
 import :coarse_clock;
+
+extern "C++" struct epoll_event;  // <sys/epoll.h>
 
 namespace net {
 
@@ -61,8 +59,8 @@ class Poller {
 
  private:
   Descriptor descriptor_;
-  std::array<epoll_event, 64> batch_{};
-  std::span<epoll_event> dispatching_;
+  struct Batch;
+  const std::unique_ptr<Batch> batch_;
 };
 
 // Calls epoll_wait until the deadline. Returns no events if a signal interrupts the call.
