@@ -4,12 +4,13 @@ if(NETSERVE_SANITIZE OR NOT NETSERVE_INSTALL)
   return() # a program must be linked with the sanitizers of the library
 endif()
 
+set(generator ${CMAKE_GENERATOR})
 function(consumer_test name)
   add_test(NAME ${name} COMMAND ${CMAKE_COMMAND}
     -D name=${name}
     -D netserve_source=${PROJECT_SOURCE_DIR}
     -D netserve_build=${PROJECT_BINARY_DIR}
-    -D generator=${CMAKE_GENERATOR}
+    -D "generator=${generator}"
     -D compiler=${CMAKE_CXX_COMPILER}
     "-D options=${ARGN}"
     "-D refused=${refused}"
@@ -84,6 +85,13 @@ endif()
 list(POP_FRONT other_library other_name)
 refused_test(library "so it cannot be used with ${other_name}:"
   "-DCMAKE_CXX_FLAGS=${other_library}")
+refused_test(component "has no component .nonsense." -DCOMPONENTS=nonsense)
+find_program(MAKE make)
+if(MAKE)
+  set(generator "Unix Makefiles")
+  refused_test(generator "cannot build by .Unix Makefiles.: use -G Ninja")
+  set(generator ${CMAKE_GENERATOR})
+endif()
 # The compilers of Debian 12 by these names are too old for modules.
 foreach(compiler g++ clang++)
   find_program(OTHER_${compiler} ${compiler})
