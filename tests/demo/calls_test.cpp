@@ -63,12 +63,9 @@ BOOST_DATA_TEST_CASE(a_turn_of_a_conversation_costs_two_system_calls, policies, 
   }
   const pid_t server = echo.process.pid();
   BOOST_TEST(echo.stop() == 0);
-  auto calls = calls_in(trace, server);
   // The tracer ends a moment after the server.
-  for (int i = 0; i < 500 && calls.empty(); ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    calls = calls_in(trace, server);
-  }
+  BOOST_TEST(soon([&] { return !calls_in(trace, server).empty(); }));
+  auto calls = calls_in(trace, server);
   std::size_t sum = 0;
   for (const auto& [call, count] : calls) {
     BOOST_TEST_MESSAGE(policy << ": " << call << " " << count);

@@ -135,16 +135,11 @@ BOOST_AUTO_TEST_CASE(on_a_terminal_the_counters_are_a_table_too, *timeout(20)) {
       "        os._exit(0)\n"
       "os.dup2(theirs, 2)\n"
       "os.execv(sys.argv[1], sys.argv[1:])\n";
-  Words words{"python3", "-c", starter};
-  for (const std::string& word : demo({"echo", "--listen", "tcp://127.0.0.1:0"})) {
-    words.push_back(word);
-  }
-  Process process(words);
-  const Line line(process.read_line());
-  BOOST_TEST(echoes(line.client()));
-  process.signal(SIGUSR1);
+  Echo echo({}, {}, {"python3", "-c", starter});
+  BOOST_TEST(echoes(echo.client()));
+  echo.process.signal(SIGUSR1);
   std::string text;
-  while (text.find("accepted ") != 0) text = process.read_error_line();
+  while (text.find("accepted ") != 0) text = echo.process.read_error_line();
   // The total, and the rate since the start.
   std::istringstream row(text);
   std::string name;
@@ -153,6 +148,5 @@ BOOST_AUTO_TEST_CASE(on_a_terminal_the_counters_are_a_table_too, *timeout(20)) {
   row >> name >> total >> rate;
   BOOST_TEST(total == 1);
   BOOST_TEST(rate.ends_with("/s"), text);
-  process.signal(SIGTERM);
-  BOOST_TEST(process.wait() == 0);
+  BOOST_TEST(echo.stop() == 0);
 }

@@ -252,20 +252,13 @@ BOOST_AUTO_TEST_CASE(without_a_reader_of_stderr_it_serves_and_stops_as_ever, *ti
       "os.closerange(ours, its + 1)\n"
       "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
       "os.execv(sys.argv[1], sys.argv[1:])\n";
-  Words words{"python3", "-c", starter};
-  for (const std::string& word :
-       demo({"echo", "--listen", "tcp://127.0.0.1:0", "--stats", "0.05"})) {
-    words.push_back(word);
-  }
-  Process process(words);
-  const Line line(process.read_line());
-  BOOST_TEST(echoes(line.client()));
+  Echo echo({"--stats", "0.05"}, {}, {"python3", "-c", starter});
+  BOOST_TEST(echoes(echo.client()));
   // The server has printed its statistics three times by now. They go to stderr, so the test cannot
   // see them.
   std::this_thread::sleep_for(150ms);
-  BOOST_TEST(echoes(line.client()));
-  process.signal(SIGTERM);
-  BOOST_TEST(process.wait() == 0);
+  BOOST_TEST(echoes(echo.client()));
+  BOOST_TEST(echo.stop() == 0);
 }
 
 // --- what it rejects -----------------------------------------------------------------------------

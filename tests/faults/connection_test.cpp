@@ -33,12 +33,8 @@ void set(const Client& client, int level, int option, const Value& value) {
 // Closes the connection by a reset.
 void reset(Client client) { set(client, SOL_SOCKET, SO_LINGER, linger{1, 0}); }
 
-bool lingering_ends(Survivor& server, Clock::duration within) {
-  for (const auto until = Clock::now() + within; server.stats().at("lingering") > 0;) {
-    if (Clock::now() > until) return false;
-    std::this_thread::sleep_for(5ms);
-  }
-  return true;
+bool lingering_ends(Survivor& server, std::chrono::milliseconds within) {
+  return soon([&] { return server.stats().at("lingering") == 0; }, within);
 }
 
 std::string lines(std::size_t count, std::size_t size) {

@@ -83,9 +83,7 @@ BOOST_DATA_TEST_CASE(each_of_a_hundred_thousand_datagrams_is_answered_or_counted
   const std::uint64_t sent = send_all(server.echo.line, 25'000);
   BOOST_TEST(sent == 100'000U);
   // Datagrams in the kernel's buffer, and those being served, are not counted yet.
-  for (const auto until = Clock::now() + 60s; counted(server) < sent && Clock::now() < until;) {
-    std::this_thread::sleep_for(20ms);
-  }
+  BOOST_TEST(soon([&] { return counted(server) >= sent; }, 60s));
   BOOST_TEST(server.comes_to_rest());  // a child has replied before it has ended
   const auto stats = server.stats();
   BOOST_TEST(counted(server) == sent);
@@ -106,7 +104,7 @@ BOOST_DATA_TEST_CASE(it_stops_amid_a_flood,
                      kind, policy, size) {
   Echo echo({"--policy", policy, "--stats", "3600", "--drain-timeout", "1"}, {}, {}, kind);
   const Flood flood(echo.line, size);
-  while (flood.sent() < 1000) std::this_thread::sleep_for(1ms);
+  BOOST_TEST(soon([&] { return flood.sent() >= 1000; }));
   const auto begin = Clock::now();
   BOOST_TEST(echo.stop() == 0);
   const auto lasted = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);

@@ -226,7 +226,7 @@ BOOST_DATA_TEST_CASE(clients_that_cannot_be_watched_are_dropped_with_few_lines, 
     const pid_t process = server.echo.process.pid();
     Process tracer({"strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=epoll_ctl", "-e",
                     "inject=epoll_ctl:error=ENOSPC", "-p", std::to_string(process)});
-    while (!traced(process)) std::this_thread::sleep_for(2ms);
+    BOOST_REQUIRE(soon([&] { return traced(process); }));
     for (std::size_t i = 0; i < count; ++i) {
       BOOST_TEST(server.client().receive_to_end().empty());
     }

@@ -8,11 +8,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <future>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "support/client.hpp"
@@ -27,10 +25,10 @@ namespace fs = std::filesystem;
 
 #if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
 constexpr std::size_t senders = 10;
-constexpr auto soon = 5s;
+constexpr auto in_time = 5s;
 #else
 constexpr std::size_t senders = 30;
-constexpr auto soon = 1s;
+constexpr auto in_time = 1s;
 #endif
 
 template <class Server>
@@ -42,14 +40,6 @@ std::vector<Client> talking_clients(const Server& server, std::size_t count) {
     BOOST_REQUIRE(echoes(clients.back()));
   }
   return clients;
-}
-
-bool polled(const std::function<bool()>& condition, Clock::duration within = 10s) {
-  for (const auto until = Clock::now() + within; !condition();) {
-    if (Clock::now() > until) return false;
-    std::this_thread::sleep_for(2ms);
-  }
-  return true;
 }
 
 fs::path proc(pid_t process) { return fs::path("/proc") / std::to_string(process); }
@@ -85,7 +75,7 @@ BOOST_DATA_TEST_CASE(idle_clients_that_have_spoken_do_not_hold_it_up, policies, 
   const std::vector<Client> clients = talking_clients(echo, 20);
   const auto begin = Clock::now();
   BOOST_TEST(echo.stop() == 0);
-  BOOST_TEST((Clock::now() - begin < soon));
+  BOOST_TEST((Clock::now() - begin < in_time));
   for (const Client& client : clients) BOOST_TEST(client.receive_to_end().empty());
   const std::string said = echo.process.rest_of_stderr();
   BOOST_TEST(said.ends_with(": drained 0, closed idle 20, cut 0, dropped 0, stuck 0\n"), said);
@@ -127,7 +117,7 @@ BOOST_DATA_TEST_CASE(who_is_not_ready_by_the_drain_time_out_is_cut_and_counted, 
   const auto begin = Clock::now();
   BOOST_TEST(echo.stop() == 0);
   const auto lasted = Clock::now() - begin;
-  BOOST_TEST((lasted >= 300ms && lasted < 300ms + soon));
+  BOOST_TEST((lasted >= 300ms && lasted < 300ms + in_time));
   for (const Client& client : deaf) client.receive_to_end();
   const std::string said = echo.process.rest_of_stderr();
   BOOST_TEST(said.ends_with(": drained 0, closed idle 3, cut 2, dropped 0, stuck 0\n"), said);
@@ -192,10 +182,9 @@ BOOST_AUTO_TEST_CASE(no_child_is_left_behind, *timeout(60)) {
     {
       const std::vector<Client> clients = talking_clients(server, 20);
     }
-    BOOST_TEST(
-        polled([&] { return std::ranges::none_of(server.child_processes(), is_zombie); }, 1s));
+    BOOST_TEST(soon([&] { return std::ranges::none_of(server.child_processes(), is_zombie); }, 1s));
   }
-  BOOST_TEST(polled([&] { return server.children() == 0; }));
+  BOOST_TEST(soon([&] { return server.children() == 0; }));
   BOOST_TEST(server.counts("served", 200));
   server.common_end();
   BOOST_TEST(server.complaints().empty(), server.complaints());
@@ -224,7 +213,7 @@ BOOST_AUTO_TEST_CASE(a_client_sees_its_end_whatever_other_children_do, *timeout(
     const auto begin = Clock::now();
     clients[i].end_output();
     BOOST_TEST(clients[i].receive_to_end().empty());
-    BOOST_TEST((Clock::now() - begin < soon));
+    BOOST_TEST((Clock::now() - begin < in_time));
     for (std::size_t other = i + 1; other < clients.size(); ++other) {
       BOOST_TEST(echoes(clients[other]));
     }

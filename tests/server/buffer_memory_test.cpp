@@ -115,13 +115,12 @@ BOOST_AUTO_TEST_CASE(the_memory_of_a_peak_goes_back_to_the_system, *timeout(40))
     const Clients many = with_half_a_request(server, 400);
     // The server's own count is checked, because some of the buffers may use memory that earlier
     // tests left free in this process.
-    BOOST_TEST(soon([&] { return server.load().buffered > 400 * large * 9 / 10; }));
+    BOOST_TEST(soon([&] { return server.load().buffered >= 400 * large; }));
   }
-  // A sixteenth of the peak may still be held when the server gives memory back. malloc_trim(3)
-  // also leaves the end of each thread's arena as it is: here, up to 600 KB for each of eight
-  // workers.
+  // The server gives memory back when a sixteenth of the peak is still held. This much may stay,
+  // and the free end of each thread's arena, which malloc_trim(3) does not touch.
   BOOST_TEST(
-      soon([&] { return resident() < before + 400 * large / 2; }),
+      soon([&] { return resident() < before + 400 * large / 5; }),
       resident() << " bytes, before the peak " << before << ", held " << server.load().buffered);
 }
 #endif

@@ -66,9 +66,12 @@ BOOST_AUTO_TEST_CASE(a_signal_that_is_pending_stops_it_at_once, *timeout(20)) {
     ::sigemptyset(&terminate);
     ::sigaddset(&terminate, SIGTERM);
     ::sigprocmask(SIG_BLOCK, &terminate, nullptr);
-    ::raise(SIGTERM);
-    net::TcpServer<LineEcho> server{loopback(), quick()};
-    return net::serve_until(server, {SIGTERM}) == net::DrainReport{} ? 0 : 1;
+    for (int i = 0; i < 20; ++i) {
+      ::raise(SIGTERM);
+      net::TcpServer<LineEcho> server{loopback(), quick()};
+      if (net::serve_until(server, {SIGTERM}) != net::DrainReport{}) return 1;
+    }
+    return 0;
   });
   BOOST_TEST(child.status() == 0);
 }

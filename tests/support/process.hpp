@@ -3,6 +3,8 @@
 
 #include <sys/types.h>
 
+#include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -68,5 +70,10 @@ class Process {
   std::string complained_;  // of stderr
   pid_t pid_ = -1;
 };
+
+// Polls a condition of another process, such as a file of /proc, that reports no change. Returns
+// whether it became true in time.
+bool soon(const std::function<bool()>& condition,
+          std::chrono::milliseconds within = std::chrono::seconds(10));
 
 }  // namespace support

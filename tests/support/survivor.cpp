@@ -6,7 +6,6 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -18,15 +17,6 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 namespace fs = std::filesystem;
-
-// Polls, since /proc does not report changes.
-bool soon(const std::function<bool()>& condition, Clock::duration within = 10s) {
-  for (const auto until = Clock::now() + within; !condition();) {
-    if (Clock::now() > until) return false;
-    std::this_thread::sleep_for(2ms);
-  }
-  return true;
-}
 
 fs::path proc(pid_t process) { return fs::path("/proc") / std::to_string(process); }
 
