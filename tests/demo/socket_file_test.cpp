@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +14,7 @@
 #include <system_error>
 
 #include "support/client.hpp"
+#include "support/datagram_client.hpp"
 #include "support/demo.hpp"
 #include "support/process.hpp"
 #include "support/program_test.hpp"
@@ -22,6 +24,13 @@ namespace {
 namespace fs = std::filesystem;
 
 const std::array<std::string, 2> file_kinds{"unix", "unixgram"};
+
+// Waits until no process has the socket. A child ends a moment after its server was killed.
+void wait_until_dead(const Line& line) {
+  if (line.stream()) return wait_until_refused(line);
+  const DatagramClient client(line);
+  BOOST_TEST(soon([&] { return client.try_send("") == ECONNREFUSED; }));
+}
 
 // Checks that the server ends with 1, and with one line, which names the endpoint and the reason.
 void check_cannot_listen(const std::string& endpoint, const std::string& reason,
@@ -88,6 +97,7 @@ BOOST_DATA_TEST_CASE(after_a_sudden_death_its_path_is_taken_over,
   BOOST_TEST(echoes(first.line));
   BOOST_TEST(first.stop(SIGKILL) == 128 + SIGKILL);
   BOOST_TEST(is_socket(first.line.path));
+  wait_until_dead(first.line);
   Process second(demo({"echo", "--policy", policy, "--listen", first.line.endpoint()}));
   const Line line(second.read_line());
   BOOST_TEST(line.path == first.line.path);
