@@ -29,6 +29,7 @@ export import :address;
 export import :networks;
 export import :descriptor;
 export import :options;
+export import :socket_watch;
 export import :socket;
 export import :message;
 export import :sending_files;

@@ -76,10 +76,6 @@ Socket Socket::adopt_unchecked(int descriptor, std::optional<SocketType> type) n
   return socket;
 }
 
-void SocketWatch::received(std::size_t) noexcept {}
-
-void SocketWatch::sent(std::size_t) noexcept {}
-
 Socket::Socket(Socket&& other) noexcept { *this = std::move(other); }
 
 Socket& Socket::operator=(Socket&& other) noexcept {

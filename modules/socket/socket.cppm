@@ -7,6 +7,7 @@ import :address;
 import :deadline;
 import :descriptor;
 import :options;
+import :socket_watch;
 
 namespace net {
 class Operation;  // internal: socket calls that are not members of Socket
@@ -24,27 +25,6 @@ enum class ShutdownHow : std::uint8_t { read, write, both };
 inline std::span<const std::byte> bytes(std::string_view text) noexcept {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
-
-/// A callback that runs before a `Socket` gives up its descriptor; see `Socket::set_watch`.
-class SocketWatch {
- public:
-  SocketWatch() noexcept = default;
-  SocketWatch(const SocketWatch&) = delete;
-  SocketWatch& operator=(const SocketWatch&) = delete;
-
-  /// Called by `close`, `detach`, a move and the destructor, on the calling thread, while
-  /// `descriptor` is still open. `closing` is true if the descriptor will be closed next. Returns
-  /// the descriptor to continue with: the same one, or a replacement.
-  virtual int before_release(int descriptor, bool closing) noexcept = 0;
-
-  /// Called after each receive and each send, on the calling thread, with the number of bytes
-  /// transferred, if `set_watch` was called with `counts`.
-  virtual void received(std::size_t bytes) noexcept;
-  virtual void sent(std::size_t bytes) noexcept;
-
- protected:
-  ~SocketWatch() = default;
-};
 
 /// A move-only owner of a socket descriptor. The destructor closes it.
 ///

@@ -42,7 +42,7 @@ class Connection final : public Exchange, public Registered, private SocketWatch
 
   // --- for the owner; "gone" means that the caller must not use the connection any more ---
   // Sets the client that a proxy has named. Throws if there is no memory.
-  void introduce(const Address& client) { set_client(client); }
+  using Exchange::set_client;
   // Calls `verify_request`, once. False if that has ended the connection: gone.
   bool verify() noexcept;
   // Does the work that needs no handler. After `over`: gone.

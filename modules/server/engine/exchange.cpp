@@ -89,19 +89,16 @@ void Exchange::fail(std::exception_ptr exception) noexcept {
   if (outcome != Outcome::cut && !given_away_) {
     // Answers that were written before the exception are still sent.
     try {
-      if (stream().flush_now() && fault) say_last_word(*fault);
+      if (stream().flush_now() && fault) {
+        const std::string word = service().hooks.last_word(client_address(), *fault);
+        said_last_word_ = !word.empty();
+        if (said_last_word_) socket().try_send(bytes(word));
+      }
     } catch (const std::exception&) {
       // The connection was reset, so no answer is possible.
     }
   }
   ended_ = outcome;
-}
-
-// Sends as much as possible without waiting.
-void Exchange::say_last_word(BadRequest why) {
-  const std::string word = service().hooks.last_word(client_address(), why);
-  said_last_word_ = !word.empty();
-  if (said_last_word_) socket().try_send(bytes(word));
 }
 
 }  // namespace net

@@ -98,22 +98,18 @@ class Exchange : public RequestContext {
   void limits_changed() final;
 
  private:
-  void wait_for_input(const Awaited& awaited);
   Prepared prepare_or_throw(bool may_finish);
   Prepared prepare_request(bool may_finish);
   Prepared end_expired(bool may_finish);
   Prepared finish_and_end(Outcome outcome, bool may_finish);
-  bool has_come();
   bool ends_in_drain() const noexcept;
   Next handle_requests();
   Next handle_more();
   Next go_on_later();
   Next keep();
   Next end_served();
-  Next end_given_away() noexcept;
   Next converse();
   void fail(std::exception_ptr exception) noexcept;
-  void say_last_word(BadRequest why);
 
   // Members of one byte come first, to save memory: thousands of connections may be parked.
   Outcome expired_ = Outcome::none;

@@ -122,7 +122,12 @@ Exchange::Prepared Exchange::end_expired(bool may_finish) {
     ready_ = false;
     return Prepared::later;
   }
-  if (outcome != Outcome::cut && has_come()) {
+  const bool come = outcome != Outcome::cut &&
+                    (stream().is_pending()
+                         ? stream().flush_now()
+                         : !owed_.goes_on() &&
+                               reader_.has_come(static_cast<bool>(handler_), silence_.was_ended()));
+  if (come) {
     silence_.spare();
     ready_ = true;
     return prepare_or_throw(may_finish);
@@ -137,7 +142,8 @@ Exchange::Prepared Exchange::end_expired(bool may_finish) {
 
 [[gnu::noinline]] Exchange::Prepared Exchange::finish_and_end(Outcome outcome, bool may_finish) {
   if (handler_ && !may_finish) return Prepared::handler;
-  if (!handler_.finish() && outcome == Outcome::served) outcome = Outcome::failed;
+  const bool finished = handler_.finish() || given_away_;
+  if (!finished && outcome == Outcome::served) outcome = Outcome::failed;
   if (outcome == Outcome::served && !given_away_ && !stream().flush_now()) {
     ending_ = outcome;
     ready_ = stream().takes_more();
@@ -145,17 +151,6 @@ Exchange::Prepared Exchange::end_expired(bool may_finish) {
   }
   ended_ = outcome;
   return Prepared::over;
-}
-
-// Returns whether the event that a parked connection waits for has happened: its client has taken
-// the answer, or a request or the rest of one has arrived.
-bool Exchange::has_come() {
-  if (stream().is_pending()) return stream().flush_now();
-  if (owed_.goes_on()) return false;
-  if (reader_.request_since() == 0) return reader_.something_arrived();
-  // Then the end of the stream comes from the server, and does not complete a partial request.
-  if (silence_.was_ended()) return false;
-  return reader_.look(static_cast<bool>(handler_)) == RequestReader::Found::whole;
 }
 
 // While the server drains, busy clients are kept for the quiet grace only. Otherwise a client that
@@ -174,14 +169,14 @@ bool Exchange::ends_in_drain() const noexcept {
 // answer.
 Next Exchange::handle_requests() {
   handler_.begin();
-  if (given_away_) return end_given_away();
+  if (given_away_) return end_served();
   for (int left = requests_in_a_row;; --left) {
     stream().set_hold(reader_.to_hold(left == 1));
     const std::size_t before = reader_.before_handler();
     NETSERVE_PROBE2(request_begin, socket().fileno(), this);
     const Next decision = handler_.handle(reader_.request_since());
     NETSERVE_PROBE2(request_end, socket().fileno(), this);
-    if (given_away_) return end_given_away();
+    if (given_away_) return end_served();
     const bool at_end = reader_.after_handler(before);
     if (decision != Next::keep || at_end) {
       return decision == Next::more ? go_on_later() : end_served();
@@ -232,7 +227,7 @@ Next Exchange::end_served() {
   const std::size_t input_before = stream().input().size();
   const std::size_t before = reader_.before_handler();
   const Next decision = handler_.handle_more(coarse_now());
-  if (given_away_) return end_given_away();
+  if (given_away_) return end_served();
   // Most handlers only write, and read nothing after their request.
   const bool has_read = stream().input().size() != input_before || stream().received();
   const bool at_end = has_read && reader_.after_handler(before);
@@ -246,16 +241,9 @@ Next Exchange::end_served() {
   return Next::keep;
 }
 
-// The handler closed its socket, or gave it to another owner.
-[[gnu::noinline]] Next Exchange::end_given_away() noexcept {
-  handler_.finish();
-  ended_ = Outcome::served;
-  return Next::close;
-}
-
 Next Exchange::converse() {
   handler_.begin();
-  if (given_away_) return end_given_away();
+  if (given_away_) return end_served();
   NETSERVE_PROBE2(request_begin, socket().fileno(), this);
   handler_.handle();
   NETSERVE_PROBE2(request_end, socket().fileno(), this);

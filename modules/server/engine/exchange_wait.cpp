@@ -24,7 +24,19 @@ bool Exchange::wait() noexcept {
       silence_.end_wait();
       if (!room && !owed_.moves(coarse_now(), limits().send.count())) expire(Outcome::timed_out);
     } else {
-      wait_for_input(now);
+      const bool partial = now.what == ClientSilence::Wait::request;
+      const Deadline limit = deadline_at(now.limit);
+      if (!partial && silence_.asked_to_end()) silence_.end_input();
+      const bool came = reader_.polls_in_vain()
+                            ? reader_.wait_for_new_bytes(limit)
+                            : socket().wait_to_receive(limit) &&
+                                  (!silence_.was_ended() || reader_.something_arrived());
+      silence_.end_wait();
+      if (!came) {
+        const bool evicted = partial && silence_.was_ended();
+        expire(evicted ? Outcome::evicted : partial ? Outcome::timed_out : Outcome::closed_idle);
+      }
+      socket().forget_receives();
     }
     ready_ = true;
     return true;
@@ -33,22 +45,6 @@ bool Exchange::wait() noexcept {
     fail(std::current_exception());
     return false;
   }
-}
-
-void Exchange::wait_for_input(const Awaited& awaited) {
-  const bool partial = awaited.what == ClientSilence::Wait::request;
-  const Deadline limit = deadline_at(awaited.limit);
-  if (!partial && silence_.asked_to_end()) silence_.end_input();
-  const bool came = reader_.polls_in_vain()
-                        ? reader_.wait_for_new_bytes(limit)
-                        : socket().wait_to_receive(limit) &&
-                              (!silence_.was_ended() || reader_.something_arrived());
-  silence_.end_wait();
-  if (!came) {
-    const bool evicted = partial && silence_.was_ended();
-    expire(evicted ? Outcome::evicted : partial ? Outcome::timed_out : Outcome::closed_idle);
-  }
-  socket().forget_receives();
 }
 
 }  // namespace net

@@ -115,7 +115,7 @@ ProxyGate::Result ProxyGate::read(Connection& connection, std::string& received)
       received.append(reinterpret_cast<const char*>(taken.data()), taken.size());
       return {Read::partial};
     }
-    if (header.client != Address()) connection.introduce(header.client);
+    if (header.client != Address()) connection.set_client(header.client);
     return {Read::whole};
   } catch (...) {
     return {Read::wrong, std::current_exception()};

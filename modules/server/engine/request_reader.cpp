@@ -154,6 +154,12 @@ RequestReader::Found RequestReader::look_behind_the_rest() noexcept {
   return ::poll(&polled, 1, 0) > 0 ? Found::end : Found::partial;
 }
 
+bool RequestReader::has_come(bool begun, bool ended_here) {
+  if (request_since_ == 0) return something_arrived();
+  // An end that the server has made does not complete a partial request.
+  return !ended_here && look(begun) == Found::whole;
+}
+
 bool RequestReader::something_arrived() noexcept {
   std::byte one{};
   return ::recv(stream_.socket().fileno(), &one, 1, MSG_PEEK | MSG_DONTWAIT) > 0;

@@ -129,6 +129,10 @@ class RequestReader {
   // Returns whether the last handler of a bare socket left bytes there. A poll would report them
   // again and again.
   bool polls_in_vain() const noexcept { return kind_ == Kind::raw && stalled_; }
+  // Returns whether what a parked connection waits for has arrived: the first bytes of a request,
+  // or the rest of one. `begun`: as for `look`. `ended_here`: the end of the stream comes from the
+  // server.
+  bool has_come(bool begun, bool ended_here);
   // Returns whether there are bytes in the socket.
   bool something_arrived() noexcept;
   // Waits until bytes arrive after those that were left, or the stream ends. Returns false at the
