@@ -9,7 +9,7 @@
 ///
 ///     NETSERVE_POLICY_CONFORMANCE(MyPolicy)
 ///
-/// This registers a suite of some thirty tests. If the suite needs to know more about the policy,
+/// This registers a suite of some forty tests. If the suite needs to know more about the policy,
 /// add a `net::conformance::PolicySetup` in braces:
 ///
 ///     NETSERVE_POLICY_CONFORMANCE(MyPolicy, {.options = [] { return MyPolicy::Options{.threads =

@@ -17,15 +17,15 @@ struct Outcome {
   int status = -1;
 };
 
-// The programs of the policies. They wait more than they compute, so all of them run at once.
+// A program for each policy. They wait more than they compute, so all of them run at once.
 class Programs {
  public:
   Programs() {
-    for (const std::string policy :
-         {"drops_a_request", "runs_one_twice", "outlives_drain", "ignores_the_deadline", "hangs"}) {
-      const std::string seconds = policy == "hangs" ? "5" : "60";
+    for (const std::string policy : {"DropsOne", "RunsTwice", "OutlivesDrain", "IgnoresTheDeadline",
+                                     "Hangs", "WakesOne", "NewestFirst", "ExpiresAll"}) {
+      const std::string seconds = policy == "Hangs" ? "5" : "60";
       const std::string command = "NETSERVE_CONFORMANCE_SECONDS=" + seconds +
-                                  " exec timeout 100 " BROKEN_POLICIES "/broken_" + policy +
+                                  " exec timeout 100 " BROKEN_POLICIES " --run_test=" + policy +
                                   " --color_output=no 2>&1";
       programs_[policy] = ::popen(command.c_str(), "re");
     }
@@ -59,23 +59,39 @@ void fails_with(const std::string& policy, const std::string& fault) {
 BOOST_TEST_GLOBAL_FIXTURE(Programs);
 
 BOOST_AUTO_TEST_CASE(a_policy_that_drops_a_request_is_found, *boost::unit_test::timeout(120)) {
-  fails_with("drops_a_request", " of 100 clients got no answer");
+  fails_with("DropsOne", " of 100 clients got no answer");
 }
 
 BOOST_AUTO_TEST_CASE(a_policy_that_runs_one_twice_is_found, *boost::unit_test::timeout(120)) {
-  fails_with("runs_one_twice", "the policy ran one request twice: request ");
+  fails_with("RunsTwice", "the policy ran one request twice: request ");
 }
 
 BOOST_AUTO_TEST_CASE(a_policy_that_outlives_its_drain_is_found, *boost::unit_test::timeout(120)) {
-  fails_with("outlives_drain",
+  fails_with("OutlivesDrain",
              "process ran after drain returned: threads of the policy that are left: 1");
 }
 
 BOOST_AUTO_TEST_CASE(a_policy_that_ignores_the_deadline_is_found, *boost::unit_test::timeout(120)) {
-  fails_with("ignores_the_deadline", " ms with a deadline of 200 ms, as a handler was stuck");
+  fails_with("IgnoresTheDeadline", " ms with a deadline of 200 ms, as a handler was stuck");
 }
 
 BOOST_AUTO_TEST_CASE(a_policy_that_hangs_does_not_hang_the_suite, *boost::unit_test::timeout(120)) {
-  fails_with("hangs",
+  fails_with("Hangs",
              "the policy hung: after 5 s, the test still waits for the end of server_close");
+}
+
+BOOST_AUTO_TEST_CASE(a_policy_that_lets_a_worker_sleep_is_found, *boost::unit_test::timeout(120)) {
+  fails_with("WakesOne",
+             "a request waits although a worker is idle: of 2 workers, 1 run a request");
+}
+
+BOOST_AUTO_TEST_CASE(a_policy_that_starves_a_conversation_is_found,
+                     *boost::unit_test::timeout(120)) {
+  fails_with("NewestFirst",
+             "the policy starves a conversation: 40 that came later were served before it");
+}
+
+BOOST_AUTO_TEST_CASE(a_policy_that_expires_too_much_is_found, *boost::unit_test::timeout(120)) {
+  fails_with("ExpiresAll",
+             "expire ended a conversation that had not waited for longer than its limit");
 }

@@ -8,15 +8,16 @@
 #include "polling_worker.hpp"
 #include "priority_pool.hpp"
 
-// A policy decides about the order itself, so the suite must not require one.
-class NewestFirst {
+// A policy decides about the order itself, so the suite must not require one. Here every second
+// request goes to the front of the queue.
+class JumpsTheQueue {
  public:
   struct Options {};
-  NewestFirst(Options, net::PolicyContext&) {}
+  JumpsTheQueue(Options, net::PolicyContext&) {}
 
   void start() {
     static_cast<void>(workers_.release());  // after a fork, the workers belong to the parent
-    workers_ = std::make_unique<Workers<Stack>>(1);
+    workers_ = std::make_unique<Workers<Queue>>(1);
   }
   void process(net::Request request) { workers_->push(std::move(request)); }
   void expire() { workers_->expire(); }
@@ -25,13 +26,20 @@ class NewestFirst {
   }
 
  private:
-  struct Stack : net::RequestQueue {
-    void push(net::Request request) noexcept { push_front(std::move(request)); }
+  class Queue : public net::RequestQueue {
+   public:
+    void push(net::Request request) noexcept {
+      jumps_ = !jumps_;
+      jumps_ ? push_front(std::move(request)) : net::RequestQueue::push(std::move(request));
+    }
+
+   private:
+    bool jumps_ = false;
   };
-  std::unique_ptr<Workers<Stack>> workers_;
+  std::unique_ptr<Workers<Queue>> workers_;
 };
 
-NETSERVE_POLICY_CONFORMANCE(NewestFirst, {.one_place = [] { return NewestFirst::Options{}; }});
+NETSERVE_POLICY_CONFORMANCE(JumpsTheQueue, {.one_place = [] { return JumpsTheQueue::Options{}; }});
 NETSERVE_POLICY_CONFORMANCE(FirstPolicy);
 NETSERVE_POLICY_CONFORMANCE(OneWorker, {.one_place = [] { return OneWorker::Options{}; }});
 NETSERVE_POLICY_CONFORMANCE(

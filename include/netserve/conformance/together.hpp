@@ -87,6 +87,40 @@ inline void load_tells_how_busy_it_is(Trial& trial) {
                "load reports busy workers, or requests that wait, although nothing is to be done");
 }
 
+/// A request must not wait while `load` reports an idle worker.
+inline void no_request_waits_beside_an_idle_worker(Trial& trial) {
+  constexpr std::size_t most = 8;
+  const Shared<std::atomic<std::size_t>> entered;
+  Gate released;
+  Script script(*trial.record);
+  script.step = [&](Stream& handler) {
+    handler.rfile.read_line();
+    ++*entered;
+    released.wait(30s);
+    handler.wfile.write("done\n");
+    return net::Next::close;
+  };
+  const auto server = trial.server({Form::lines, script, quick()});
+  Serving serving(trial, *server);
+  trial.step("requests that hold their workers");
+  std::list<Client> clients;
+  while (clients.size() < most && *entered == clients.size()) {
+    clients.emplace_back(*server, 3 * patience).send("go\n");
+    net::PolicyLoad load;
+    const bool used = soon([&] {
+      load = server->load().policy;
+      return *entered == clients.size() || (*entered > 0 && load.busy >= load.workers);
+    });
+    Trial::check(used, "a request waits although a worker is idle: of " +
+                           std::to_string(load.workers) + " workers, " + std::to_string(load.busy) +
+                           " run a request, as load reports");
+  }
+  released.open();
+  for (Client& client : clients) {
+    Trial::check(client.receive_all() == "done\n", "the policy dropped a request");
+  }
+}
+
 /// Clients that connect, send requests, and leave in every possible way.
 inline void many_clients_come_and_go(Trial& trial) {
   constexpr std::size_t threads = 8;
@@ -168,6 +202,8 @@ inline constexpr std::array together_cases{
     Case{"a_shared_policy_that_was_not_drained_ends", a_shared_policy_that_was_not_drained_ends,
          [](const Subject& subject) { return subject.shareable; }},
     Case{"load_tells_how_busy_it_is", load_tells_how_busy_it_is,
+         [](const Subject& subject) { return subject.loads; }},
+    Case{"no_request_waits_beside_an_idle_worker", no_request_waits_beside_an_idle_worker,
          [](const Subject& subject) { return subject.loads; }},
     Case{"many_clients_come_and_go", many_clients_come_and_go},
     Case{"a_drain_amid_many_requests_loses_none", a_drain_amid_many_requests_loses_none},

@@ -174,6 +174,14 @@ class Client {
     if (!ended_) receive_all();
     return ended_;
   }
+  /// Returns whether there is something to receive now, or the end of the stream.
+  bool has_input() {
+    try {
+      return socket_.wait_to_receive(0ms);
+    } catch (const std::exception&) {
+      return true;
+    }
+  }
   void end_sending() { end(net::ShutdownHow::write); }
   void wait_until(net::Deadline until) { until_ = until; }
   /// Closes the connection with a reset, as a host does that has restarted.

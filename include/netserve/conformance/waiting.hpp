@@ -36,6 +36,46 @@ inline void a_conversation_that_waits_is_served_next(Trial& trial) {
   }
 }
 
+/// Any order is allowed, but each conversation must be served in the end.
+inline void others_that_keep_coming_starve_no_conversation(Trial& trial) {
+  constexpr std::size_t waiting = 4;
+  constexpr int rounds = 40;
+  const Script script = talk(*trial.record);
+  const auto server = trial.server({Form::conversation, script, quick(), Places::one});
+  Serving serving(trial, *server);
+  trial.step("a conversation that waits while others keep coming");
+  const net::Deadline until = 3 * patience;
+  std::list<Client> clients;
+  auto served = clients.emplace(clients.end(), *server, until);
+  Trial::check(greets(*served), "the policy dropped a conversation: the client was not greeted");
+  const auto patient = clients.emplace(clients.end(), *server, until);
+  for (int round = 0; round < rounds; ++round) {
+    // The next one comes before the place is free.
+    while (clients.size() <= waiting) {
+      clients.emplace_back(*server, until);
+      const std::size_t count = clients.size() - 1;
+      const bool queued = soon([&] { return server->stats().waiting >= count; });
+      if (!Trial::check(queued, "process waits while a conversation runs, so nobody is accepted"))
+        return;
+    }
+    served->end_sending();
+    auto next = clients.end();
+    const bool came = soon([&] {
+      next = std::find_if(clients.begin(), clients.end(),
+                          [&](Client& one) { return &one != &*served && one.has_input(); });
+      return next != clients.end();
+    });
+    if (!Trial::check(came && greets(*next),
+                      "the policy did not run a conversation that waited when its place was free"))
+      return;
+    clients.erase(served);
+    served = next;
+    if (served == patient) return;
+  }
+  Trial::check(false, "the policy starves a conversation: " + std::to_string(rounds) +
+                          " that came later were served before it");
+}
+
 inline void a_conversation_that_waits_too_long_is_shed(Trial& trial) {
   const Script script = talk(*trial.record);
   net::ServerOptions options = quick();
@@ -61,6 +101,34 @@ inline void a_conversation_that_waits_too_long_is_shed(Trial& trial) {
                "the policy ran a conversation that had waited for longer than its limit");
   const bool shed = soon([&] { return server->stats().shed_waiting == 1; });
   Trial::check(shed, "a conversation that waited too long was not counted as shed");
+}
+
+/// One conversation has waited for too long, and another one has not.
+inline void only_a_conversation_that_waits_too_long_is_shed(Trial& trial) {
+  const Script script = talk(*trial.record);
+  trial.step("two conversations that wait, of which one is overdue");
+  // On a busy machine the second one may be overdue as well before this test goes on.
+  for (milliseconds limit = 1s; limit <= 4s; limit *= 2) {
+    net::ServerOptions options = quick();
+    options.limits.request = limit;
+    const auto server = trial.server({Form::conversation, script, options, Places::one});
+    Serving serving(trial, *server);
+    Client first(*server);
+    Trial::check(greets(first), "the policy dropped a conversation: the client was not greeted");
+    Client late(*server);
+    std::this_thread::sleep_for(limit / 2);  // the test is about time itself
+    const auto came = Clock::now();
+    Client fresh(*server);
+    Trial::check(late.sees_end(),
+                 "expire did not end a conversation that waited for longer than its limit");
+    first.end_sending();
+    const bool served = greets(fresh);
+    if (served || Clock::now() - came < limit) {
+      Trial::check(served,
+                   "expire ended a conversation that had not waited for longer than its limit");
+      return;
+    }
+  }
 }
 
 /// If the policy itself receives datagrams, it leaves this one in the kernel, and answers it later.
@@ -189,6 +257,11 @@ inline constexpr auto has_one = [](const Subject& subject) { return subject.has_
 inline constexpr std::array waiting_cases{
     Case{"a_conversation_that_waits_is_served_next", a_conversation_that_waits_is_served_next,
          has_one},
+    Case{"others_that_keep_coming_starve_no_conversation",
+         others_that_keep_coming_starve_no_conversation, has_one},
+    Case{"only_a_conversation_that_waits_too_long_is_shed",
+         only_a_conversation_that_waits_too_long_is_shed,
+         [](const Subject& subject) { return subject.has_one && subject.expires; }},
     Case{"a_conversation_that_waits_too_long_is_shed", a_conversation_that_waits_too_long_is_shed,
          has_one},
     Case{"a_datagram_that_waits_too_long_is_shed", a_datagram_that_waits_too_long_is_shed, has_one},
