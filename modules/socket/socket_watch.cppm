@@ -1,5 +1,5 @@
 /// \file
-/// `net.socket:socket_watch`: what an owner of sockets is told of their use.
+/// `net.socket:socket_watch`: how an owner of sockets follows their use.
 export module net.socket:socket_watch;
 
 import net.standard;
