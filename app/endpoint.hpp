@@ -29,7 +29,7 @@ struct Endpoint {
 };
 
 // Returns the sockets that were bound for this program before its start: sd_listen_fds(3). Call
-// this once: it unsets the variables, so that child processes do not see them. Throws
+// this once: it unsets the environment variables, so that child processes do not see them. Throws
 // std::runtime_error, with a sentence for the user, if the number of sockets is invalid.
 std::vector<Endpoint> inherited_endpoints();
 
@@ -39,5 +39,6 @@ inline constexpr const char* owned_name = "netserve-owned";
 inline constexpr const char* listener_name = "netserve-listener";
 inline constexpr const char* monitor_name = "netserve-monitor";
 
-// Returns whether a predecessor has handed over all of its sockets.
+// Returns whether the inherited sockets are those of an earlier process of this program. If so,
+// they replace the endpoints of --listen.
 bool handed_over(const std::vector<Endpoint>& inherited);

@@ -71,6 +71,6 @@ net::Address EndpointHooks::common_port(const net::Address& address,
 
 bool UdpEndpointHooks::verify_request(const net::Socket&, const net::Address& client) {
   const std::uint16_t port = client.port();
-  // No datagram can be sent to port 0.
+  // A reply to port 0 cannot be sent, so it causes no loop.
   return port == 0 || (port >= IPPORT_RESERVED && !has_port(port));
 }

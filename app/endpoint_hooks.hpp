@@ -37,7 +37,7 @@ class EndpointHooks : public net::ServerHooks {
   void server_activate(net::Socket& listener, int request_queue_size) override;
   void service_actions() override;
 
-  // Returns whether the serving loop has made a turn since `time`. Thread safety: any thread.
+  // Returns whether the serving loop has run an iteration since `time`. Thread safety: any thread.
   bool turned_since(std::chrono::steady_clock::time_point time) const noexcept {
     return last_turn_.load() >= time;
   }

@@ -4,7 +4,7 @@
 #include <string_view>
 
 // Writes text to stdout or stderr, given by its descriptor. The text is lost if the reader has
-// closed it, or takes nothing for 200 ms. No SIGPIPE ends the program.
+// closed the other end, or takes nothing for 200 ms. A closed pipe raises no SIGPIPE.
 void write_text(int descriptor, std::string_view text);
 
 // Sends log lines to stderr without ever waiting for their reader: a pipe or a terminal that is not

@@ -14,11 +14,11 @@ struct WatchedServer {
   std::string name;
 };
 
-// Serves a monitor at an endpoint. The servers must outlive it.
+// Serves a monitor at an endpoint. The servers must outlive this object.
 class EchoMonitor {
  public:
-  // Throws std::runtime_error, with a sentence for the user. If `listener` is open (from a
-  // predecessor), serves at that.
+  // If `listener` is open, it comes from a predecessor, and the monitor serves it instead of
+  // binding the endpoint. Throws std::runtime_error, with a sentence for the user.
   EchoMonitor(const Endpoint& endpoint, net::Socket listener,
               const std::vector<WatchedServer>& servers);
 

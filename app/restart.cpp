@@ -46,7 +46,7 @@ void start_and_wait(const std::vector<std::string>& command,
     if (deadline.passed()) throw std::runtime_error("it is not ready after 20 s");
   }
   spdlog::info("restarted as process {}", successor.process());
-  // A request to stop this program is meant for both.
+  // A request to stop that came during the restart is meant for both processes.
   if (asked_to_end()) ::kill(successor.process(), SIGTERM);
 }
 

@@ -44,7 +44,8 @@ class Servers {
   void say_where(const std::string& description) const;
   // Returns the sockets for the successor.
   std::vector<net::Heirloom> heirlooms() const;
-  // Returns whether all serving loops have made a turn recently. A loop that has not is stuck.
+  // Returns whether each serving loop has run an iteration in the last 2 s. A loop that has not is
+  // stuck.
   bool alive() const;
   // Returns the monitor listener of the predecessor.
   net::Socket take_monitor_listener() { return std::move(monitor_listener_); }
@@ -86,6 +87,7 @@ class Servers {
                                {Endpoint::Kind::unix_datagram, &unix_datagram_, nullptr}}};
 };
 
-// Closes all servers concurrently, each in its own thread. If no thread can be started for a
-// server, closes it after the others.
+// Closes all servers concurrently: the first in the calling thread, each other one in its own
+// thread. Servers for which no thread can be started are closed in the calling thread, one after
+// another.
 net::DrainReport close_all(const std::vector<net::BaseServer*>& servers, net::Deadline deadline);

@@ -101,7 +101,7 @@ void SignalThread::asked_to_stop(int signal) {
   shut_down_at_ = Clock::now() + options_.lame_duck;
 }
 
-// The successor serves new clients from now on, so this program need not wait.
+// The successor serves new clients from now on, so the servers need not be lame ducks first.
 void SignalThread::asked_to_restart() {
   if (asked_ || !options_.restart([this] { tell_watchdog_in_time(); })) return;
   asked_ = handed_over_ = true;

@@ -35,7 +35,8 @@ class SignalThread {
     std::function<void()> tell_watchdog;
   };
 
-  // Blocks the signals, so that only this thread gets them. Call this before starting any thread.
+  // Blocks the signals, so that only the signal thread gets them. Call this before starting any
+  // thread, because threads inherit the mask.
   static void block();
 
   // The servers must outlive this object.
@@ -66,7 +67,7 @@ class SignalThread {
   const bool has_terminal_;
   std::optional<Clock::time_point> shut_down_at_;  // the servers are lame ducks until then
   Clock::time_point next_watchdog_ = Clock::now();
-  net::Stats printed_;  // on a terminal, the last time
+  net::Stats printed_;  // the counters of the last table
   Clock::time_point printed_at_ = Clock::now();
   std::counting_semaphore<> stop_{0};
   std::atomic<bool> asked_{false};

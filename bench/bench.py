@@ -66,7 +66,7 @@ def chosen_scenarios(arguments):
 
 
 def measured_anew(arguments, rounds):
-    """The results of a run, and the facts about it."""
+    """Measures, and returns the results and the facts about the run."""
     scenarios = chosen_scenarios(arguments)
     if not (arguments.programs / "load").exists() and any(s.kind not in ("start", "compile") for s in scenarios):
         sys.exit(f"bench: {arguments.programs} has no load generator; ./run bench builds it there")

@@ -41,7 +41,7 @@ def _is_interface(entry):
 
 
 def _interfaces(entries, scratch):
-    """Returns the interface units, which a consumer compiles once."""
+    """Returns the time to compile the interface units, which a consumer does once."""
     if "seconds" not in _interfaces_once:
         _interfaces_once["seconds"] = sum(
             _seconds(

@@ -1,4 +1,5 @@
-"""Figures without noise: user instructions and system calls of a request, and instructions of a second without any.
+"""Figures without noise: user instructions and system calls per request, and user instructions in a second without
+requests.
 
 A figure for requests is the difference of two runs with different numbers of requests, divided by the difference of
 these numbers. So it does not contain the cost of the start, of the connections, and of the end."""

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-// Holds any number of nanoseconds up to 2^40 (18 minutes) in fixed memory: each power of two is
+// Counts any number of values up to 2^40 ns (18 minutes) in fixed memory. Each power of two is
 // divided into 128 buckets, so that a percentile is wrong by less than 0.8 %. The maximum is exact.
 class Histogram {
  public:

@@ -79,8 +79,9 @@ inline void watch(int epoll, int operation, Connection& connection, std::uint32_
   }
 }
 
-// Connects to a port of this host, from many addresses in turn. One address alone would run out of
-// ports, because each request takes a port and leaves it in TIME_WAIT for a minute.
+// Connects to a port of this host, from many addresses in turn. With --short, one address alone
+// would run out of ports, because each connection takes a port and leaves it in TIME_WAIT for a
+// minute.
 class Loopback {
  public:
   explicit Loopback(std::uint16_t port) : port_(port) {}

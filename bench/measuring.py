@@ -51,7 +51,7 @@ def cpu_seconds(pid):
 
 
 def memory(pid, forks):
-    """Returns the bytes in memory. A page that processes share counts for each in proportion."""
+    """Returns the bytes in memory. If the server forks, each process counts a shared page in proportion."""
     name, key = ("smaps_rollup", "Pss:") if forks else ("status", "VmRSS:")
     total = 0
     for each in tree(pid) if forks else [pid]:
@@ -80,7 +80,7 @@ class Running:
             error = self.process.communicate()[1].decode(errors="replace").strip()
             raise Failure(f"the server did not start: {error or line!r}")
         self.address = ready[1].decode()  # a port, or a path
-        # The output is read, so that a server that logs much does not block, and then dropped.
+        # Reads and drops stderr, so that a server that logs much does not block.
         threading.Thread(target=self._discard, args=(self.process.stderr,), daemon=True).start()
 
     @staticmethod

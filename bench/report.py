@@ -172,7 +172,7 @@ def _commands(facts):
 
 
 def write(results, facts, output):
-    """Writes DIRECTORY/benchmarks.md and the charts beside it, and returns the path of the page."""
+    """Writes benchmarks.md and its charts into the directory `output`, and returns the path of the page."""
     drawn = output / "benchmarks"
     drawn.mkdir(parents=True, exist_ok=True)
     for old in drawn.glob("*.svg"):

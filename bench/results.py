@@ -4,12 +4,12 @@ import dataclasses
 import math
 import statistics
 
-ENOUGH = 6  # rounds; with fewer, not even the extremes enclose the median with 95 %
+ENOUGH = 6  # rounds; with fewer, not even the extremes enclose the median with 95 % confidence
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A median, and the interval that encloses it with at least 95 % where there are enough rounds."""
+    """A median, and the interval that encloses it with at least 95 % confidence if there are enough rounds."""
 
     median: float
     low: float

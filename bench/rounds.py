@@ -69,7 +69,8 @@ class Rounds:
         return "rounds"
 
     def _steps(self, number, results):
-        """The servers are shuffled in each round, the same way in each run, so that none always runs after the same neighbour."""
+        """Returns the (scenario, server) pairs that a round measures. The servers are shuffled in each round, the same way in
+        each run, so that none always runs after the same neighbour."""
         again = unsettled(results) if number >= self.rounds else None
         steps = []
         for scenario, names in self.servers:

@@ -34,7 +34,7 @@ import net.server;
 
 namespace {
 
-constexpr std::int64_t preempted = 20'000;  // a thread that held a lock for longer was preempted
+constexpr std::int64_t preempted = 20'000;  // ns; a thread that held a lock longer was preempted
 
 std::int64_t clock_ns(clockid_t clock) {
   timespec now{};

@@ -116,7 +116,7 @@ def _work(scenario, language, setup):
 
 def server_command(server, scenario, setup, path="PATH"):
     """Returns the command line that serves the scenario; a scenario of a Unix socket is served at that path. Raises
-    FileNotFoundError if the program is not built."""
+    FileNotFoundError if the program is not built, and NotImplementedError if the demo server cannot serve the scenario."""
     if scenario.kind == "compile":
         return []
     program = _program(server, setup)

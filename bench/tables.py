@@ -58,7 +58,7 @@ def interval(estimate):
 
 
 def table(heading, rows, texts=1):
-    """Returns a table with that many columns of text before those of figures."""
+    """Returns a table whose first `texts` columns are text, and whose other columns are figures."""
     alignment = ["---"] * texts + ["---:"] * (len(heading) - texts)
     return ["| " + " | ".join(cells) + " |" for cells in (heading, alignment, *rows)]
 

@@ -42,7 +42,7 @@ class Claim:
         return verdict if self.estimate.rounds >= self.enough else f"{verdict} (too few rounds)"
 
     def settled(self):
-        """Returns whether the interval is narrow. If it is not, only a ratio is measured again."""
+        """Returns whether the interval is narrow. A target that is not settled is measured again only if it is a ratio."""
         e = self.estimate
         return e is not None and e.rounds >= self.enough and e.high - e.median <= WIDTH * e.median and e.median - e.low <= WIDTH * e.median
 

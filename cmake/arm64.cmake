@@ -1,4 +1,4 @@
-# Compiles for 64-bit ARM, with the standard library of Debian's g++-aarch64-linux-gnu, and runs tests by qemu-user.
+# Compiles for 64-bit ARM, with the standard library of Debian's g++-aarch64-linux-gnu, and runs tests under qemu-user.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_CXX_COMPILER clang++-19)

@@ -30,8 +30,8 @@ function(netserve_check_compiler library problem)
     return()
   endif()
 
-  # One compilation that always fails, as no flag suppresses errors. It does not see options that are set for
-  # single targets.
+  # Compiles a file that fails on purpose: its #error names the fact, and no flag suppresses errors. Options that are
+  # set for single targets are not seen.
   get_property(options DIRECTORY PROPERTY COMPILE_OPTIONS)
   list(TRANSFORM options REPLACE [[^SHELL: *|^\$<\$<COMPILE_LANGUAGE:CXX>:(.*)>$]] [[\1]])
   list(FILTER options INCLUDE REGEX "^-(stdlib=|f(no-)?(exceptions|rtti)$)")

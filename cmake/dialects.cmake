@@ -33,7 +33,8 @@ function(netserve_dialects)
     set(directories ${arg_MODULES})
   endif()
   if(NOT imported)
-    # The library and its modules have already been compiled for one dialect.
+    # In our own build, the target of the library compiles the modules for one dialect. An alias makes it the target
+    # of that dialect.
     set(standard ${CMAKE_CXX_STANDARD_DEFAULT})
     set(extensions ${CMAKE_CXX_EXTENSIONS_DEFAULT})
     if(DEFINED CMAKE_CXX_STANDARD)

@@ -1,7 +1,8 @@
 # A consumer compiles each interface unit twice: once to find its imports, and once for its dialect, in a process
 # that loads the units before it. For forty units, this takes most of the time to build a small program. So the
 # partitions of a module are joined into one unit. The symbols stay the same, as the declarations of a partition
-# belong to its module. Partitions with a global module fragment are not supported; no interface unit has one.
+# belong to its module. Partitions with a global module fragment are not supported; no partition among the interface
+# units has one.
 
 # netserve_join(MODULES <directory> UNITS <interface units in it>... OUTPUT <directory> RESULT <variable>): writes
 # one interface unit for each module, and returns the paths. Compiler errors refer to the installed files.

@@ -25,7 +25,8 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/netserve DESTINATION ${include_d
 
 set(build_type $<IF:$<STREQUAL:$<CONFIG>,>,noconfig,$<CONFIG>>)
 set(libraries_of_build_type ${PROJECT_BINARY_DIR}/netserve-libraries-$<LOWER_CASE:${build_type}>.cmake)
-# The prefix must have this name, as vcpkg moves the libraries of a Debug build.
+# The variable must be named _IMPORT_PREFIX: vcpkg moves the libraries of a Debug build, and changes the paths that
+# begin with it.
 file(GENERATE OUTPUT ${libraries_of_build_type} CONTENT
 "set(netserve_build_type $<UPPER_CASE:${build_type}>)
 set(netserve_library_file \"\${_IMPORT_PREFIX}/${CMAKE_INSTALL_LIBDIR}/$<TARGET_LINKER_FILE_NAME:netserve-library>\")

@@ -3,8 +3,8 @@
 
 Each request is a connection of its own: it sends a line and expects that line back. The rate does
 not depend on the answers, so a service that stalls is seen as late and failed requests, not as
-fewer of them. Latency counts from the time when a request was due; with
---halves, it has that time in it.
+fewer of them. Latency counts from the time when a request was due, and includes the pause of
+--halves.
 
 A request fails if it is refused, reset, closed, answered wrongly, or not answered within --patience.
 Failures are of two kinds. With --killed PID, requests that were under way when that process died may

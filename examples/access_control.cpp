@@ -27,7 +27,7 @@ class LocalOnly : public net::ServerHooks {
 }  // namespace
 
 int main(int argc, char** argv) {
-  LocalOnly hooks;  // before the server, as it must outlive it
+  LocalOnly hooks;  // before the server, which it must outlive
   net::TcpServer<Echo> server{net::Address{"0.0.0.0", port(argc, argv)}, hooks};
   serve(server);
 }

@@ -30,7 +30,7 @@ class AsioPolicy {
   }
 
   void expire() {
-    net::RequestQueue overdue;  // its destructor ends them, without the lock
+    net::RequestQueue overdue;  // its destructor ends the requests, without the lock
     const std::lock_guard lock(state_->mutex);
     state_->waiting.take_overdue(overdue);
   }

@@ -1,5 +1,5 @@
-// Sends each client its address, as the header of its proxy names it: HAProxy, nginx, or the load
-// balancer of a cloud. Arguments: a port, and the policy.
+// Sends each client its own address, which the PROXY header of a proxy names: HAProxy, nginx, or
+// the load balancer of a cloud. Arguments: a port, and the policy.
 
 #include <cstdint>
 #include <span>

@@ -1,5 +1,5 @@
-// A conversation in which the server speaks first, as in Python: handle() runs from the first word
-// to the last, in a thread of its own.
+// A conversation in which the server speaks first. As in Python's socketserver, one call of
+// handle() serves the connection from the first word to the last, in a thread of its own.
 
 #include <charconv>
 #include <chrono>

@@ -31,7 +31,7 @@ struct Files : net::StreamRequestHandler {
       return net::Next::keep;
     }
     wfile.write(std::to_string(status.st_size) + "\n");
-    wfile.send_file(file.get());  // returns at once; the server sends as the socket takes it
+    wfile.send_file(file.get());  // returns at once; the server sends when the socket has space
     return net::Next::keep;
   }
 

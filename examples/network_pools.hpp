@@ -21,7 +21,7 @@ class NetworkPools {
   NetworkPools(Options options, net::PolicyContext&) : options_(options) {}
 
   void start() {
-    static_cast<void>(state_.release());  // after a fork: the parent's
+    static_cast<void>(state_.release());  // after a fork, its threads are only in the parent
     state_ = std::make_unique<State>();
   }
 

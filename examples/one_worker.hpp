@@ -11,7 +11,7 @@ class OneWorker {
   OneWorker(Options, net::PolicyContext&) {}
 
   void start() {
-    static_cast<void>(workers_.release());  // after a fork: the parent's, with no thread here
+    static_cast<void>(workers_.release());  // after a fork, its thread is only in the parent
     workers_ = std::make_unique<Workers<>>(1);
   }
   void process(net::Request request) { workers_->push(std::move(request)); }

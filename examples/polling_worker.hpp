@@ -19,7 +19,8 @@ class PollingWorker {
   PollingWorker(Options, net::PolicyContext& context) : lot_(context.take_parking_lot()) {}
 
   void start() {
-    static_cast<void>(worker_.release());  // after a fork: the parent's; the lot is empty here
+    // After a fork, the old thread is only in the parent, and the lot is empty here.
+    static_cast<void>(worker_.release());
     worker_ = std::make_unique<Worker>(lot_);
   }
   void process(net::Request request) { worker_->push(std::move(request)); }
@@ -47,7 +48,7 @@ class PollingWorker {
       lot_.wake();
     }
     void expire() {
-      net::RequestQueue overdue;  // its destructor ends them, without the lock
+      net::RequestQueue overdue;  // its destructor ends the requests, without the lock
       const std::lock_guard lock(mutex_);
       handed_over_.take_overdue(overdue);
     }
@@ -55,7 +56,7 @@ class PollingWorker {
       stopping_ = true;
       lot_.wake();
       {
-        net::RequestQueue dropped;  // ends them without the lock
+        net::RequestQueue dropped;  // its destructor ends the requests, without the lock
         const std::lock_guard lock(mutex_);
         dropped.append(handed_over_);
       }

@@ -40,7 +40,7 @@ class PriorityPool {
   PriorityPool(Options options, net::PolicyContext&) : options_(std::move(options)) {}
 
   void start() {
-    static_cast<void>(workers_.release());  // after a fork: the parent's
+    static_cast<void>(workers_.release());  // after a fork, its threads are only in the parent
     workers_ = std::make_unique<Workers<TwoLines>>(options_.workers, options_.first);
   }
   void process(net::Request request) { workers_->push(std::move(request)); }

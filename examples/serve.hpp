@@ -1,4 +1,5 @@
-// Shared by the examples: an address, and an end on SIGTERM or Ctrl-C.
+// Shared by the examples: reads the address from the command line, and serves until SIGTERM or
+// Ctrl-C.
 #pragma once
 
 #include <atomic>

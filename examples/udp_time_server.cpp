@@ -1,4 +1,4 @@
-// Answers any datagram, even an empty one, with the time: as RFC 868, but as readable text.
+// Answers any datagram, even an empty one, with the time: like RFC 868, but as readable text.
 
 #include <ctime>
 #include <string>

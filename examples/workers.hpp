@@ -40,7 +40,7 @@ class Workers {
   }
 
   void expire() {
-    net::RequestQueue overdue;  // its destructor ends them, without the lock
+    net::RequestQueue overdue;  // its destructor ends the requests, without the lock
     const std::lock_guard lock(mutex_);
     waiting_.take_overdue(overdue);
   }

@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   switch (address->family()) {
     case net::Family::ipv4:
     case net::Family::ipv6: {
-      // The text does not contain any bytes except the host and the port.
+      // The text has only the host and the port, so only these are compared.
       const net::Address again(address->host(), address->port());
       require(again.host() == address->host() && again.port() == address->port(), "a host");
       require(again.is_wildcard() == address->is_wildcard(), "a wildcard");

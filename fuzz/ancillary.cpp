@@ -1,4 +1,5 @@
-// Messages with descriptors: which arrive, which are lost, and that none stays open.
+// Messages with descriptors: checks which descriptors arrive, that a loss is reported, and that
+// none stays open.
 
 #include <fcntl.h>
 #include <sys/socket.h>

@@ -12,7 +12,7 @@
 
 namespace {
 
-// An endpoint must keep everything that its text says.
+// Rebuilds the text of an endpoint from its parts, which must keep everything that the text says.
 std::string text_of(const Endpoint& endpoint) {
   const std::string scheme = Endpoint::scheme(endpoint.kind);
   switch (endpoint.kind) {

@@ -94,7 +94,7 @@ struct Quiet : net::ServerHooks {
   void handle_error(const net::RequestError&) override {}
 };
 
-// Is never destroyed: the server runs until the process ends.
+// An object is never destroyed, as its server runs until the process ends.
 template <class Handler, class Policy>
 class Server {
  public:

@@ -29,7 +29,7 @@ struct Input {
   }
 };
 
-// Sends pieces. With packets, each receive gets one; a stream is received at once.
+// Sends pieces. A receive then gets one packet or, of a stream, as many bytes as fit.
 void send_pieces(FuzzedDataProvider& script, net::Socket& socket, Input& input) {
   const bool packets = socket.type() == net::SocketType::sequenced_packet;
   const auto times = script.ConsumeIntegralInRange<std::size_t>(1, packets ? 3 : 400);
@@ -110,7 +110,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
       case 2: read_some(script, reader, input); break;
       default:
         require(input.left().starts_with(reader.buffered()), "what is buffered is read next");
-        if (!packets) stream.input().shrink();  // the next packet may not fit into the rest
+        if (!packets) stream.input().shrink();  // a packet might not fit into less memory
     }
   }
   return 0;

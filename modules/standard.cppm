@@ -1,10 +1,11 @@
 /// \file
 /// `net.standard`, internal: the standard library names that our interfaces use.
 ///
-/// If an interface unit includes a standard header, the whole header is written into its compiled
-/// interface again, merged with its imports. This takes seconds for each unit, in every project
-/// that builds the library. So the headers are included once, here. An importer of `net` does not
-/// see these names through it. Implementation units include the headers that they need, as usual.
+/// If an interface unit includes a standard header, the compiler writes the whole header into the
+/// compiled interface of that unit, and every importer merges this copy with all others. This takes
+/// seconds for each unit, in every project that builds the library. So the headers are included
+/// once, here. Importing `net` does not make these names visible to the importer. Implementation
+/// units include the headers that they need, as usual.
 module;
 
 #include <algorithm>
@@ -38,7 +39,7 @@ module;
 #include <utility>
 #include <vector>
 
-// CMake's check does not see the options of single targets and build types.
+// The check in CMake does not see the options of individual targets and build types.
 #ifndef __cpp_exceptions
 #error "netserve reports errors by exceptions, so it cannot be used with -fno-exceptions"
 #endif

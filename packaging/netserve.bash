@@ -1,9 +1,9 @@
-# Completion for bash of netserve(1). It needs nothing of the package bash-completion but to be loaded.
+# Completion of netserve(1) for bash. It uses the package bash-completion only to be loaded.
 
 _netserve() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} each subcommand=
   COMPREPLY=()
-  # With a colon among COMP_WORDBREAKS, tcp://HOST is several words; the last one is completed alone.
+  # If COMP_WORDBREAKS has a colon, bash splits tcp://HOST into several words and completes only the last one.
   for each in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     [[ $each == echo ]] && subcommand=echo
   done

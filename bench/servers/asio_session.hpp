@@ -1,7 +1,7 @@
-// The common parts of the two servers with Asio: the session and the acceptor of Asio's own
-// example, examples/cpp11/echo/async_tcp_echo_server.cpp, with TCP_NODELAY and a buffer of --buffer
-// BYTES. work.h lists what its handlers can do. With --framed it answers all complete requests that
-// it has read at once.
+// The common parts of the two servers with Asio: the session of Asio's own example,
+// examples/cpp11/echo/async_tcp_echo_server.cpp, with TCP_NODELAY and a buffer of --buffer BYTES.
+// work.h lists what its handlers can do. With --framed, a session answers all complete requests
+// that it has read together.
 #pragma once
 
 #include <sys/resource.h>
@@ -51,7 +51,7 @@ struct Settings {
   std::string unix_path;
 };
 
-// Only the session's own completion handler uses it, so it needs no strand.
+// Only its own completion handlers use a session, one at a time, so it needs no strand.
 template <class Protocol>
 class Session : public std::enable_shared_from_this<Session<Protocol>> {
  public:

@@ -35,7 +35,7 @@ class DatagramEcho(socketserver.BaseRequestHandler):
 
 
 def serve(mixin, settings):
-    """Serves what the command line says, by a class with that mix-in and these settings."""
+    """Serves as the command line says, with a class that has this mix-in and these settings."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())

@@ -8,7 +8,7 @@ serve(
     socketserver.ForkingMixIn,
     {
         "block_on_close": False,  # so that stopping does not wait for clients
-        "request_queue_size": 4096,  # its 5 would overflow when many clients come at once
-        "max_children": 4096,  # its 40 would leave the other clients unserved
+        "request_queue_size": 4096,  # Python's default, 5, overflows when many clients connect at once
+        "max_children": 4096,  # Python's default, 40, would leave the other clients unserved
     },
 )

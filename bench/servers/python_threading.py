@@ -8,6 +8,6 @@ serve(
     socketserver.ThreadingMixIn,
     {
         "daemon_threads": True,  # so that stopping does not wait for clients
-        "request_queue_size": 4096,  # its 5 would overflow when many clients come at once
+        "request_queue_size": 4096,  # Python's default, 5, overflows when many clients connect at once
     },
 )

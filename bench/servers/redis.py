@@ -1,4 +1,4 @@
-"""Starts Redis, REDIS-SERVER, at a free port, and prints the port when Redis listens."""
+"""redis.py REDIS-SERVER: starts Redis at a free port, and prints the port when Redis listens."""
 
 import os
 import socket

@@ -14,7 +14,7 @@ static size_t buffer_size;
 
 static void* serve(void* argument) {
   const int descriptor = (int)(intptr_t)argument;
-  char buffer[most_bytes];  // of the stack, which takes memory only where it is touched
+  char buffer[most_bytes];  // on the stack, which takes memory only where it is touched
   ssize_t count;
   while ((count = recv(descriptor, buffer, buffer_size, 0)) > 0) {
     if (work.given) do_work_in_place(buffer, (size_t)count);

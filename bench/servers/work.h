@@ -63,7 +63,7 @@ static inline int calibrate_compute(void) {
   return (int)(iterations * 1000 / best);
 }
 
-// Ends the program with --calibrate.
+// Reads the arguments above. With --calibrate, prints the number and ends the program.
 static inline void take_work(int count, char** arguments) {
   if (has_argument(count, arguments, "--calibrate")) {
     printf("%d\n", calibrate_compute());

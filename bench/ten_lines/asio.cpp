@@ -1,4 +1,5 @@
-// The same server with Asio, after its tutorial. The benchmark measures what it takes to compile.
+// The server of netserve.cpp, written with Asio, after its tutorial. The benchmark measures the
+// time to compile it.
 #include <asio.hpp>
 #include <memory>
 

@@ -1,4 +1,4 @@
-// The server of README.md, as printed there. The benchmark measures what it takes to compile.
+// The server of README.md, as printed there. The benchmark measures the time to compile it.
 import net.server;
 
 struct Echo : net::StreamRequestHandler {

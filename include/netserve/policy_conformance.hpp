@@ -9,11 +9,12 @@
 ///
 ///     NETSERVE_POLICY_CONFORMANCE(MyPolicy)
 ///
-/// This registers a suite of some forty tests. If the suite needs to know more about the policy,
-/// add a `net::conformance::PolicySetup` in braces:
+/// This registers a suite of more than forty tests. If the suite needs to know more about the
+/// policy, add a `net::conformance::PolicySetup` in braces:
 ///
-///     NETSERVE_POLICY_CONFORMANCE(MyPolicy, {.options = [] { return MyPolicy::Options{.threads =
-///     2}; }})
+///     NETSERVE_POLICY_CONFORMANCE(MyPolicy, {.options = [] {
+///       return MyPolicy::Options{.threads = 2};
+///     }})
 ///
 /// This header includes standard headers, then imports `net.server`. Textual headers that your
 /// policy needs and that are not listed here must be included before this header. docs/policies.md
@@ -99,8 +100,8 @@ class Conformance {
     for (const Case& each : cases) {
       boost::unit_test::test_case* const test = boost::unit_test::make_test_case(
           [subject, each] {
-            // Boost.Test enables the cases named on the command line; naming a suite enables all
-            // its cases.
+            // Checked again, because a command line that names a case, or its suite, enables even a
+            // disabled case.
             if (each.applies(*subject)) {
               Trial trial(*subject, each.name);
               each.run(trial);

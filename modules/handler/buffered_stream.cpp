@@ -24,7 +24,8 @@ import net.socket;
 namespace net {
 namespace {
 
-// No datagram of any family is larger: a handler that collects more has a bug.
+// A UDP datagram is smaller than 64 KiB, and a Unix datagram is smaller than the send buffer, whose
+// default size is 208 KiB. So a handler that collects more probably has a bug.
 constexpr std::size_t largest_datagram = std::size_t{256} * 1024;
 
 // The most that is held of answers to pipelined requests. A larger send saves little.
@@ -149,7 +150,7 @@ void BufferedStream::stop_holding() noexcept {
   try {
     flush_now();
   } catch (const std::exception&) {
-    // The next write gets the same error.
+    // The next write fails too, and reports it.
   }
 }
 

@@ -72,11 +72,12 @@ class BufferedStream {
   bool flush_now();
   /// Sends all pending output, and waits if necessary.
   void flush();
-  /// Returns whether output is pending, and how many bytes: output that was not passed to the
-  /// kernel yet.
+  /// Return whether output is pending, and how many bytes of it: output that the kernel has not
+  /// taken yet.
   inline bool is_pending() const noexcept { return pending_; }
   std::uint64_t pending() const noexcept;
-  /// Releases memory that is not needed while the connection waits. Returns how much remains.
+  /// Releases memory that is not needed while the connection waits. Returns how many bytes of
+  /// memory remain.
   std::size_t shrink() noexcept;
   /// Discards all input and pending output, and releases their memory.
   void discard() noexcept;
@@ -89,18 +90,18 @@ class BufferedStream {
   /// deadline of the socket is set again. Zero, the default, means no limit.
   inline void set_answer_limit(std::chrono::milliseconds limit) noexcept { answer_limit_ = limit; }
   /// Which answers are held until the next one, so that the answers to pipelined requests go out in
-  /// one send: none, the default; those written while the input contains more; or all. At most 64
-  /// KiB are held, and not more than the write buffer. Held answers are sent with the next write
-  /// that is not held, and before any receive.
+  /// one send: none, the default; those written while the input still contains bytes; or all. At
+  /// most 64 KiB are held, and not more than the write buffer, unless `set_collected` allows more.
+  /// Held answers are sent with the next write that is not held, and before any receive.
   enum class Hold : std::uint8_t { none, while_input, all };
   /// Sets which answers are held; sends nothing.
   inline void set_hold(Hold hold) noexcept { hold_ = hold; }
   /// Returns whether output is held, and the socket is not known to be full.
   inline bool held() const noexcept { return held_; }
-  /// Marks the pending output as held, unless it is pending because the socket is full.
+  /// Marks the pending output as held, unless the socket is full or a part of a file is pending.
   inline void keep_holding() noexcept { held_ = pending_ && !full_ && file_ == nullptr; }
-  /// Stops holding answers, and sends held output as far as possible without waiting. An error here
-  /// occurs again in the next write.
+  /// Stops holding answers, and sends held output as far as possible without waiting. Ignores
+  /// errors, because the next write fails too.
   void stop_holding() noexcept;
   /// Sets how many bytes are collected before any are sent. 0, the default, collects nothing.
   inline void set_collected(std::size_t size) noexcept { collected_most_ = size; }

@@ -16,12 +16,13 @@ module net.handler;
 namespace net {
 namespace {
 
-// The most that one receive may take. A connection holds such a block only while it is served.
+// The initial size of a buffer, and so the most that its first receive takes. While a connection
+// waits without a thread, it keeps such a block only if more than half of it is in use.
 constexpr std::size_t block_size = std::size_t{64} * 1024;
 
 // Cached blocks, so that serving a request allocates nothing. Each thread uses one place, which it
-// shares with every sixteenth thread. This is not thread_local with a destructor: glibc ends the
-// program if it has no memory to register the destructor.
+// shares with every sixteenth thread. The cache is not a thread_local with a destructor: glibc ends
+// the program if there is no memory to register the destructor.
 struct alignas(64) Place {
   std::atomic<std::byte*> block{nullptr};
 };

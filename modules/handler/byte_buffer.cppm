@@ -6,8 +6,8 @@ import net.standard;
 
 export namespace net {
 
-/// A queue of bytes between a writer at its end and a reader at its beginning. It borrows its
-/// memory from a per-thread cache; `shrink` gives the memory of an empty buffer back.
+/// A queue of bytes between a writer at its end and a reader at its beginning. Its memory usually
+/// comes from a cache of blocks, to which `shrink` returns the memory of an empty buffer.
 /// Thread safety: none; a connection has one owner at a time.
 class ByteBuffer {
  public:
@@ -22,7 +22,8 @@ class ByteBuffer {
   inline std::size_t size() const noexcept { return end_ - begin_; }
   /// Returns how many bytes of memory the buffer has borrowed.
   inline std::size_t capacity() const noexcept { return capacity_; }
-  /// Views the bytes in the buffer. The view is valid until the next call of another member.
+  /// Returns a view of the bytes in the buffer. The view is valid until the next call of a
+  /// non-const member.
   inline std::span<const std::byte> content() const noexcept { return {memory_ + begin_, size()}; }
 
   /// Returns free space for at least `least` more bytes, and moves the content if necessary.
@@ -38,14 +39,15 @@ class ByteBuffer {
   /// Stores a copy of the bytes, in memory of exactly their size. Precondition: the buffer is
   /// empty, and was never used.
   void hold(std::span<const std::byte> bytes);
-  /// Removes bytes from the beginning. Their memory stays readable until the next call of another
-  /// member.
+  /// Removes up to `count` bytes from the beginning, and returns them. They stay readable until the
+  /// next call of another non-const member.
   inline std::span<const std::byte> take(std::size_t count) noexcept {
     const auto taken = content().first(count < size() ? count : size());
     begin_ += taken.size();
     return taken;
   }
-  /// Releases unused memory: all of it if the buffer is empty, otherwise the excess if it is large.
+  /// Releases unused memory: all memory if the buffer is empty, otherwise the excess if that is
+  /// large.
   inline void shrink() noexcept {
     if (capacity_ != 0) give_back_memory();
   }

@@ -60,8 +60,9 @@ concept LibraryConstructible = (DerivedFrom<H, BaseRequestHandler> && requires {
 
 namespace net {
 
-// Detects names in a class, whatever they name and whatever their access: in a class that is
-// derived from that class and from this one, a name that both have is ambiguous.
+// The names that the concepts below look for in a handler class, whatever they name there and
+// whatever their access. In a class that is derived from the handler class and from this one, a
+// name that both have is ambiguous.
 struct ReservedNames {
   void setup();
   void finish();
@@ -92,8 +93,8 @@ concept CanFinish = requires(H& handler) {
   { handler.finish() } -> std::same_as<void>;
 };
 
-// A class with both forms of `handle`, one of them for const objects: the other one would never be
-// called.
+// A class with both forms of `handle`, of which one is const. The server would never call that one,
+// because its handler objects are not const.
 template <class H>
 concept HandlesBothWays = requires(const H& handler) { handler.handle(); } &&
                           OneRequestHandler<H> != requires(const H& handler) {

@@ -36,8 +36,8 @@ class RequestContext {
   virtual ~RequestContext();
 
   /// Returns the connection. Python: `self.request`. You may close it, move it elsewhere or replace
-  /// it with another socket: the server then releases it, and once the handler returns, the
-  /// connection counts as served. For a datagram, this is the server's own socket; if you move from
+  /// it with another socket: the server then no longer uses the connection, and counts it as served
+  /// once the handler returns. For a datagram, this is the server's own socket; if you move from
   /// it, you get a duplicate, and the server's socket stays open. This call first sends any held
   /// answers to pipelined requests.
   inline Socket& socket() noexcept {
@@ -72,8 +72,8 @@ class RequestContext {
   /// `self.server.shutdown`, it may be called from a handler.
   virtual void shutdown() noexcept = 0;
 
-  /// Returns whether the server is draining. If so, the connection is kept after this request only
-  /// if more input follows at once.
+  /// Returns whether the server is shutting down or draining. If so, the connection is kept after
+  /// this request only if more input follows soon: within `ServerOptions::quiet_grace` at most.
   virtual bool stopping() const noexcept = 0;
 
   /// Returns the server's counters so far.
@@ -84,7 +84,7 @@ class RequestContext {
   /// `handle`; after `Next::more`, the value is meaningless.
   virtual std::size_t request_size() const noexcept;
 
-  /// Sets the deadline of all operations on the connection, for this request.
+  /// Sets the deadline of all operations on the connection, for this call of `handle`.
   inline void set_deadline(Deadline deadline) noexcept { socket().set_deadline(deadline); }
 
   /// Return and set the limits of this connection, which are initially those of the server.
@@ -94,9 +94,10 @@ class RequestContext {
   void set_limits(const Limits& limits);
 
   /// Takes the connection from the server, which never uses it again; the connection counts as
-  /// served. Bytes that `rfile` has received already stay readable there until `handle` returns.
-  /// Throws `std::errc::operation_not_supported` for a datagram, whose socket belongs to the
-  /// server.
+  /// served. Pending output is sent first. If that fails, the call throws like
+  /// `StreamWriter::flush`, and the server keeps the connection. Bytes that `rfile` has received
+  /// already stay readable there until `handle` returns. Throws
+  /// `std::errc::operation_not_supported` for a datagram, whose socket belongs to the server.
   Socket detach();
   /// Returns whether `detach` was called.
   inline bool detached() const noexcept { return detached_; }
@@ -106,8 +107,7 @@ class RequestContext {
   RequestContext(Socket connection, const Address& client_address, const Limits& limits) noexcept;
   /// Makes this the context of a datagram, which must outlive it.
   inline void set_datagram(Datagram& datagram) noexcept { datagram_ = &datagram; }
-  /// Sets the client that a proxy named; the peer becomes the proxy. Throws
-  /// `std::errc::not_enough_memory`.
+  /// Sets the client that a proxy named; the peer becomes the proxy. Throws `std::bad_alloc`.
   void set_client(const Address& client);
 
  private:

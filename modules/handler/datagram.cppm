@@ -31,14 +31,15 @@ class Datagram {
   inline const Address& local_address() const noexcept { return local_address_; }
 
   /// Returns the credentials of the sender, as verified by the kernel: the process, and its real
-  /// user and group. Returns nothing if the sockets are not Unix sockets, if the datagram is older
-  /// than the server (on an adopted socket without SO_PASSCRED), or if the user has no ID in this
-  /// user namespace.
+  /// user and group, or others that the process may claim (SCM_CREDENTIALS in unix(7)). Returns
+  /// nothing if the sockets are not Unix sockets, if the datagram is older than the server (on an
+  /// adopted socket without SO_PASSCRED), or if the user has no ID in this user namespace.
   const std::optional<PeerCredentials>& sender_credentials() const noexcept { return sender_; }
 
   /// Sends a datagram to the sender, from the address that the request was sent to. You may reply
-  /// any number of times, also with empty datagrams. Returns false if there is no recipient (the
-  /// sender has closed its socket, or has no address), or no buffer space now; the reply is then
+  /// any number of times, also with empty datagrams. Over IPv4 and IPv6, a server waits for buffer
+  /// space, but not longer than 100 ms. Returns false if there is no buffer space, or no recipient:
+  /// the sender has closed its socket, has no address, or cannot be reached. The reply is then
   /// dropped, and counted in `Stats::replies_dropped`.
   /// A Unix client at a path receives the reply only if the path is absolute, contains no symbolic
   /// link, and names a socket file that is owned by the user who sent the datagram. Throws

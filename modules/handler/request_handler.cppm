@@ -21,7 +21,8 @@ export namespace net {
 /// With `net::Next handle()`, a handler of this base is called only when there is something to read
 /// through `request()`. If it does not read everything, it is called again at once; if it reads
 /// nothing at all, it is called again when new bytes have arrived. At the end of the stream it is
-/// called one last time, and receives 0 bytes; then the connection ends, whatever `handle` returns.
+/// called one last time, and receives 0 bytes; then the connection ends, even if `handle` returns
+/// `Next::keep`.
 class BaseRequestHandler {
  public:
   BaseRequestHandler() noexcept = default;

@@ -15,15 +15,16 @@ struct Stats {
   // Connections, by state.
   std::uint64_t accepted = 0;   ///< accepted from the kernel, in total
   std::uint64_t active = 0;     ///< now in a handler, or about to be
-  std::uint64_t waiting = 0;    ///< now a conversation in the policy's queue
-  std::uint64_t parked = 0;     ///< now between two requests
-  std::uint64_t lingering = 0;  ///< now closed by us, waiting for the peer to close as well
+  std::uint64_t waiting = 0;    ///< now a conversation or datagram in the policy's queue
+  std::uint64_t parked = 0;     ///< now waiting for the client, without a thread
+  std::uint64_t lingering = 0;  ///< now closed by the server, until the peer closes as well
 
   // Connections, by how they ended.
   std::uint64_t served = 0;       ///< by the peer's end of stream, or by the handler
-  std::uint64_t closed_idle = 0;  ///< between requests, by the idle limit or a drain
+  std::uint64_t closed_idle = 0;  ///< between requests, by the idle limit or a drain; or before
+                                  ///< the first byte of a PROXY header
   std::uint64_t shed = 0;         ///< by overload: the sum of the reasons below
-  std::uint64_t timed_out = 0;    ///< by the request or send limit
+  std::uint64_t timed_out = 0;    ///< by a limit or a deadline, but not between requests
   std::uint64_t failed = 0;       ///< an exception, a reset within a request, a crashed child
   std::uint64_t cut = 0;          ///< by the end of the drain
   std::uint64_t dropped = 0;      ///< for lack of memory, a thread or a child, or by the policy
@@ -40,7 +41,7 @@ struct Stats {
   std::uint64_t shed_too_fast = 0;  ///< its client opens more than `ClientLimits::per_second`
 
   std::uint64_t requests = 0;  ///< calls of `handle`, except those after `Next::more`
-  std::uint64_t drained = 0;   ///< connections served to their end while the server was closed
+  std::uint64_t drained = 0;   ///< connections served to their end during `server_close`
 
   // Datagrams.
   std::uint64_t replies = 0;          ///< sent by handlers
@@ -48,11 +49,13 @@ struct Stats {
   std::uint64_t datagrams_lost = 0;   ///< by the kernel, because its buffer was full
 
   // Errors, by kind.
-  std::uint64_t handler_errors = 0;  ///< exceptions of setup, handle, finish and factories
+  std::uint64_t handler_errors = 0;  ///< exceptions of setup, handle, finish and factories, except
+                                     ///< those in `peer_gone` and `time_outs`; and requests that
+                                     ///< are malformed or too large
   std::uint64_t hook_errors = 0;     ///< exceptions of hooks
   std::uint64_t peer_gone = 0;       ///< connections that the peer reset
-  std::uint64_t time_outs = 0;       ///< limits that expired
-  std::uint64_t accept_errors = 0;   ///< failed calls of accept(2), except for lack of connections
+  std::uint64_t time_outs = 0;       ///< limits and deadlines that expired, except between requests
+  std::uint64_t accept_errors = 0;   ///< failed calls of accept(2), except if no client had come
   std::uint64_t policy_errors = 0;   ///< exceptions of `process`: no thread, no child
 
   /// Adds the counters of another server.
@@ -68,9 +71,9 @@ struct Stats {
 /// Returns all members in one line, as `accepted=12 active=1 ...`: for programs that read logs.
 std::string to_string(const Stats& stats);
 
-/// Returns the members that are not zero as a table for people, one member in each line. With
-/// `before`, the counters from the time `between` earlier, the table also shows by how much each
-/// counter grew per second.
+/// Returns the members that are not zero as a table for people, one member in each line. With an
+/// earlier snapshot, `before`, and the time `between` the two snapshots, the table also shows by
+/// how much each counter grew per second.
 ///
 ///     requests    12345   617.3/s
 ///     peer_gone       2     0.1/s

@@ -57,9 +57,9 @@ class StreamReader {
 };
 
 /// A span, an array or a vector of std::byte, or a similar type.
-// Checks only the pointer, since this is also checked for text: to ask whether std::span can be
-// constructed from a text would check every range concept, which took a third of the time of
-// compiling a small server.
+// Does not check whether a std::span can be constructed. The compiler evaluates this concept for
+// each `write` of a text too, and would then check every range concept for the text, which took a
+// third of the time to compile a small server.
 template <class T>
 concept ByteSequence = requires(const T& bytes, void (&use)(const std::byte*)) {
   use(std::data(bytes));
@@ -100,14 +100,15 @@ class StreamWriter {
   /// server sends the part that the socket does not take now, directly from the file and without a
   /// worker, before the next request. Like `write`, the call waits in a conversation; and if it is
   /// the second file in this call of `handle`, it waits for the first one. You keep the descriptor,
-  /// and may close it at once: until the file is sent, the connection has a duplicate, for which
-  /// `ServerOptions::max_connections` should leave room. The file must not change its size. Python:
-  /// `socket.sendfile`. Throws `std::errc::invalid_argument` if the file has fewer bytes, or for a
-  /// datagram; `std::errc::invalid_seek` if the file has no positions, as a pipe; and
-  /// `std::errc::too_many_files_open`.
+  /// and may close it at once, because the connection has a duplicate until the file is sent.
+  /// Choose `ServerOptions::max_connections` so that the process can open these duplicates too. The
+  /// file must not change its size. Python: `socket.sendfile`. Throws
+  /// `std::errc::invalid_argument` if the file has fewer bytes, for a block device without a count,
+  /// and for a datagram; `std::errc::invalid_seek` if the file has no positions, such as a pipe;
+  /// and `std::errc::too_many_files_open`.
   void send_file(int file, std::uint64_t offset = 0, std::optional<std::uint64_t> count = {});
 
-  /// Waits until all output was passed to the kernel.
+  /// Sends all output, and waits until the kernel has taken it.
   void flush();
 
   /// Collects up to `size` bytes of output until `flush` or the end of `handle`. With 0, the

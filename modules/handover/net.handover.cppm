@@ -20,8 +20,9 @@
 ///     next.serve_forever();
 ///
 /// The sockets are passed in the same way as by a service manager, sd_listen_fds(3), so a program
-/// that supports socket activation can be restarted. If a successor fails to start or is not ready
-/// in time, it is killed, and the old program continues to serve.
+/// that supports socket activation can be a successor if it also calls `notify_ready`. If a
+/// successor fails to start or is not ready in time, it is killed, and the old program continues to
+/// serve.
 ///
 /// `notify` reports the state of the service to systemd, like sd_notify(3), without its library.
 export module net.handover;
@@ -43,26 +44,28 @@ struct InheritedDescriptor {
   std::string name;  ///< from LISTEN_FDNAMES; empty if there is none
 };
 
-/// Returns the descriptors that were opened for this program before its start, as
-/// `inherited_sockets` does, but does not check their type. They are close-on-exec, and in the
-/// original order. The list ends with the first descriptor that is not open, even if LISTEN_FDS is
-/// larger. Throws `std::errc::invalid_argument` if LISTEN_FDS is not a number.
+/// Returns the descriptors that were opened for this program before its start, of any type. They
+/// are close-on-exec, and in the original order. If a descriptor is not open, the list ends with
+/// that descriptor, even if LISTEN_FDS is larger. Like `inherited_sockets`, this unsets the
+/// variables. Throws `std::errc::invalid_argument` if LISTEN_FDS is not a number.
 std::vector<InheritedDescriptor> inherited_descriptors();
 
 /// Returns the sockets that were bound for this program before its start: LISTEN_PID, LISTEN_FDS
 /// and LISTEN_FDNAMES of sd_listen_fds(3). The caller owns them; they are close-on-exec. The
 /// variables are unset, so that the sockets are taken only once. Call this before starting threads.
-/// Throws `std::errc::invalid_argument` if LISTEN_FDS is not a number, or if a descriptor is not a
-/// socket.
+/// Throws `std::errc::invalid_argument` if LISTEN_FDS is not a number, and
+/// `std::errc::not_a_socket` or `std::errc::bad_file_descriptor` if a descriptor is not a socket or
+/// not open.
 std::vector<Heirloom> inherited_sockets();
 
 /// Sends lines of sd_notify(3), such as "STOPPING=1" or "STATUS=draining", to the service manager.
-/// Returns false if there is no manager (NOTIFY_SOCKET), or if it did not take them. Never waits.
-/// May be called from any thread.
+/// Returns false if there is no manager (NOTIFY_SOCKET), or if the lines could not be sent to it.
+/// Never waits. May be called from any thread.
 bool notify(std::string_view state) noexcept;
 
 /// Gives the service manager duplicates of sockets, with their names, to keep for the next start of
-/// this service in case it crashes: FDSTORE=1. Returns as `notify` does.
+/// this service, for example after a crash: FDSTORE=1. Returns whether all of them were sent; false
+/// if there are none.
 bool store_sockets(std::span<const Heirloom> sockets) noexcept;
 
 /// Announces that this program is serving: to the program that started it as its successor, and to
@@ -70,8 +73,9 @@ bool store_sockets(std::span<const Heirloom> sockets) noexcept;
 /// received it.
 bool notify_ready() noexcept;
 
-/// Returns how often the service manager expects "WATCHDOG=1": half of WATCHDOG_USEC. Returns
-/// nothing if the manager does not expect it.
+/// Returns the interval at which to send "WATCHDOG=1" to the service manager: half of
+/// WATCHDOG_USEC, at least 1 ms and at most 12 hours. Returns nothing if the manager does not
+/// expect it.
 std::optional<std::chrono::milliseconds> watchdog_interval() noexcept;
 
 /// The program that replaces this one.
@@ -81,18 +85,18 @@ std::optional<std::chrono::milliseconds> watchdog_interval() noexcept;
 class Successor {
  public:
   /// Starts a program, with argv[0] looked up in the search path. The sockets are its descriptors 3
-  /// and up; of the other descriptors of this program, it inherits only the standard streams.
-  /// Preconditions: `argv` is not empty; the names are valid for `Heirloom`. Throws the errors of
-  /// fork(2) and execvp(3).
+  /// and up, followed by the pipe to which `notify_ready` writes. Of the other descriptors of this
+  /// program, it inherits only the standard streams. Preconditions: `argv` is not empty; the names
+  /// are valid for `Heirloom`. Throws the errors of pipe2(2), fork(2) and execvp(3).
   Successor(std::span<const std::string> argv, std::span<const Heirloom> sockets);
   Successor(const Successor&) = delete;
   Successor& operator=(const Successor&) = delete;
-  /// Kills the successor (SIGKILL), unless it has announced that it is ready.
+  /// Kills the successor (SIGKILL), unless `wait_until_ready` has returned true.
   ~Successor();
 
   /// Waits until the successor calls `notify_ready`. Returns false if the successor ended, or if
-  /// the deadline expired; in the second case you may call this again. A successor that closes the
-  /// pipe without being ready is killed.
+  /// the deadline expired; in the second case you may call this again. A successor that closes its
+  /// pipe before it is ready is killed.
   bool wait_until_ready(Deadline deadline);
   /// Returns whether the successor has ended. If so, it has been reaped.
   bool ended() noexcept;

@@ -47,7 +47,8 @@ std::optional<Number> number(std::string_view text) noexcept {
   return value;
 }
 
-// Returns whether the variables are meant for this process, and not for the one that started it.
+// Returns whether the variable contains the ID of this process. Otherwise, it and the variables
+// with it were meant for another process, from which this one inherited its environment.
 bool is_for_us(const char* name) noexcept {
   const auto process = number<int>(variable(name));
   return process && *process == ::getpid();

@@ -202,7 +202,8 @@ void Successor::kill_and_reap() noexcept {
 bool Successor::ended() noexcept {
   if (ended_) return true;
   const int found = ::waitpid(process_, nullptr, WNOHANG);
-  // In a program that ignores SIGCHLD, there is nothing to wait for (ECHILD).
+  // If this program ignores SIGCHLD, the kernel itself reaps the successor when it ends, and
+  // waitpid then fails with ECHILD.
   ended_ = found == process_ || (found < 0 && errno == ECHILD);
   return ended_;
 }

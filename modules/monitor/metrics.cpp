@@ -119,8 +119,9 @@ std::string text_of(double number) {
   return {text.data(), end};
 }
 
-// Quotes a label value or a string of JSON. Both escape the same characters; a name has no other
-// control characters than those that the caller wrote.
+// Quotes a label value of Prometheus or a string of JSON. Both formats escape the same three
+// characters in the same way. Other control characters become '?': only the name of a server can
+// contain them.
 std::string quoted(std::string_view text) {
   std::string quoted = "\"";
   for (const char letter : text) {

@@ -159,7 +159,7 @@ std::vector<Named> named(std::span<const Watched> watched) {
 }  // namespace
 
 struct Monitor::State {
-  // Serves at `address`, or with `listener`, which is bound to it.
+  // Serves on `listener`, which is bound to `address`; or at `address`, if `listener` is not open.
   State(const Address& address, Socket listener, std::span<const Watched> watched)
       : desk(named(watched)), server(make(address, std::move(listener))) {
     thread = start_own_thread("net-monitor", [this] {

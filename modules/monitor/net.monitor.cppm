@@ -10,7 +10,7 @@
 ///     /          a page with live charts of what the server does
 ///     /metrics   all counters, in the text format of Prometheus
 ///     /healthz   200 while the program is alive
-///     /readyz    200 while every server wants new clients (`BaseServer::ready`), else 503
+///     /readyz    200 while every server is ready for new clients (`BaseServer::ready`), else 503
 ///     /events    the data of the page as server-sent events, once a second
 ///
 /// The monitor is a separate server with its own threads. So it also answers when all workers of
@@ -48,7 +48,7 @@ class Monitor {
   Monitor(const Address& address, BaseServer& server);
   /// Monitors several servers, each with its own name. Precondition: there is at least one.
   Monitor(const Address& address, std::span<const Watched> servers);
-  /// Serves at a socket that is already listening, such as one that another program got from
+  /// Serves on a socket that is already listening, such as one that another program got from
   /// `duplicate_listener`. Throws the errors of the constructors of servers.
   Monitor(Socket listener, std::span<const Watched> servers);
   Monitor(const Monitor&) = delete;

@@ -41,26 +41,31 @@ class BaseServer {
   /// stuck.
   virtual ~BaseServer();
 
-  /// Binds the listeners. The constructor calls it unless `bind_and_activate` is false. Throws what
-  /// `Socket::bind` throws, and leaves nothing open then.
+  /// Binds the listeners. The constructor calls it unless `bind_and_activate` is false. Throws the
+  /// errors of socket(2), and what `ServerHooks::server_bind` throws, by default the errors of
+  /// `Socket::bind`. No listener is bound then.
   void server_bind();
 
-  /// Makes the listeners listen, and registers them with epoll.
+  /// Makes the listeners listen, and registers them with epoll. If this fails, throws and closes
+  /// the listeners. Throws `std::errc::bad_file_descriptor` before `server_bind`.
   void server_activate();
 
   /// Serves until `shutdown`. Calls `ServerHooks::service_actions` at least once in each
-  /// `poll_interval`, which delays nothing else. Returns at once if `shutdown` was called before.
-  /// Starts the policy if it has not started in this process, and throws what its `start` throws,
-  /// such as `resource_unavailable_try_again` if there are no threads. You may call it again then.
+  /// `poll_interval`; the interval affects nothing else. Returns at once if `shutdown` was called
+  /// before. Starts the policy if it has not started in this process, and throws what its `start`
+  /// throws, such as `resource_unavailable_try_again` if the system cannot start a thread. In that
+  /// case you may call `serve_forever` again.
   /// Throws `std::errc::operation_in_progress` if the server is being served already,
   /// `std::errc::bad_file_descriptor` if it is closed or not activated,
   /// `std::errc::invalid_argument` for a negative interval, and the error of the last listener when
   /// no listener works any more.
   void serve_forever(std::chrono::milliseconds poll_interval = std::chrono::milliseconds(500));
 
-  /// Serves one event, which is a new connection or the next request of a parked one, within
-  /// `ServerOptions::timeout`. Calls `ServerHooks::handle_timeout` if there was none. Deadlines
-  /// that expire meanwhile take effect, but are not events.
+  /// Serves one event: a new connection, a datagram, or the next request of a parked connection. A
+  /// policy that polls the parking lot itself, such as ThreadPool, serves parked connections
+  /// without this call. Waits for the event for at most `ServerOptions::timeout`, and calls
+  /// `ServerHooks::handle_timeout` if there was none. Deadlines that expire meanwhile take effect,
+  /// but are not events.
   ///
   /// While a `shutdown` is pending, it serves an event that is ready, but does not wait and does
   /// not call `handle_timeout`. A `server_close` in another thread also ends the wait; later calls
@@ -69,7 +74,7 @@ class BaseServer {
 
   /// Makes `serve_forever`, or a `handle_request` that waits, return. Never blocks: it sets a flag
   /// and writes to an eventfd. May be called from any thread, handler or signal handler, before,
-  /// during or after `serve_forever`. The request stays in effect until `restart`.
+  /// during or after `serve_forever`. The shutdown stays in effect until `restart`.
   void shutdown() noexcept;
 
   /// Makes a server that was shut down ready to serve again.
@@ -77,9 +82,11 @@ class BaseServer {
 
   /// Closes the server: stops serving, accepts the connections that the kernel has completed
   /// already, closes the listeners, serves the requests that have arrived, and cuts the connections
-  /// that are left at `deadline`. Returns within 100 ms after the deadline, even if handlers are
-  /// stuck in other code. A second call waits for the first and returns the same report. Throws
-  /// `std::errc::resource_deadlock_would_occur` in a handler or a hook.
+  /// that are left at `deadline`. Returns within 100 ms after the deadline, even if a handler does
+  /// not return. A second call waits for the first and returns the same report. If a handler still
+  /// holds up the serving thread then, the server is not closed: the report counts only `stuck`,
+  /// and a second call tries again. Throws `std::errc::resource_deadlock_would_occur` in a handler
+  /// or a hook.
   DrainReport server_close(Deadline deadline);
   /// Does the same, within the drain limit of the options.
   DrainReport server_close();
@@ -129,7 +136,8 @@ class BaseServer {
   explicit BaseServer(AnyServerParts& parts);
 
  private:
-  // The engine for this process. A process that was forked since gets its own.
+  // Returns the engine of this process. In a process that was forked after the server was made,
+  // the first call makes a new engine. `call` names the caller, for the text of errors.
   Engine& here(const char* call) const;
 
   mutable std::atomic<Engine*> engine_;

@@ -62,10 +62,10 @@ void on_terminate(int /*signal*/, siginfo_t* info, void* /*context*/) {
   errno = error;
 }
 
-// Sets up the child's signals: the given mask of a thread, except for SIGINT and SIGTERM. A
-// terminal and a service manager send these two to all processes, and how a server drains is the
-// parent's decision: SIGINT does nothing, and SIGTERM lets a request end. They are caught, not
-// blocked or ignored, since programs that the handler starts would inherit that.
+// Sets up the child's signals. `mask` is that of the forking thread; only SIGTERM is removed from
+// it. A terminal and a service manager send SIGINT and SIGTERM to all processes, and how a server
+// drains is the parent's decision: SIGINT does nothing, and SIGTERM lets a request end. Both are
+// caught, not blocked or ignored, since programs that the handler starts would inherit that.
 void take_signals(sigset_t mask) noexcept {
   struct sigaction action{};
   action.sa_flags = SA_RESTART | SA_SIGINFO;
@@ -116,7 +116,7 @@ Child::Child(Request& request, WorkerHooks* hooks) {
     request = {};
     return;
   }
-  // A request that gets no child goes on waiting, with its original time.
+  // A request that gets no child goes on waiting, with its original limit.
   const auto without_child = gsl::finally([&] {
     if (!request) return;
     {
@@ -125,12 +125,12 @@ Child::Child(Request& request, WorkerHooks* hooks) {
     }
     if (waited) connection.queue_place().rejoin();
   });
-  // Reserves a descriptor for the pidfd: a child that ran and cannot be waited for may have
-  // answered already.
+  // Reserves a descriptor for the pidfd. To fail after the fork would be too late, because the
+  // child may have answered already.
   Descriptor reserved(above_standard_streams(::eventfd(0, EFD_CLOEXEC)));
   if (reserved.get() < 0) throw_system_error(errno, "fork");
   auto tie = std::make_shared<Tie>();
-  OwnDescriptors::expect_forks();  // a user's policy has not called it
+  OwnDescriptors::expect_forks();  // a policy of the application does not call it
   slot_ = service.children.take_slot();
   int process = -1;
   {

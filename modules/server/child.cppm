@@ -37,9 +37,10 @@ class Child {
   Child() noexcept = default;
 
   /// Forks. In the child, this does not return, and the hooks, if any, are called there. Throws
-  /// `resource_unavailable_try_again` or `not_enough_memory` if the fork fails; then `request` is
+  /// `resource_unavailable_try_again` or `not_enough_memory` if the fork fails, and
+  /// `too_many_files_open` if there is no descriptor for the child. In these cases `request` is
   /// unchanged, or, if the child ran but could not be waited for, ended and empty. A request that
-  /// was cut meanwhile is ended without a child, and `fileno` is -1.
+  /// was cut meanwhile, or has waited for too long, is ended without a child, and `fileno` is -1.
   explicit Child(Request& request, WorkerHooks* hooks = nullptr);
 
   Child(Child&& other) noexcept;

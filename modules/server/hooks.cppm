@@ -15,7 +15,7 @@ enum class Phase : std::uint8_t {
   on_bad_request,
   on_request,
   proxy_header,  ///< in the server, while it reads a header: `ServerOptions::proxy_protocol`
-  process,       ///< in the policy, which has no thread or child for a request
+  process,       ///< in the policy, for example when it has no thread or child for a request
   make,          ///< in the constructor or the factory of the handler
   setup,
   receive,  ///< in the library, while it gathers a request or sends the rest of an answer
@@ -26,10 +26,11 @@ enum class Phase : std::uint8_t {
   handle_listener_error,
 };
 
-/// Returns the phase's name as it is written in code.
+/// Returns the phase's name, for messages: "the making of its handler" for `make`; for the others,
+/// the name as it is written in code.
 const char* name(Phase phase) noexcept;
 
-/// How a connection ended. Each outcome has a counter in `Stats`, which explains it.
+/// How a connection ended. Each outcome but `none` has a counter in `Stats`, which explains it.
 enum class Outcome : std::uint8_t {
   none,  ///< the connection has not ended
   served,
@@ -67,15 +68,16 @@ struct RequestRecord {
   const Address& client_address;  ///< behind a proxy, the address that the proxy named
   const Address* proxy_address;   ///< null if `client_address` is the peer itself
   const Address& server_address;  ///< the listener's
-  std::string_view policy;        ///< the name of the policy's type, as `net::ThreadPool`
+  std::string_view policy;        ///< the name of the policy's type, such as `net::ThreadPool`
   std::uint64_t number;           ///< the number of the request on its connection, from 1
   /// `served` if the whole answer was sent and the handler did not throw. Otherwise the outcome of
   /// the connection.
   Outcome outcome;
   // The time of an event that has not happened is `Time()`.
   Time accepted;  ///< the connection was accepted, or the datagram received
-  /// The first bytes of the request were received: by the handler itself, in a conversation or from
-  /// a bare socket. A pipelined request may have arrived together with the one before it.
+  /// The first bytes of the request were received. In a conversation, and from a bare socket, the
+  /// handler itself receives them. A pipelined request may have arrived together with the one
+  /// before it.
   Time first_byte;
   Time begun;                    ///< the handler was called
   Time handled;                  ///< the last call of the handler returned or threw
@@ -95,7 +97,9 @@ enum class BadRequest : std::uint8_t {
 struct RequestError {
   Phase phase;                   ///< where it was thrown
   std::exception_ptr exception;  ///< never null
-  Address client_address;        ///< unspecified if the error is not of one connection
+  /// The listener's address for `Phase::handle_listener_error`. Unspecified if the error does not
+  /// concern one connection or listener.
+  Address client_address;
 
   /// Returns the exception's `what()`, or "unknown exception".
   std::string what() const;
@@ -110,7 +114,7 @@ struct RequestError {
 
 /// A message of the library to the operator of the server.
 struct Event {
-  /// What a message is about: an exception in a request or a hook, accept(2) that failed, or a
+  /// What a message is about: an exception in a request or a hook, a failed accept(2), or a
   /// listener that is dead.
   enum class Kind : std::uint8_t { request_error, accept_error, listener_dead };
   Kind kind;  ///< the default `report` writes at most one line a second of each kind

@@ -3,14 +3,14 @@
 ///
 /// The parts, with Python's `socketserver` in mind:
 ///
-///     TcpServer<Handler, Policy>      binds, listens, accepts, and parks what is idle; so do
-///                                     UdpServer, UnixStreamServer, UnixDatagramServer and
-///                                     PacketServer
+///     TcpServer<Handler, Policy>      binds, listens, accepts, and parks idle connections; the
+///                                     other kinds are UdpServer, UnixStreamServer,
+///                                     UnixDatagramServer and PacketServer
 ///     Handler                         answers requests: `net.handler`
 ///     Policy                          decides where they run: ThreadPool (the default),
 ///                                     ThreadPerRequest, ForkPerRequest, Inline, or yours
 ///     ServerHooks                     sees what happens, and may refuse
-///     ServerOptions                   numbers
+///     ServerOptions                   limits, time-outs and other settings
 ///
 /// A server in ten lines:
 ///
@@ -28,7 +28,7 @@
 ///       server.serve_forever();
 ///     }
 ///
-/// The way of a connection: accept → verify_request → policy → handler → (parked ⇄ handler) →
+/// The life of a connection: accept → verify_request → policy → handler → (parked ⇄ handler) →
 /// close. Between requests it is parked: it needs no thread, no stack, and less than a kilobyte.
 ///
 /// Stopping: call `shutdown` from anywhere, and `serve_forever` returns. Then `server_close`

@@ -8,19 +8,19 @@ import net.handler;
 
 export namespace net {
 
-/// What happens to a new client when every slot is taken: a server's connections, a policy's
-/// threads or children.
+/// What happens to a new client, or to a request, when every slot is taken. The slots of a server
+/// are its connections; those of a policy are its threads or children.
 enum class Overload : std::uint8_t {
-  /// New clients wait: connections in the kernel's queue, since the server stops accepting, and
-  /// requests in the policy's queue. The default.
+  /// They wait: clients in the kernel's queue, since the server stops accepting, and requests in
+  /// the policy's queue. The default.
   wait,
-  /// New clients get the answer of `ServerHooks::on_overload` and are closed.
+  /// The client gets the message of `ServerHooks::on_overload`, and its connection is closed.
   reject,
-  /// The connection that has made its slot wait for its client for longest is ended. A connection
-  /// waits for its client while the client is silent between requests. After half a second it also
-  /// waits while a request is incomplete, or while the client takes its answer slower than 64 KiB a
-  /// second. A conversation is ended only for silence. If no connection waits for its client, this
-  /// is `wait`.
+  /// The connection that has waited longest for its client is ended, which frees its slot. A
+  /// connection waits for its client while the client is silent between two requests. It also waits
+  /// if, for more than half a second, a request has been incomplete, or the client has taken its
+  /// answer more slowly than 64 KiB per second. A conversation is ended only for silence. While no
+  /// connection waits for its client, this value has the effect of `wait`.
   evict_idle,
 };
 
@@ -47,20 +47,20 @@ struct ProxyProtocol {
 /// `ServerOptions::proxy_protocol`, the one that the header names. Unix clients have no such
 /// limits.
 ///
-/// A new connection beyond a limit gets the answer of `ServerHooks::on_overload` and is closed.
-/// `Stats::shed_too_many` and `shed_too_fast` count them.
+/// A new connection beyond a limit gets the message of `ServerHooks::on_overload` and is closed.
+/// `Stats::shed_too_many` and `shed_too_fast` count such connections.
 struct ClientLimits {
   std::size_t connections = 0;  ///< open at a time; 0 is no limit
-  double per_second = 0;        ///< new connections per second on average; 0 is no limit
-  double burst = 10;            ///< new connections at once after a pause; 1 or more
+  double per_second = 0;        ///< new connections per second on average, up to 1e9; 0: no limit
+  double burst = 10;            ///< new connections at once after a pause; from 1 to 1e9
   /// How many leading bits of an address identify the client: at most 32 for IPv4 and 128 for IPv6.
   /// A client with IPv6 usually has a whole /64. An IPv4-mapped IPv6 address counts as IPv4.
   unsigned ipv4_bits = 32;
   unsigned ipv6_bits = 64;  ///< see above
   Networks exempt = {};     ///< clients without limits
-  /// How many clients the server remembers at a time, 1 or more, in about 150 bytes each: clients
-  /// with open connections, and clients that connected recently. When the table is full, all
-  /// further clients together have the limits of one.
+  /// How many clients the server remembers at a time, from 1 to 2^26, in about 150 bytes each:
+  /// clients with open connections, and clients that connected recently. When the table is full,
+  /// all further clients together have the limits of one.
   std::size_t most_clients = 65'536;
 
   /// Returns whether there is a limit.
@@ -70,16 +70,17 @@ struct ClientLimits {
 /// Settings fixed at construction. Every default is safe for untrusted clients.
 ///
 /// The constructor throws `std::errc::invalid_argument` for a value out of bounds, and for some
-/// options that have no effect on this kind of server and could mislead. The text names the option
-/// and its bounds, and nothing has been opened then. Times and sizes without a stated upper bound
-/// may be as large as their type allows. A time of a century or more never expires.
+/// options that have no effect on this kind of server and could mislead. The text of the error
+/// names the option and its bounds, and nothing has been opened then. Times and sizes without a
+/// stated upper bound may be as large as their type allows. A time of a century or more never
+/// expires.
 struct ServerOptions {
   /// The backlog of listen(2): how many connections the kernel completes before the server accepts
   /// them. 0 or less is the system's maximum. This does not limit concurrency. Python:
   /// `request_queue_size`.
   int request_queue_size = 0;
 
-  /// SO_REUSEADDR, for TCP only, because two UDP servers could then bind the same port. Python:
+  /// SO_REUSEADDR, for TCP only, because it would let two UDP servers bind the same port. Python:
   /// `allow_reuse_address`.
   bool reuse_address = true;
   /// SO_REUSEPORT, for IPv4 and IPv6. Has no effect on other families. Python: `allow_reuse_port`.
@@ -112,9 +113,10 @@ struct ServerOptions {
   /// `timeout`.
   std::optional<std::chrono::milliseconds> timeout = std::nullopt;
 
-  /// The most connections that are open at a time. 0 means as many descriptors as the process may
-  /// open (RLIMIT_NOFILE at construction), less a reserve of one sixteenth, at least 16. For a
-  /// server of datagrams, the most datagrams that are being served; 0 means 1024.
+  /// The most connections that are open at a time. 0 means as many as there are descriptors for:
+  /// RLIMIT_NOFILE at construction, less a reserve of one sixteenth, at least 16. Under
+  /// `ForkPerRequest`, whose connections need two descriptors each, it means half of that. For a
+  /// server of datagrams, the most datagrams that are being served at a time; 0 means 1024.
   std::size_t max_connections = 0;
   Overload overload = Overload::wait;  ///< what happens beyond `max_connections`
 
@@ -130,13 +132,13 @@ struct ServerOptions {
   /// waits. For handlers with `Next handle()`.
   std::size_t write_buffer = std::size_t{256} * 1024;
   /// How many bytes of incomplete requests and unsent answers all connections together may hold,
-  /// except those in children. Beyond it, the connections that hold most are closed:
+  /// except those in children. Beyond this limit, the connections that hold the most are closed:
   /// `Stats::shed_greedy`. 0 means a quarter of the memory that the process may use at
-  /// construction: the least of the machine's memory, that of its control groups (cgroups(7)),
-  /// RLIMIT_AS and RLIMIT_DATA.
+  /// construction: the least of the machine's memory, the limits of the process's control groups
+  /// (cgroups(7)), RLIMIT_AS and RLIMIT_DATA.
   std::size_t buffer_memory = 0;
 
-  // Each 0 or more.
+  // Each of these times is 0 or more.
   std::chrono::milliseconds drain{10'000};  ///< how long `server_close` without a deadline may take
   /// While a server drains, a connection that has been silent for this long is closed.
   std::chrono::milliseconds quiet_grace{100};
@@ -165,11 +167,13 @@ struct Load {
 
 /// How the connections ended that were open when `server_close` was called.
 struct DrainReport {
-  std::uint64_t drained = 0;      ///< served to their end
+  std::uint64_t drained = 0;      ///< served to their end, failed, timed out or refused
   std::uint64_t closed_idle = 0;  ///< without a request in progress
   std::uint64_t cut = 0;          ///< still busy at the deadline, and ended by the server
-  std::uint64_t dropped = 0;      ///< never served
-  std::uint64_t stuck = 0;        ///< handlers that had not returned when the report was made
+  std::uint64_t dropped = 0;      ///< dropped or shed, as `Stats` counts them
+  /// Still open when the report was made, because a handler had not returned. If there is none: the
+  /// number of threads that the policy could not end.
+  std::uint64_t stuck = 0;
 
   bool operator==(const DrainReport&) const = default;
 };

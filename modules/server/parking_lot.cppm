@@ -8,8 +8,7 @@ import :request;
 
 namespace net {
 
-// Something else that a lot polls, beside connections: a socket that yields datagrams, or new
-// connections.
+// What a lot polls besides connections: a socket that yields datagrams or new connections.
 class Receiver {
  public:
   Receiver() noexcept = default;
@@ -19,7 +18,7 @@ class Receiver {
   // Receives what has arrived. Returns the number of requests that it put into `ready`.
   virtual std::size_t receive(std::span<Request> ready) noexcept = 0;
 
-  std::uint64_t key = 0;  // the lot's
+  std::uint64_t key = 0;  // assigned by the lot
 
  protected:
   ~Receiver() = default;
@@ -41,9 +40,10 @@ class ParkingLot {
   ParkingLot(const ParkingLot&) = delete;
   ParkingLot& operator=(const ParkingLot&) = delete;
 
-  /// Waits until connections are ready, and moves them into `ready`, at most 64. Returns how many;
-  /// 0 after `wake`, at the deadline, or if nothing is to be served yet. Thread safety: one thread
-  /// may wait at a time, and each wait must happen before the next.
+  /// Waits until requests are ready, and moves as many as fit into `ready`. Returns how many; 0
+  /// after `wake`, at the deadline, or if nothing is to be served yet. Precondition: `ready` has
+  /// space for at least one. Thread safety: one thread may wait at a time, and each wait must
+  /// happen before the next.
   std::size_t wait(std::span<Request> ready, Deadline deadline);
 
   /// Ends the current wait, or the next one. May be called from any thread.
@@ -71,7 +71,8 @@ class OwnParkingLot final : public ParkingLot {
   // makes an empty lot of its own.
   void close() noexcept;
   void renew();
-  // Registers a connection that is parked already, and removes the registration.
+  // Registers a connection (`enter`), or removes the registration (`leave`). The connection must be
+  // parked before a wait can meet an event of it.
   void enter(Connection& connection);
   void leave(Connection& connection) noexcept;
   void want_output(Connection& connection, bool wanted) noexcept;

@@ -40,8 +40,8 @@ class PolicyContext {
   void unwatch(int descriptor) noexcept;
 
   /// Takes over the parking lot: from now on the policy calls `ParkingLot::wait`, and the server
-  /// passes to `process` only conversations and requests that must be ended. To be called in the
-  /// policy's constructor.
+  /// passes to `process` only conversations, datagrams that the serving thread has received, and
+  /// requests that must be ended. To be called in the policy's constructor.
   ParkingLot& take_parking_lot();
 
   /// Declares how many descriptors a request needs besides that of its connection, so that the
@@ -84,8 +84,8 @@ export namespace net {
 /// A class that runs requests.
 ///
 /// The serving thread (of each server that shares the policy) calls `process` with a request that
-/// is ready: a conversation that was just accepted, or a connection whose next request has arrived.
-/// `process` should return soon. If it throws, the connection is dropped and counted.
+/// is ready: a conversation that was just accepted, a connection whose next request has arrived, or
+/// a datagram. `process` should return soon. If it throws, the connection is dropped and counted.
 ///
 /// `drain` is called once, when the server has no connection left or the time of its drain is over.
 /// The policy ends its threads, and reports how many it could not end.
@@ -97,8 +97,8 @@ export namespace net {
 /// again.
 ///
 /// A policy with a queue may have a member `void expire()`. A serving thread calls it when requests
-/// have waited for longer than their limit; it calls `RequestQueue::take_overdue`. Without it, such
-/// a request ends when the policy takes it from the queue.
+/// have waited for longer than their limit. `expire` should call `RequestQueue::take_overdue`.
+/// Without `expire`, an overdue request ends when the policy takes it from the queue and steps it.
 ///
 /// A policy may have a member `PolicyLoad load()`, which `BaseServer::load` calls from any thread
 /// once the policy has started.
@@ -111,8 +111,8 @@ concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline
   { policy.drain(deadline) } -> std::same_as<DrainReport>;
 };
 
-/// Refuses a policy that lacks a function or has one that nothing would call, with a sentence that
-/// says what is required. Each server class checks its policy so.
+/// Rejects a policy that lacks a function or has one that nothing would call, with a message that
+/// says what is required. Each server class checks its policy with this.
 template <class P>
 struct PolicyChecks {
   static_assert(requires { typename P::Options; }, "a policy has a type `Options`");
@@ -189,13 +189,13 @@ class AnyPolicy {
   std::atomic<unsigned> started_in_{0};
 };
 
-// Takes ownership of a policy. A process that was forked after the policy was made or started does
-// not destroy it, since the policy's threads are not there.
+// Takes ownership of a policy. Only a process in which `AnyPolicy::ours` is true destroys it. Any
+// other process abandons it, since the policy's threads do not exist there.
 // Not a template: a std::shared_ptr for each policy would take long to compile.
 std::shared_ptr<AnyPolicy> owned(AnyPolicy* policy);
 
 // The name of a type as it is written in code, without its module. GCC leaves out the namespace
-// that a function is in, hence the class. It evaluates a `std::source_location` in a template
+// that a function is in, hence the class. GCC also evaluates a `std::source_location` in a template
 // before it knows T, hence __PRETTY_FUNCTION__.
 struct TypeName {
   template <class T>
@@ -266,9 +266,9 @@ class SharedPolicy {
   }
 
   /// Calls the policy's member `start`, if it has one, now rather than when the first of its
-  /// servers begins to serve. A program does this to learn whether its threads start before it
-  /// reports that it is ready. Throws what `start` throws. After a fork, the servers start the
-  /// policy again by themselves.
+  /// servers begins to serve. A program that reports when it is ready can call this first, to learn
+  /// whether the policy's threads can be started. Throws what `start` throws. After a fork, the
+  /// servers start the policy again by themselves.
   void start() { any_->start_here(); }
 
   /// Returns the policy.

@@ -37,7 +37,8 @@ class Request {
   /// Serves the connection to its end, and waits for the client in this thread. Never throws.
   void run();
 
-  /// Serves one request, or takes what has arrived of one. After `close`, the connection has ended
+  /// Serves the next request (up to 16 that have arrived together), or reads what has arrived of
+  /// it. Serves a conversation or a datagram to its end. After `close`, the connection has ended
   /// and this object is empty. After `keep`, call `step` again if `ready`, else `park`. Never
   /// throws.
   Next step();
@@ -54,9 +55,9 @@ class Request {
   /// own the request.
   bool try_park();
 
-  /// Ends the request without serving it, with the answer of `ServerHooks::on_overload`, and counts
-  /// it as shed. For a policy without a free worker, under `Overload::reject`. To be called on the
-  /// serving thread.
+  /// Ends the request without serving it, with the message of `ServerHooks::on_overload`, and
+  /// counts it as shed. For a policy without a free worker, under `Overload::reject`. To be called
+  /// on the serving thread.
   void reject();
 
   /// Asks the server to free a slot by ending its longest-silent conversation or child. If none is
@@ -66,15 +67,16 @@ class Request {
 
   /// Returns the connection's descriptor. Precondition: not empty.
   int fileno() const noexcept;
-  /// Returns the peer's address. Precondition: not empty.
+  /// Returns the address of the client: the peer, or the client that a proxy named. Precondition:
+  /// not empty.
   const Address& peer() const noexcept;
 
   /// Returns whether this is a conversation, which occupies the thread that runs it until it ends.
   /// Precondition: not empty.
   bool conversation() const noexcept;
 
-  /// Returns the time by which a conversation must have begun. The server sheds it if it begins
-  /// later. Precondition: not empty.
+  /// Returns the time by which a conversation must have begun; `never` for other requests. The
+  /// server sheds a conversation that begins later. Precondition: not empty.
   Deadline deadline() const noexcept;
 
   /// Cuts the connection: every call on it fails from now on. May be called from any thread while

@@ -31,8 +31,8 @@ class ServerOf : public BaseServer {
   static_assert(HandlerChecks<Handler>::passed);
 
  public:
-  /// Serves at an address, at several addresses, or with a socket that listens already. The comment
-  /// of the class describes the other arguments.
+  /// Makes a server for an address, for several addresses, or for sockets that listen already (for
+  /// datagrams: that are bound already). The comment of the class describes the other arguments.
   template <class... Args>
   explicit ServerOf(const Address& address, Args&&... args)
       : ServerOf(Parts(kind, std::span(&address, 1), std::forward<Args>(args)...)) {}
@@ -83,7 +83,7 @@ export namespace net {
 /// policy's `Options`, or a `SharedPolicy`; hooks; a factory of handlers, which is called
 /// concurrently, with a `RequestContext&` or without an argument; a vector of sockets that listen
 /// already. Throws `std::errc::invalid_argument` if an address or a socket is not of the server's
-/// kind, if there is none, and for options out of bounds.
+/// kind, if there is neither an address nor a socket, and for options out of bounds.
 template <class Handler, class Policy = ThreadPool>
 class TcpServer : public ServerOf<Handler, Policy, ServerKind::tcp> {
   static_assert(
@@ -104,11 +104,11 @@ class TcpServer : public ServerOf<Handler, Policy, ServerKind::tcp> {
 ///     net::UdpServer<Shout> server{net::Address{"127.0.0.1", 9999}};
 ///
 /// The constructors are those of `TcpServer`. A reply is sent from the address that the datagram
-/// was sent to, even if the server is bound to all addresses. Under `ThreadPool`, and each policy
-/// that takes over the parking lot, the threads of the policy receive the datagrams while
-/// `serve_forever` runs, and call `verify_request` concurrently. Otherwise the serving thread
-/// receives them. If no thread receives a datagram in time, the kernel drops it:
-/// `Stats::datagrams_lost`.
+/// was sent to, even if the server is bound to all addresses. Under `ThreadPool`, and any other
+/// policy that takes over the parking lot, the threads of the policy receive the datagrams while
+/// `serve_forever` runs, and call `verify_request` concurrently. Otherwise, and with
+/// `Overload::reject` in the server's options, the serving thread receives them. If no thread
+/// receives a datagram in time, the kernel drops it: `Stats::datagrams_lost`.
 template <class Handler, class Policy = ThreadPool>
 class UdpServer : public ServerOf<Handler, Policy, ServerKind::udp> {
   static_assert(
@@ -140,12 +140,12 @@ class UnixStreamServer : public ServerOf<Handler, Policy, ServerKind::unix_strea
   using ServerOf<Handler, Policy, ServerKind::unix_stream>::ServerOf;
 };
 
-/// Serves a Unix datagram socket. Python: `UnixDatagramServer`. It works as `UdpServer` does, and
-/// its file as that of `UnixStreamServer`. A client without a name can send requests but gets no
-/// reply. Nor does one whose name is a relative path, a path through a symbolic link, or a file of
-/// another user (`Datagram::reply`). A client that does not read its replies loses them. The kernel
-/// keeps unread replies in the server's send buffer, so a few such clients can leave others without
-/// replies (`Stats::replies_dropped`) until they read or close.
+/// Serves a Unix datagram socket. Python: `UnixDatagramServer`. It works like `UdpServer`, and
+/// treats its socket file as `UnixStreamServer` does. A client without a name can send requests but
+/// gets no reply. A client gets none either if its name is a relative path, a path through a
+/// symbolic link, or a file of another user (`Datagram::reply`). A client that does not read its
+/// replies loses them. The kernel keeps unread replies in the server's send buffer, so a few such
+/// clients can leave others without replies (`Stats::replies_dropped`) until they read or close.
 template <class Handler, class Policy = ThreadPool>
 class UnixDatagramServer : public ServerOf<Handler, Policy, ServerKind::unix_datagram> {
   static_assert(

@@ -48,7 +48,7 @@ struct Serving::Thread {
     return ::poll(&polled, 1, 0) == 1;
   }
 
-  Descriptor ended;  // readable, when `serve_forever` has returned
+  Descriptor ended;  // readable when `serve_forever` has returned
   std::exception_ptr error;
   bool found_it_closed = false;
   DrainReport report;
@@ -74,7 +74,7 @@ DrainReport Serving::stop_within(std::optional<Deadline> deadline) {
   if (!serving.thread.joinable()) return serving.report;
   const bool closed_here = server_.fileno() >= 0 && !serving.is_over();
   server_.shutdown();
-  // Closing also ends a `serve_forever` that a handler delays.
+  // Close before the join: this also cuts a handler that holds up `serve_forever`.
   serving.report = deadline ? server_.server_close(*deadline) : server_.server_close();
   serving.thread.join();
   // If `stop` comes before the thread has begun to serve, the close makes `serve_forever` throw.

@@ -27,9 +27,9 @@ class Serving {
   /// Stops the server unless `stop` has. An exception of `serve_forever` is lost then.
   ~Serving();
 
-  /// Shuts the server down, waits until `serve_forever` has returned, and closes the server within
-  /// `deadline`. Then throws what `serve_forever` has thrown, if anything. A second call returns
-  /// the first report.
+  /// Shuts the server down, closes it within `deadline`, and waits until `serve_forever` has
+  /// returned; a handler that holds up that thread can delay this beyond the deadline. Then throws
+  /// what `serve_forever` has thrown, if anything. A second call returns the first report.
   DrainReport stop(Deadline deadline);
   /// Does the same, within the drain limit of the server's options.
   DrainReport stop();

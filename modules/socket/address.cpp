@@ -41,8 +41,8 @@ sa_family_t number_of(std::span<const std::byte> bytes) {
       "\"" + std::string(host) + "\" is not a numeric address; names are for net::resolve");
 }
 
-// Looks for a name first, as getaddrinfo(3) does: an interface may have a number as its name that
-// is the index of another interface, and `host` returns names.
+// Returns the index of the scope. Looks for a name first, as getaddrinfo(3) does: an interface
+// may be named "7" while another one has the index 7, and `Address::host` returns names.
 std::uint32_t scope_of(std::string_view host, std::string_view scope) {
   std::uint32_t index = ::if_nametoindex(std::string(scope).c_str());
   if (index != 0) return index;
@@ -67,8 +67,8 @@ std::optional<std::size_t> size_of_unix(std::span<const std::byte> bytes) {
   return std::min(size + 1, sizeof(sockaddr_un));
 }
 
-// The kernel returns as many bytes as the hardware address has, but accepts no fewer than
-// sockaddr_ll has.
+// An address from the kernel ends after the hardware address, so it may be shorter than a
+// sockaddr_ll. The kernel accepts no address that is shorter than that.
 std::optional<std::size_t> size_of_packet(std::span<const std::byte> bytes) {
   constexpr std::size_t before = offsetof(sockaddr_ll, sll_addr);
   const auto size = before + read_as<sockaddr_ll>(bytes).sll_halen;
@@ -76,9 +76,8 @@ std::optional<std::size_t> size_of_packet(std::span<const std::byte> bytes) {
   return std::max(size, sizeof(sockaddr_ll));
 }
 
-// Returns the number of bytes that are part of the address, without any that were stored after it:
-// bytes without meaning would make equal addresses differ. Returns nothing if the bytes are not an
-// address.
+// Returns the size at which an address is stored. It leaves out bytes after the end of the address,
+// which would make equal addresses differ. Returns nothing if the bytes are not an address.
 std::optional<std::size_t> canonical_size(std::span<const std::byte> bytes) {
   const auto only = [&](std::size_t size) {
     return bytes.size() == size ? std::optional(size) : std::nullopt;
@@ -187,7 +186,6 @@ std::string Address::host() const {
 }
 
 std::uint16_t Address::port() const noexcept {
-  // sin_port and sin6_port are at the same offset.
   static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
   const auto known = family();
   if (known != Family::ipv4 && known != Family::ipv6) return 0;

@@ -9,17 +9,19 @@ export namespace net {
 /// An address family. Python: `AF_INET`, `AF_INET6`, `AF_UNIX`, `AF_PACKET`.
 enum class Family : std::uint8_t { unspecified, ipv4, ipv6, unix_domain, packet };
 
-/// The address of one end of a socket. It is always numeric; `resolve` turns names into addresses.
+/// The address of one end of a socket: an IPv4 or IPv6 address with a port, a Unix path or name, or
+/// a network interface. IP addresses are always numeric; `resolve` turns host names into addresses.
 /// A plain value: it may be copied and compared on any thread.
 class Address {
  public:
   /// Makes the unspecified address. It equals only itself, and no socket can bind to it.
   Address() noexcept;
 
-  /// Makes an IPv4 or IPv6 address from its numeric text. An IPv6 scope may follow a '%'
-  /// ("fe80::1%eth0"): the name of an interface or, if no interface has that name, its index. An
-  /// empty host means 0.0.0.0, as in Python.
-  /// Throws `std::errc::invalid_argument` if `host` is not numeric.
+  /// Makes an IPv4 or IPv6 address from its numeric text. An IPv6 address may end with '%' and a
+  /// scope ("fe80::1%eth0"), which is the name of an interface or, if no interface has that name,
+  /// the index of one. An empty host means 0.0.0.0, as in Python.
+  /// Throws `std::errc::invalid_argument` if `host` is not numeric, or if the scope is neither the
+  /// name of an interface nor a number.
   Address(std::string_view host, std::uint16_t port);
 
   /// Makes the address of a Unix socket in the file system. unix(7).
@@ -36,9 +38,9 @@ class Address {
   /// a socket to it gives the socket an unused abstract name. unix(7), autobind; Python: "".
   static Address unix_unnamed() noexcept;
 
-  /// Makes the address of a network interface, for frames of `protocol` ("lo", 0x88B5). An empty
-  /// name means every interface. The hardware address is the address of a frame's receiver; `bind`
-  /// ignores it. packet(7).
+  /// Makes the address of a network interface ("lo"), for frames of `protocol` (0x88B5, in host
+  /// byte order). An empty name means every interface. The hardware address is that of the receiver
+  /// of a sent frame; `bind` ignores it. packet(7).
   /// Throws `std::errc::no_such_device` for an unknown interface, and `std::errc::invalid_argument`
   /// for a hardware address of more than 32 bytes.
   static Address packet(std::string_view interface_name, std::uint16_t protocol,
@@ -80,8 +82,8 @@ class Address {
   /// Returns the protocol of a packet address (0x88B5); 0 for other families.
   std::uint16_t protocol() const noexcept;
 
-  /// Views the hardware address of a packet address; empty if there is none. The view is valid as
-  /// long as this object.
+  /// Views the hardware address of a packet address; empty if there is none. The view is valid
+  /// until this object is changed or destroyed.
   std::span<const std::byte> hardware_address() const noexcept;
 
   /// Returns the address as text: "127.0.0.1:80", "[::1]:80", "unix:/run/x.sock", "unix:@abstract"

@@ -20,7 +20,8 @@ namespace {
 
 constexpr std::size_t header_size = CMSG_LEN(0);
 
-// More than any message can have: the kernel limits ancillary data to net.core.optmem_max, 128 KiB.
+// Far more than a message carries: the kernel limits the ancillary data of a message to
+// net.core.optmem_max, which is at most 128 KiB by default.
 constexpr std::size_t most_room = std::size_t{16} * 1024 * 1024;
 
 // Calls `visit` with each item of a control buffer. The last item may be truncated.
@@ -49,7 +50,7 @@ Ancillary::Ancillary(std::size_t room, std::size_t items) {
                                    std::to_string(most_room));
   }
   if (room == 0 || items == 0) return;
-  // CMSG_LEN alone for the last item: with padding, one descriptor more than requested would fit.
+  // The last item gets no padding: one descriptor more than requested would fit into it.
   room_ = CMSG_LEN(room) + (items - 1) * (header_size + CMSG_ALIGN(1));
 }
 

@@ -19,7 +19,8 @@ struct ResolveOptions {
 
 /// Looks up a host name. Returns at least one address, each once, in the resolver's order. The call
 /// blocks, and has no deadline. getaddrinfo(3); an IPv6 literal may be in brackets.
-/// Throws errors of `resolver_category`. Python: `getaddrinfo`.
+/// Throws errors of `resolver_category`, the error of a failed system call, and `invalid_argument`
+/// for a name that contains a NUL. Python: `getaddrinfo`.
 std::vector<Address> resolve(std::string_view host, std::uint16_t port,
                              const ResolveOptions& options = {});
 
@@ -31,8 +32,8 @@ struct ListenOptions {
 };
 
 /// Returns a stream socket that listens on `address`: TCP (with SO_REUSEADDR) or Unix. Throws the
-/// errors of `Socket::bind`, and `invalid_argument` for `dualstack` with an IPv4 address; the text
-/// of an error names the address. The socket file of a Unix address must not exist yet, and it
+/// errors of `Socket::bind`, and `invalid_argument` for `dualstack` with an IPv4 address; the texts
+/// of these errors name the address. The socket file of a Unix address must not exist yet, and it
 /// remains after the socket is closed. Python: `create_server`.
 Socket create_server(const Address& address, const ListenOptions& options = {});
 
@@ -49,9 +50,9 @@ Socket create_connection(const Address& address, Deadline deadline = Deadline::n
                          const ConnectOptions& options = {});
 
 /// Returns a TCP socket that is connected to `host`. Tries the addresses of the host in order; the
-/// deadline covers all attempts together. Throws errors of `resolver_category`, `TimeoutError` if
-/// the deadline expires, and otherwise a `ConnectError`, which holds the error of each address.
-/// Python: `create_connection`.
+/// deadline covers all attempts together, but not the look-up of the name before them.
+/// Throws the errors of `resolve`, `TimeoutError` if the deadline expires, and otherwise a
+/// `ConnectError`, which holds the error of each address. Python: `create_connection`.
 Socket create_connection(std::string_view host, std::uint16_t port,
                          Deadline deadline = Deadline::never(), const ConnectOptions& options = {});
 

@@ -30,7 +30,7 @@ void Descriptor::close() noexcept {
 
 int move_above_standard_streams(int descriptor) noexcept {
   const int copy = ::fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-  const int error = errno == EINVAL ? EMFILE : errno;  // EINVAL: not even number 3 is allowed
+  const int error = errno == EINVAL ? EMFILE : errno;  // EINVAL: RLIMIT_NOFILE is 3 or less
   ::close(descriptor);
   errno = error;
   return copy;

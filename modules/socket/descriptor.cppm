@@ -40,22 +40,22 @@ class Descriptor {
   int descriptor_ = -1;
 };
 
-/// Moves a descriptor that the system has just returned above the numbers of stdin, stdout and
-/// stderr. In a program that closed one of these streams, a new descriptor may get its number, and
-/// would then receive the output that is meant for the stream. Returns the descriptor itself if it
-/// is 3 or more (or negative). Otherwise returns a close-on-exec copy, and closes the original; -1
-/// with errno if the system has no more descriptors. The library calls this for everything that it
-/// opens.
+/// Replaces a new descriptor with a close-on-exec copy whose number is 3 or more, so that it is not
+/// that of stdin, stdout or stderr. In a program that closed one of these streams, a new descriptor
+/// may get the number of the stream, and would then receive the output that is meant for the
+/// stream. Returns the copy; -1 with errno if the system has no more descriptors. Closes the
+/// original in both cases.
 int move_above_standard_streams(int descriptor) noexcept;
-/// Does the same, but makes no system call if the descriptor need not be moved.
+/// Does the same for the numbers 0, 1 and 2, and returns any other number unchanged, without a
+/// system call. The library calls this for each descriptor that it opens.
 inline int above_standard_streams(int descriptor) noexcept {
   return descriptor > 2 || descriptor < 0 ? descriptor : move_above_standard_streams(descriptor);
 }
 
-/// Writes to a descriptor of any kind as write(2) does, with the same result and errno, but raises
-/// no signal: neither SIGPIPE (the reader of a pipe or the peer of a socket has closed) nor SIGXFSZ
-/// or SIGTTOU. It changes no signal disposition, so any program can call it on any thread. For log
-/// lines and reports.
+/// Writes to a descriptor of any kind as write(2) does, with the same result and errno, but without
+/// the signals that write(2) can raise: SIGPIPE (the reader of a pipe or the peer of a socket has
+/// closed), SIGXFSZ and SIGTTOU. It changes no signal disposition, so any program can call it on
+/// any thread. It is meant for log lines and reports.
 std::ptrdiff_t write_without_signals(int descriptor, std::span<const std::byte> bytes) noexcept;
 
 }  // namespace net

@@ -26,8 +26,8 @@ struct ReceiveOptions {
 struct ReceivedMessage {
   std::size_t size = 0;        ///< bytes stored; 0 at the end of a stream
   std::size_t whole_size = 0;  ///< bytes of the datagram, including any that did not fit; MSG_TRUNC
-  bool truncated = false;      ///< some bytes did not fit, and are lost
-  bool ancillary_truncated = false;  ///< some ancillary data did not fit, and are lost; MSG_CTRUNC
+  bool truncated = false;      ///< some bytes did not fit, and are lost unless `peek` is set
+  bool ancillary_truncated = false;  ///< the same for the ancillary data; MSG_CTRUNC
   bool end_of_record = false;        ///< MSG_EOR
   Address address;                   ///< the sender, as returned by `Socket::recvfrom`
 };

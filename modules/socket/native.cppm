@@ -21,13 +21,14 @@ Native read_as(std::span<const std::byte> bytes) {
   return native;
 }
 
-// The kernel's MAX_ADDR_LEN: the longest hardware address that sll_addr can hold.
+// The kernel's MAX_ADDR_LEN, in bytes. sll_addr has only 8 bytes: a longer address continues after
+// the end of the sockaddr_ll.
 inline constexpr std::size_t longest_hardware_address = 32;
 
 // The kernel's SCM_MAX_FD: the most descriptors in one message. unix(7).
 inline constexpr std::size_t most_descriptors = 253;
 
-// The arguments of bind, connect and similar calls. Only here are bytes cast to a sockaddr.
+// The address arguments of bind, connect and similar calls.
 const sockaddr* native_pointer(const Address& address) noexcept;
 SocketLength native_size(const Address& address) noexcept;
 
@@ -36,7 +37,9 @@ Family family_of(int native) noexcept;
 int native_type(SocketType type) noexcept;
 std::optional<SocketType> type_of(int native) noexcept;
 
-// A timeout for poll, rounded up so that a wait never ends before its deadline; -1 waits forever.
+// Returns the timeout for poll(2), in milliseconds; -1 to wait forever. It is rounded up so that a
+// wait does not end just before the deadline. It is at most INT_MAX (24 days), so after a longer
+// wait the caller must check the deadline.
 int poll_milliseconds(Deadline deadline) noexcept;
 
 // Storage for an address that a system call returns.

@@ -4,7 +4,8 @@
 /// A `Socket` owns one descriptor. It can be moved but not copied, and its destructor closes the
 /// descriptor. An `Address` is numeric (IPv4, IPv6), a path or a name (Unix), or a network
 /// interface (packet). `resolve` turns host names into addresses. A `Deadline` is a point on the
-/// steady clock, and a duration converts to one, so both calls here are bounded:
+/// steady clock, and a duration converts to one. Here, connecting may take 5 seconds (after the
+/// name was looked up), and sending 2 seconds:
 ///
 ///     net::Socket peer = net::create_connection("localhost", 8080, 5s);
 ///     peer.sendall(net::bytes("hello\n"), 2s);

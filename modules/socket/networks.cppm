@@ -15,9 +15,9 @@ class Networks {
   /// Makes the empty set.
   Networks() noexcept;
   /// Makes a set of networks from a comma-separated list: "10.0.0.0/8, ::1". An entry without a
-  /// prefix length is a single address. "0.0.0.0/0, ::/0" contains every address.
+  /// prefix length is a single address. "0.0.0.0/0, ::/0" contains every IP address.
   /// Throws `std::errc::invalid_argument` for an entry that is not a network: an address with bits
-  /// set after the prefix ("10.0.0.1/8"), a scope, a name.
+  /// set after the prefix ("10.0.0.1/8") or with a scope, an IPv4-mapped IPv6 address, or a name.
   explicit Networks(std::string_view list);
   Networks(const Networks& other) noexcept;
   Networks(Networks&& other) noexcept;

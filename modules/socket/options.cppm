@@ -23,15 +23,15 @@ enum class SocketOption : std::uint8_t {
   no_delay,          ///< TCP_NODELAY, tcp(7): send at once, do not wait for more data
   cork,              ///< TCP_CORK, tcp(7): wait for more data, until the option is cleared
   quick_ack,         ///< TCP_QUICKACK, tcp(7): acknowledge at once, for now
-  user_timeout,      ///< TCP_USER_TIMEOUT, tcp(7), milliseconds
-  defer_accept,      ///< TCP_DEFER_ACCEPT, tcp(7), seconds
+  user_timeout,      ///< TCP_USER_TIMEOUT, tcp(7): milliseconds that data may stay unacknowledged
+  defer_accept,      ///< TCP_DEFER_ACCEPT, tcp(7): seconds to wait for data before accepting
   ipv6_only,         ///< IPV6_V6ONLY, ipv6(7): no IPv4 clients on an IPv6 listener
 };
 
-/// The process that created the other end of a Unix socket, as the kernel recorded it then.
-/// unix(7), SO_PEERCRED.
+/// The process at the other end of a Unix socket, as the kernel recorded it when that process
+/// called connect(2), listen(2) or socketpair(2). unix(7), SO_PEERCRED.
 struct PeerCredentials {
-  int process = 0;     ///< the process ID; 0 if this process cannot see it
+  int process = 0;     ///< the process ID; 0 if it is outside this process's PID namespace
   unsigned user = 0;   ///< the effective user
   unsigned group = 0;  ///< the effective group
 

@@ -26,7 +26,7 @@ import :write_signals;
 namespace net {
 namespace {
 
-// Makes the descriptor non-blocking during its lifetime, since sendfile has no MSG_DONTWAIT.
+// Makes the descriptor non-blocking while this object exists, since sendfile has no MSG_DONTWAIT.
 class WithoutBlocking {
  public:
   explicit WithoutBlocking(const Operation& operation)

@@ -1,5 +1,5 @@
 /// \file
-/// `net.socket:sending_files`: sends files without copying them through user space.
+/// `net.socket:sending_files`: sends files, without copying them through user space if possible.
 export module net.socket:sending_files;
 
 import net.standard;
@@ -21,8 +21,9 @@ std::uint64_t sendfile(Socket& socket, int file, std::uint64_t offset = 0,
                        Deadline deadline = Deadline::never());
 
 /// Sends at most `count` bytes of a file from `offset` on, without waiting. Returns the number of
-/// bytes sent; 0 if the file has ended, and nothing if the socket takes no bytes now. For files
-/// with positions: throws `invalid_seek` for others, and the errors of reading the file.
+/// bytes sent; 0 if the file has ended, and nothing if the socket takes no bytes now.
+/// Throws `invalid_seek` if the file has no positions (a pipe, for example), and the errors of
+/// reading the file.
 std::optional<std::size_t> try_sendfile(Socket& socket, int file, std::uint64_t offset,
                                         std::size_t count);
 

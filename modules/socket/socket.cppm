@@ -109,8 +109,8 @@ class Socket {
   void sendall(std::span<const std::byte> from, Deadline deadline = Deadline::never());
 
   /// Receives a datagram and the address of its sender, and waits for one if necessary. Bytes that
-  /// do not fit are lost (see `recvmsg`). The address is unspecified if none is known: on a stream,
-  /// from an unbound Unix socket, and at the end of the input. recvfrom(2); Python:
+  /// do not fit are lost (see `recvmsg`). The address is unspecified if none is known: on a TCP
+  /// connection, from an unbound Unix socket, and at the end of the input. recvfrom(2); Python:
   /// `recvfrom_into`.
   std::pair<std::size_t, Address> recvfrom(std::span<std::byte> into);
 
@@ -118,20 +118,21 @@ class Socket {
   /// bytes sent. Throws `message_size` if the datagram is too long. sendto(2).
   std::size_t sendto(std::span<const std::byte> from, const Address& to);
 
-  /// shutdown(2). A peer that has already closed the connection (ENOTCONN) is not an error.
+  /// shutdown(2). Does nothing if the socket is not connected (ENOTCONN), as after a reset by the
+  /// peer.
   void shutdown(ShutdownHow how);
 
   /// Closes the socket; closing it twice is harmless. close(2).
   void close() noexcept;
 
-  /// Returns the descriptor and gives up ownership; the socket is closed from then on. The
-  /// descriptor has no timeout of its own (see `wait_in_receive`).
+  /// Returns the descriptor and gives up ownership; this object becomes a closed socket. A timeout
+  /// that `wait_in_receive` set on the descriptor is removed.
   int detach() noexcept;
 
   /// Calls `watch` before the descriptor leaves this object, so that a poller (epoll) can
-  /// unregister it in time. The watch belongs to this object and does not move with the descriptor.
-  /// It must outlive the socket, or be replaced by null, the default. If `counts` is true, the
-  /// watch is also called after each receive and send.
+  /// unregister it in time. The watch stays with this object when the descriptor is moved to
+  /// another. The watch must outlive this object, or be replaced by null, the default. If `counts`
+  /// is true, the watch is also called after each receive and send.
   void set_watch(SocketWatch* watch, bool counts = false) noexcept {
     watch_ = watch;
     watch_counts_ = counts;
@@ -171,12 +172,12 @@ class Socket {
   std::size_t getsockopt(int level, int option, std::span<std::byte> value) const;
 
   /// Makes `close` wait until the peer has received everything, but not longer than `time`; with
-  /// zero, `close` resets the connection instead. By default, the system sends the rest in the
-  /// background. Throws `invalid_argument` for a negative time. socket(7), SO_LINGER.
+  /// zero, `close` resets the connection instead. With nothing, the default, the system sends the
+  /// rest in the background. Throws `invalid_argument` for a negative time. socket(7), SO_LINGER.
   void set_linger(std::optional<std::chrono::seconds> time);
   std::optional<std::chrono::seconds> get_linger() const;
 
-  /// Returns the process that created the other end of a Unix socket. unix(7), SO_PEERCRED.
+  /// Returns the process at the other end of a Unix socket. unix(7), SO_PEERCRED.
   /// Throws `not_connected`, and `operation_not_supported` for other families.
   PeerCredentials peer_credentials() const;
 
@@ -193,8 +194,8 @@ class Socket {
   /// Returns the timeout of a receive; nothing if there is none.
   std::optional<Duration> gettimeout() const noexcept;
 
-  /// Set and return the timeout as a flag: true waits forever, false does not wait at all. The mode
-  /// of the descriptor does not change.
+  /// Sets the timeout: with true, operations wait forever; with false, they do not wait at all.
+  /// `getblocking` returns whether receives wait. The mode of the descriptor does not change.
   inline void setblocking(bool blocking) {
     blocking ? settimeout(std::nullopt) : settimeout(Duration(0));
   }
@@ -207,11 +208,11 @@ class Socket {
   /// Sets the deadline of all receives in total, in addition to `set_deadline`.
   inline void set_receive_deadline(Deadline deadline) noexcept { receive_deadline_ = deadline; }
 
-  /// Makes `recv` wait in recv(2) itself, under SO_RCVTIMEO, instead of polling first, which saves
-  /// system calls. `recv` still polls where this is impossible: with a deadline, or if the
-  /// descriptor was made non-blocking. Off by default, since the timeout affects every other user
-  /// of the descriptor. `detach`, `dup` and setting SO_RCVTIMEO turn it off; the first two also
-  /// remove the timeout from the descriptor.
+  /// Makes `recv` wait in recv(2), with the timeout set as SO_RCVTIMEO, instead of in poll(2). This
+  /// saves system calls. `recv` still polls where recv(2) cannot wait: with a deadline or
+  /// `end_input_after`, or if the descriptor was made non-blocking. Off by default, since the
+  /// timeout affects every other user of the descriptor. `detach`, `dup` and setting SO_RCVTIMEO
+  /// turn it off; the first two also remove the timeout from the descriptor.
   void wait_in_receive(bool on) noexcept;
 
   /// Ends the input when it has been quiet for the given time: a receive that finds no bytes for
@@ -219,9 +220,10 @@ class Socket {
   /// Throws `invalid_argument` for a negative time.
   void end_input_after(std::optional<Duration> quiet);
 
-  /// Stores in `since` the time at which a receive began to wait, and 0 when the wait is over, so
-  /// that a server can find the client that has been silent for longest. The time is on the steady
-  /// clock, in nanoseconds, accurate to a few milliseconds. Null turns this off.
+  /// Makes each receive store in `since` the time at which it began to wait, and 0 when the wait is
+  /// over, so that a server can find the client that has been silent for longest. The time is on
+  /// the steady clock, in nanoseconds. It may lag by a few ticks of the kernel, each of 1 to 10 ms.
+  /// Null turns this off.
   inline void note_silence_in(std::atomic<std::int64_t>* since) noexcept { silent_since_ = since; }
 
   /// Makes `try_recv` detect messages with descriptors, for streams of Unix sockets. The kernel

@@ -6,7 +6,8 @@ import net.standard;
 
 export namespace net {
 
-/// A callback that runs before a `Socket` gives up its descriptor; see `Socket::set_watch`.
+/// The callbacks of a `Socket`: before it gives up its descriptor and, if requested, after each
+/// receive and send. See `Socket::set_watch`.
 class SocketWatch {
  public:
   SocketWatch() noexcept = default;

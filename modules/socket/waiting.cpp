@@ -83,8 +83,8 @@ Deadline Socket::send_limit() const {
 }
 
 // poll reports buffer space only when a large part of the buffer is free, and a slow peer may need
-// longer than the timeout for that. So this function checks the send queue in between, often enough
-// to detect a peer that took some bytes at first and none since.
+// longer than the timeout for that. So this function also checks the send queue, four times in each
+// timeout. A peer that stops taking bytes is noticed at most a quarter of the timeout late.
 Socket::Wait Socket::wait_for_progress(Deadline deadline) const {
   const auto queued = [this] {
     int bytes = 0;
@@ -168,9 +168,9 @@ bool Socket::set_kernel_timeout(Duration timeout) const noexcept {
   return true;
 }
 
-// Returns nothing if the caller must poll for the rest of the wait, until `limit`: the timeout
-// expired, a signal interrupted the call, the descriptor was made non-blocking, or the kernel
-// waited for too short a time.
+// Returns nothing if the caller must poll for the rest of the wait, until `limit`: SO_RCVTIMEO
+// could not be set, the timeout expired, a signal interrupted the call, the descriptor was made
+// non-blocking, or the kernel waited for too short a time.
 std::optional<std::size_t> Socket::receive_or_wait(std::span<std::byte> into, Deadline& limit) {
   if (into.empty()) return 0;
   const bool endless = receive_timeout_ == no_timeout || receive_timeout_ > std::chrono::years(100);
@@ -228,8 +228,8 @@ void Operation::go_on_sending(int error) {
   if (to_ != nullptr && to_->family() == Family::unix_domain) wait_for_receiver(*limit_);
 }
 
-// poll always reports buffer space for an unconnected Unix socket, even if its receiver is full.
-// For a socket that is connected to the receiver, poll reports correctly.
+// For an unconnected Unix socket, poll reports buffer space even if the queue of the receiver is
+// full. For a socket that is connected to the receiver, poll checks that queue as well.
 void Operation::wait_for_receiver(Deadline limit) const {
   Socket connected(Family::unix_domain, socket_.type());
   connected.connect(*to_);

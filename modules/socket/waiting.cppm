@@ -9,7 +9,7 @@ import :socket;
 
 namespace net {
 
-// A socket call that is retried until it neither would block nor is interrupted.
+// A socket call that is retried as long as it would block or is interrupted.
 class Operation {
  public:
   // The text of errors begins with `call`, and names the address `to`. The time limit starts at the

@@ -37,7 +37,7 @@ class NetserveConan(ConanFile):
         cmake_layout(self)
 
     def requirements(self):
-        self.requires("ms-gsl/[>=4.0.0 <5]")  # of our .cpp files: consumers do not see it
+        self.requires("ms-gsl/[>=4.0.0 <5]")  # used only by our .cpp files: consumers do not need it
         if self.options.monitor:
             self.requires("boost/[>=1.74.0 <2]", options={"header_only": True})
 
@@ -51,7 +51,7 @@ class NetserveConan(ConanFile):
 
     def generate(self):
         CMakeDeps(self).generate()
-        toolchain = CMakeToolchain(self, generator="Ninja")  # CMake has modules for Ninja only
+        toolchain = CMakeToolchain(self, generator="Ninja")  # on Linux, CMake builds modules with Ninja only
         toolchain.cache_variables["NETSERVE_BUILD_MONITOR"] = bool(self.options.monitor)
         toolchain.cache_variables["NETSERVE_BUILD_DEMO"] = False
         toolchain.cache_variables["NETSERVE_BUILD_EXAMPLES"] = False
@@ -68,7 +68,7 @@ class NetserveConan(ConanFile):
         CMake(self).install()
 
     def package_info(self):
-        # A consumer compiles the modules, which only our own package for CMake tells it.
+        # Consumers compile the modules, which only our own CMake package describes: Conan must not generate another.
         self.cpp_info.set_property("cmake_find_mode", "none")
         self.cpp_info.builddirs = [os.path.join("lib", "cmake", "netserve")]
         self.cpp_info.includedirs = []

@@ -3,7 +3,8 @@
 
 namespace net::conformance {
 
-/// The guarantee is 100 ms after the deadline; a busy machine gets some more time.
+/// How long after its deadline a drain may return. The guarantee is 100 ms; the rest is for busy
+/// machines.
 inline constexpr milliseconds after_deadline = 600ms;
 
 inline std::string in_ms(Clock::duration time) {

@@ -85,7 +85,8 @@ class Shared {
   T* object_;
 };
 
-/// Polls until a condition holds. For changes that no event reports, as in /proc.
+/// Polls until a condition holds, and returns false if it does not hold in time. For changes that
+/// no event reports, such as those in /proc.
 inline bool soon(const std::function<bool()>& condition, milliseconds within = patience) {
   for (const auto end = Clock::now() + within; !condition();) {
     if (Clock::now() >= end) return false;
@@ -109,8 +110,8 @@ inline bool has_children() {
   return ::waitid(P_ALL, 0, &found, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
-/// Blocks all signals in this thread while it lives, so that threads started meanwhile block them
-/// too.
+/// Blocks all signals in the calling thread until the object is destroyed, so that threads started
+/// meanwhile block them too.
 class NoSignals {
  public:
   NoSignals() {
@@ -126,14 +127,14 @@ class NoSignals {
   sigset_t before_{};
 };
 
-/// The time limit of a test: 60 s, or the environment variable.
+/// The time limit of a test: 60 s, or as many seconds as NETSERVE_CONFORMANCE_SECONDS says.
 inline std::chrono::seconds time_of_a_test() {
   const char* const seconds = std::getenv("NETSERVE_CONFORMANCE_SECONDS");
   return std::chrono::seconds(seconds != nullptr ? std::max(1, std::atoi(seconds)) : 60);
 }
 
-/// Ends the program unless it is destroyed in time, and prints what hung: a hanging thread of a
-/// policy cannot be ended in any other way.
+/// Prints what hung and ends the program, unless the watchdog is destroyed in time. A hanging
+/// thread of a policy cannot be ended in any other way.
 class Watchdog {
  public:
   Watchdog(std::string what, std::chrono::seconds within)

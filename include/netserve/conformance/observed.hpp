@@ -83,8 +83,8 @@ class Observed {
   P policy_;
 };
 
-// Makes servers for the handlers above. `Policy` is the argument for the policy in their
-// constructors.
+// Makes a server with the handlers of subject.hpp. `Policy` is the type of the argument for the
+// policy in the server's constructor: the policy's options, or a shared policy.
 template <class P, class Policy>
 std::unique_ptr<net::BaseServer> make_server(const Plan& plan, const Policy& policy,
                                              net::ServerHooks& hooks) {

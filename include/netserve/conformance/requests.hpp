@@ -71,8 +71,8 @@ inline Script lines_echo(Record& record) {
   return script;
 }
 
-/// Many clients at a time, in several rounds. Conversations have one round, as a policy may run one
-/// after another.
+/// Many clients at a time, in several rounds. Conversations have one round, as a policy may run
+/// them one after another.
 inline void every_client_is_answered_once(Trial& trial, Form form) {
   constexpr std::size_t clients = 100;
   const bool converses = form == Form::conversation || form == Form::bare_conversation;
@@ -175,8 +175,8 @@ inline void a_request_in_pieces_is_served(Trial& trial) {
   }
 }
 
-/// The handler returns `more` for each piece but the last, and then `close`. The answer is larger
-/// than any buffer.
+/// The handler returns `more` for each piece but the last, and then `close`. The whole answer is
+/// larger than the server's write buffer.
 inline void answers_in_pieces_arrive_whole_and_close_ends(Trial& trial) {
   constexpr std::size_t size = 100'000;
   Script script(*trial.record);

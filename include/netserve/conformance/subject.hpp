@@ -139,7 +139,7 @@ struct BareConversation : Bare {
 /// two without buffers, and datagrams.
 enum class Form : std::uint8_t { lines, some, conversation, bare, bare_conversation, datagrams };
 
-/// The options that the policy gets.
+/// Which options of `PolicySetup` the policy gets.
 enum class Places : std::uint8_t { any, one, one_rejecting, one_evicting };
 
 /// The parts of a server for a test.

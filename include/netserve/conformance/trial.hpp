@@ -67,7 +67,7 @@ class Trial {
   std::size_t descriptors_;
 };
 
-/// Serves in a thread of its own, and closes the server when it is destroyed.
+/// Serves in a thread of its own. The destructor closes the server.
 class Serving {
  public:
   Serving(Trial& trial, net::BaseServer& server) : trial_(trial), server_(server) {

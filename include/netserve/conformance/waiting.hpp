@@ -28,7 +28,7 @@ inline void a_conversation_that_waits_is_served_next(Trial& trial) {
   Trial::check(soon([&] { return server->stats().accepted >= 2; }),
                "process waits while a conversation runs, so nobody is accepted");
   Trial::check(first.ask("text\n") == "text\n", "a conversation ended when another one came");
-  // In any order: the policy decides.
+  // The policy decides which one runs next, so none of the clients may wait for another.
   for (Client* const client : {&first, &second, &third}) client->end_sending();
   for (Client* const client : {&second, &third}) {
     Trial::check(greets(*client),
@@ -50,7 +50,7 @@ inline void others_that_keep_coming_starve_no_conversation(Trial& trial) {
   Trial::check(greets(*served), "the policy dropped a conversation: the client was not greeted");
   const auto patient = clients.emplace(clients.end(), *server, until);
   for (int round = 0; round < rounds; ++round) {
-    // The next one comes before the place is free.
+    // The next client connects before the slot is free.
     while (clients.size() <= waiting) {
       clients.emplace_back(*server, until);
       const std::size_t count = clients.size() - 1;
@@ -131,7 +131,8 @@ inline void only_a_conversation_that_waits_too_long_is_shed(Trial& trial) {
   }
 }
 
-/// If the policy itself receives datagrams, it leaves this one in the kernel, and answers it later.
+/// If the policy itself receives datagrams, it leaves the second one in the kernel, and answers it
+/// later.
 inline void a_datagram_that_waits_too_long_is_shed(Trial& trial) {
   Gate entered;
   Gate released;
@@ -232,7 +233,7 @@ inline void without_a_place_the_silent_are_evicted(Trial& trial) {
       "a conversation that was evicted was not counted: the policy did not call evict_idle");
 }
 
-/// Here the slots are the server's: it takes back a connection that is parked.
+/// Here the slots are the server's, not the policy's: the server evicts a parked connection.
 inline void a_parked_connection_can_be_evicted(Trial& trial) {
   const Script script = lines_echo(*trial.record);
   net::ServerOptions options = quick();

@@ -8,12 +8,13 @@ import :hooks;
 
 namespace net {
 
-// Whether a class has the hook as `ServerHooks` declares it. A function of the same name that takes
-// or returns something else, written without `override`, hides the hook, and nothing calls it.
-// (One that is private cannot be seen here; it is an override, or the compiler warns.)
+// A pointer to a hook of the class H.
 template <class H, class R, class... Args>
 using Hook = R (H::*)(Args...);
 
+// Checks that a class has each hook as `ServerHooks` declares it. A function of the same name that
+// takes or returns something else, written without `override`, hides the hook, and nothing calls
+// it. (A private function cannot be seen here; it is an override, or the compiler warns.)
 template <class H>
 struct HookChecks {
   static_assert(

@@ -20,7 +20,8 @@ constexpr bool is_stream(ServerKind kind) noexcept {
   return kind == ServerKind::tcp || kind == ServerKind::unix_stream;
 }
 
-// Hooks whose class does not override `verify_request`, if that is also the class of the object.
+// A class of hooks that does not override `verify_request`. A class derived from it may do so: see
+// `may_be_derived`.
 template <class H>
 concept LeavesVerifyRequest =
     std::same_as<decltype(&H::verify_request), decltype(&ServerHooks::verify_request)>;
@@ -114,7 +115,7 @@ struct ServerParts : AnyServerParts {
                   "the server a factory that returns one");
     kind = server_kind;
     addresses = server_addresses;
-    // The policy comes last, as its constructor may start threads.
+    // The options are checked before the policy is made, as its constructor may start threads.
     (take_options(args), ...);
     check_options();
     (take(std::forward<Args>(args)), ...);

@@ -25,7 +25,7 @@ constexpr std::size_t most_datagrams_at_once = 1024;
 constexpr auto rush = std::chrono::milliseconds(2);  // two batches within this time are a burst
 constexpr auto gathering = std::chrono::microseconds(500);
 constexpr std::size_t worth_gathering = 3;  // connections after one sleep, at least
-constexpr unsigned next_gathering = 16;     // batches, after a sleep not worth it
+constexpr unsigned next_gathering = 16;     // batches from a useless sleep to the next sleep
 
 }  // namespace
 
@@ -43,8 +43,8 @@ void Acceptor::accept_from(Listener& listener) noexcept {
       let_newcomers_gather(accepted);
     }
   } else {
-    // An evicted client that had just begun to send again stays. Then another one must be evicted,
-    // so try again soon.
+    // If the evicted client has just begun to send again, it stays connected and frees no slot. So
+    // try again soon, to evict another one.
     const bool evicting = service_.options.overload == Overload::evict_idle;
     listener.pause(evicting ? coarse_after(coarse_now(), Reaper::next_eviction) : Listener::never);
   }
@@ -144,8 +144,9 @@ void Acceptor::let_newcomers_gather(std::size_t accepted) noexcept {
 // --- in the waits of the parking lot -----------------------------------------------------------
 
 // The serving thread accepts if clients must be rejected or evicted when no slot is free. It also
-// accepts conversations, because these hold all workers for as long as they please. And it accepts
-// connections that the application checks first, because `verify_request` is promised to run there.
+// accepts conversations, because these may occupy all workers, and then no worker would accept. And
+// it accepts connections that the application checks first, because `ServerHooks` promises that
+// `verify_request` runs there.
 bool Acceptor::may_accept_in_lot() const noexcept {
   if (service_.polls_lot() || service_.options.overload == Overload::reject) return false;
   if (!is_stream(kind_)) return true;
@@ -198,9 +199,9 @@ std::size_t Acceptor::receive_from(Listener& listener, std::span<Request> ready)
   return made;
 }
 
-// No event is delivered while this wait lasts, so the connection can be registered before it is
-// parked. Until it is parked, the thread that ends parked connections at their limits cannot reach
-// it.
+// This runs within a wait on the parking lot, and waits do not overlap, so no event of the
+// connection is delivered meanwhile. So the connection can be registered before it is parked. Until
+// it is parked, the thread that ends parked connections at their limits cannot reach it.
 void Acceptor::enter_lot(Connection& connection) noexcept {
   if (!dispatcher_.admit(connection)) return;
   try {
@@ -235,8 +236,8 @@ void Acceptor::leave_to_serving_thread() noexcept {
 
 // --- the end ----------------------------------------------------------------------------------
 
-// A listener closes when its queue is empty. While the system has no descriptors, that is only
-// after other connections have ended.
+// A listener that pauses because the system has no free descriptor or memory stays open, and
+// accepts the rest of its queue when other connections have ended.
 void Acceptor::accept_rest() noexcept {
   for (const auto& listener : listeners_) {
     const CoarseTime until = listener->paused() ? listener->paused_until() : 0;

@@ -16,15 +16,15 @@ import :service;
 namespace net {
 
 // Accepts connections and receives datagrams while slots are free: on the serving thread or, if a
-// policy polls the parking lot itself, on the threads that wait there. All calls are made by the
-// serving thread, except for those of `Newcomers` that say otherwise.
+// policy polls the parking lot itself, on the threads that wait there. The functions are called on
+// the serving thread, except where a comment, here or in `Newcomers`, says otherwise.
 class Acceptor final : private Newcomers {
  public:
   Acceptor(Service& service, Dispatcher& dispatcher, Reaper& reaper, AnyServerParts& parts);
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
-  // To be called before serving, by the thread that makes the server.
+  // To be called before the server serves, by one thread at a time.
   void bind();
   void activate();
   // From any thread.
@@ -39,17 +39,19 @@ class Acceptor final : private Newcomers {
   // Moves the listeners to the parking lot while the server serves, so that a policy that polls
   // that lot accepts there; or moves them back. Does nothing unless `may_accept_in_lot`.
   void accept_in_lot(bool in_lot) noexcept;
-  // Resumes the paused listeners for which a slot is free, or whose pause is over.
+  // Resumes the paused listeners: all if a slot was freed, else those whose pause is over or that
+  // can reject clients again. Handles the errors that listeners have kept.
   void resume(CoarseTime now) noexcept;
   // If every listener is dead, throws the error of the one that died last.
   void throw_if_dead() const;
   bool all_dead() const noexcept;
-  // While the server drains: accepts the connections that wait in the kernel's queue.
+  // While the server drains: accepts the connections that wait in the kernel's queues, and closes
+  // the listeners whose queues are empty.
   void accept_rest() noexcept;
   void close() noexcept;
 
-  // In a process that was forked since: takes over the listeners of the acceptor that this one
-  // replaces (`take_over`), or closes its own (`close_in_child`).
+  // In a process that was forked after the server was made: takes over the listeners of the
+  // acceptor that this one replaces (`take_over`), or closes its own (`close_in_child`).
   void take_over(Acceptor& before);
   void close_in_child() noexcept;
   const std::vector<Address>& addresses() const noexcept { return addresses_; }

@@ -35,8 +35,8 @@ std::size_t limit_of(int resource) noexcept {
   return limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : limit.rlim_cur;
 }
 
-// The limits of all parent groups apply as well. In a container, whose root is its own group, the
-// path of the group may not exist.
+// The limits of all parent groups apply as well. In a container, the mounted root may be the
+// container's own group, and `path` need not exist below it.
 std::size_t limit_of_group(const fs::path& root, std::string_view path, const char* name) {
   std::size_t least = SIZE_MAX;
   for (fs::path group = root / path;; group = group.parent_path()) {

@@ -40,7 +40,7 @@ class BufferBudget {
   void give_back() noexcept;
 
  private:
-  // Whether the last peak was high, and is over.
+  // Returns whether the last peak was high, and is over.
   inline bool is_worth_giving_back(std::size_t held) const noexcept {
     constexpr std::size_t high = std::size_t{16} * 1024 * 1024;
     const std::size_t highest = highest_.load(std::memory_order_relaxed);

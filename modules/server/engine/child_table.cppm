@@ -39,7 +39,7 @@ class ChildTable {
   // --- in the parent ---
   // Takes a slot for a child. Throws `resource_unavailable_try_again` if none is left.
   std::size_t take_slot();
-  // Notes the child's pidfd, for `kill`.
+  // Notes the child's pidfd, by which `kill` and `cut` signal the child.
   void note(std::size_t slot, int descriptor) noexcept;
   // From here on, `cut` ends this child too. And when the child's handler gives its descriptor of
   // the connection away, the parent closes its own copy, so that the client sees the end.
@@ -57,7 +57,7 @@ class ChildTable {
   // Kills the children that are left, and ends their connections. Does not wait for their
   // processes, because the system takes a while to end hundreds.
   void cut() noexcept;
-  // From any thread or signal handler.
+  // Kills the children. May be called from any thread or signal handler.
   void kill() noexcept;
 
   // --- in a child ---

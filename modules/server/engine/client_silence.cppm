@@ -16,9 +16,10 @@ inline std::optional<Socket::Duration> timeout_of(std::chrono::milliseconds limi
   return limit;
 }
 
-// A conversation or a child waits for its client where no other thread can see it. So it notes when
-// its wait began; a child does so in the memory that it shares with its parent. The server ends a
-// silent connection by ending its input. May be used from any thread, except where a function says
+// The time since which a connection that a thread or a child runs to its end has waited for its
+// client. No other thread can see such a wait, so the connection notes when the wait began; in a
+// child, it does so in the memory that the child shares with its parent. The server ends a silent
+// connection by ending its input. May be used from any thread, except where a function says
 // otherwise.
 class ClientSilence {
  public:
@@ -27,18 +28,19 @@ class ClientSilence {
   ClientSilence(const ClientSilence&) = delete;
   ClientSilence& operator=(const ClientSilence&) = delete;
 
-  // Sets where the waits are noted. A child notes them where its parent sees them. To be called
-  // before the fork.
+  // Sets where the waits are noted: for a child, in the memory that it shares with its parent. To
+  // be called before the fork, under the registry's lock.
   void note_in(Silence& shared) noexcept;
   void note_in_own() noexcept { note_in(own_); }
   bool in_this_process() const noexcept { return noted_ == &own_; }
-  // The socket has another owner from here on. Under the registry's lock, like `end_input`, so that
-  // `end_input` never acts on a descriptor that a handler gave away.
+  // Notes that the socket has another owner from now on. To be called under the registry's lock.
+  // The server holds that lock for `end_input` too, so that `end_input` never acts on a descriptor
+  // that a handler gave away. A child, which has one thread, needs no lock for that.
   void let_go() noexcept { socket_ = nullptr; }
 
-  // For the thread that runs the connection. Since `since` the thread has waited for a request
-  // (`between`), for the rest of one (`request`), or for buffer space for the rest of an answer
-  // (`answer`).
+  // For the thread that runs the connection: notes that it waits for a request (`between`), for the
+  // rest of one (`request`), or for buffer space for the rest of an answer (`answer`). `since`:
+  // since when the client has been silent or slow.
   enum class Wait : std::uint8_t { between, request, answer };
   void begin_wait(CoarseTime since, Wait what) noexcept {
     noted_->amid.store(static_cast<std::uint8_t>(what));
@@ -67,7 +69,7 @@ class ClientSilence {
   // read.
   void end_input() noexcept;
   bool input_ended() const noexcept { return input_ended_.load(std::memory_order_relaxed); }
-  // Returns whether the input was ended, even if a parent ended that of its child.
+  // Returns whether the input was ended. In a child, this includes an end by its parent.
   bool was_ended() const noexcept { return noted_->ended.load() != 0; }
   // Makes the input end by itself after a silence of that length. For the owner of the connection.
   void end_input_after(std::chrono::milliseconds quiet) noexcept;
@@ -78,8 +80,8 @@ class ClientSilence {
   void ask_to_end(bool conversation, std::chrono::milliseconds quiet) noexcept;
   bool asked_to_end() const noexcept { return asked_to_end_.load(std::memory_order_relaxed); }
 
-  // Marks the client as evicted, or no longer; and returns whether it was evicted, and whether that
-  // was only a short while ago (`is_leaving`).
+  // Mark the client as evicted (`evict`), or no longer (`spare`), and return whether it is marked
+  // (`was_evicted`), and whether it was marked only a short while ago (`is_leaving`).
   void evict(CoarseTime now) noexcept { evicted_since_.store(now, std::memory_order_relaxed); }
   void spare() noexcept { evict(0); }
   bool was_evicted() const noexcept { return evicted_since() != 0; }

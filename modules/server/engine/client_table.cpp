@@ -70,7 +70,8 @@ struct MeteredClient {
   double tokens = 0;         // connections that it may open at once
   CoarseTime since = 0;      // when `tokens` was computed
   std::size_t connections = 0;
-  // Links the clients without a connection, in the order in which they lost their last one.
+  // Links the clients without a connection, in the order in which they lost their last connection
+  // or were last rejected.
   MeteredClient* before = nullptr;
   MeteredClient* behind = nullptr;
 };
@@ -115,7 +116,8 @@ class ClientTable::Clients {
     return known_.size();
   }
 
-  // Besides the pair, a node has a link and its hash, and its allocation takes two words.
+  // Besides the pair, a node has a link and perhaps its hash, and its allocation takes two words
+  // more. The last word is for its bucket.
   static constexpr std::size_t memory_of_one =
       sizeof(std::pair<const Key, MeteredClient>) + 4 * sizeof(void*) + sizeof(void*);
 

@@ -37,7 +37,7 @@ class ClientPlace {
 // thread.
 class ClientTable {
  public:
-  // Without limits, every client is admitted and none is metered.
+  // Without limits, the table meters no client: `metered` is false, and `admit` must not be called.
   explicit ClientTable(const ClientLimits& limits);
   ClientTable(const ClientTable&) = delete;
   ClientTable& operator=(const ClientTable&) = delete;
@@ -46,10 +46,12 @@ class ClientTable {
   bool metered() const noexcept { return clients_ != nullptr; }
 
   enum class Verdict : std::uint8_t { admitted, too_many, too_fast };
-  // Gives the new connection a place if it is admitted. If there is no memory for another client,
-  // the client is metered together with all others.
+  // Gives the new connection a place if it is admitted and its client has limits. If there is no
+  // memory for another client, the client is metered together with all others that the table does
+  // not know. Precondition: `metered`.
   Verdict admit(const Address& client, ClientPlace& place) noexcept;
-  // The number of clients that the table knows, and the most memory that it can take, in bytes.
+  // Return the number of clients that the table knows, and the most memory that it can take, in
+  // bytes.
   std::size_t size() const noexcept;
   std::size_t most_memory() const noexcept;
 

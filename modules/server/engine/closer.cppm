@@ -18,8 +18,9 @@ namespace net {
 // and `close_oldest` may be called from any thread; the rest on the serving thread.
 class Closer {
  public:
-  // `enough`: the number of lingering sockets from which on rejected clients do not linger, so that
-  // rejecting stays cheap.
+  // `milliseconds`, `bytes`: how long a socket lingers, and how many bytes are discarded meanwhile,
+  // at most. `enough`: while this many sockets linger, those of rejected clients are closed at
+  // once, so that rejecting stays cheap.
   Closer(Poller& poller, DueTimer& timer, std::int64_t milliseconds, std::size_t bytes,
          std::size_t enough) noexcept;
   Closer(const Closer&) = delete;
@@ -40,7 +41,7 @@ class Closer {
   // Closes the sockets whose time is over, and sets the timer for the next one.
   void sweep(CoarseTime now) noexcept;
   // While the server drains: also closes the sockets whose peers have received everything and have
-  // sent nothing for that long.
+  // sent nothing for `milliseconds`.
   void hurry(CoarseTime now, std::int64_t milliseconds) noexcept;
   // Closes all sockets, because no time is left.
   void close_all() noexcept;
@@ -52,7 +53,8 @@ class Closer {
   std::size_t size() const;
   bool has_enough() const { return room() == 0; }
   std::size_t room() const { return enough_ - std::min(enough_, size()); }
-  // In a process that was forked since: closes the descriptors. The connections stay the parent's.
+  // In a process that was forked after the server was made: closes the descriptors. The connections
+  // stay the parent's.
   void close_in_child() noexcept;
   std::mutex& mutex() noexcept { return mutex_; }
 
@@ -83,7 +85,8 @@ class Closer::Lingering final : public Watch {
   Lingering(Closer& closer, Socket lingering_socket, CoarseTime now) noexcept;
   ~Lingering() override;
   void ready(std::uint32_t events) override;
-  // Reads and discards what has arrived. Returns false if the stream ended, or if it was too much.
+  // Reads and discards what has arrived. Returns false if the stream ended, or if the peer has sent
+  // too much.
   bool discard() noexcept;
   bool all_taken() const noexcept;
 

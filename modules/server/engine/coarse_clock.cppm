@@ -18,11 +18,11 @@ inline CoarseTime coarse_now() noexcept {
   ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
   return CoarseTime{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
-// Returns the time this many milliseconds after `from`. A limit of more than a century never
+// Returns the time this many milliseconds after `from`. A limit of more than 146 years never
 // expires.
 inline CoarseTime coarse_after(CoarseTime from, std::int64_t milliseconds) noexcept {
   constexpr CoarseTime never = std::numeric_limits<CoarseTime>::max();
-  // Half of the range, 146 years: no clock shows more than the other half, so the sum cannot
+  // Half of the range is 146 years. No clock shows more than the other half, so the sum cannot
   // overflow.
   return milliseconds > never / 1'000'000 / 2 ? never : from + milliseconds * 1'000'000;
 }

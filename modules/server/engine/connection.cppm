@@ -43,7 +43,7 @@ class Connection final : public Exchange, public Registered, private SocketWatch
   // --- for the owner; "gone" means that the caller must not use the connection any more ---
   // Sets the client that a proxy has named. Throws if there is no memory.
   using Exchange::set_client;
-  // Calls `verify_request`, once. False if that has ended the connection: gone.
+  // Calls `verify_request`, once. Returns false if that has ended the connection: gone.
   bool verify() noexcept;
   // Does the work that needs no handler. After `over`: gone.
   Prepared prepare() noexcept;
@@ -54,63 +54,68 @@ class Connection final : public Exchange, public Registered, private SocketWatch
   bool try_park() noexcept;
   // For a new connection: the parking lot owns it from here on.
   void become_parked() noexcept;
-  // Parks the connection again, if the caller got it by `claim` or `edge` and did nothing with it.
-  // False if there is something to do now: the caller still owns it.
+  // Parks a connection again that the caller got by `claim` or `edge` and did nothing with. Returns
+  // false if there is something to do now: then the caller still owns it.
   bool give_back() noexcept;
   // Ends the connection. Gone.
   void end(Outcome outcome) noexcept;
   // Ends the connection as dropped, since it cannot be watched, and reports the exception that is
   // being handled. Gone.
   void end_unwatched() noexcept;
-  // Ends a connection that a policy would not run. Gone.
+  // Ends a connection as dropped, because its policy has destroyed its `Request`. Gone.
   void drop() noexcept;
-  // Ends a connection for which there is no slot, with the answer of `on_overload`. Gone.
+  // Ends a connection for which there is no slot, or whose client exceeds its limits (`why`), with
+  // the answer of `on_overload`. Gone.
   void reject(Outcome why = Outcome::rejected) noexcept;
   inline ClientPlace& client_place() noexcept { return client_place_; }
   // Begins to wait in a policy's queue. This wait has a limit.
   void enter_queue() noexcept;
-  // Ends that wait, if there is one. False if it took too long: gone.
+  // Ends that wait, if there is one. Returns false if it took too long, or if the connection was
+  // cut meanwhile: gone.
   bool leave_queue() noexcept;
 
   // --- for any thread, while the connection is known to exist ---
-  // Takes the connection if it is parked, because there is something to do. True if the caller owns
-  // it now.
+  // Takes the connection if it is parked, because there is something to do. Returns true if the
+  // caller owns it now.
   bool claim() noexcept;
-  // The same for an event of epoll. A connection that runs will look for more input before it
+  // Does the same for an event of epoll. A running connection will look for more input before it
   // parks.
   bool edge(std::uint32_t events) noexcept;
   inline State state() const noexcept { return custody_.state(); }
   inline const ParkTimes& park_times() const noexcept { return parked_; }
   inline QueuePlace& queue_place() noexcept { return queue_place_; }
   inline const QueuePlace& queue_place() const noexcept { return queue_place_; }
-  // Whether it waits in a queue although it was cut, or for longer than its limit.
+  // For a connection in a queue: returns whether it must end, because it was cut or has waited for
+  // longer than its limit.
   inline bool is_overdue(CoarseTime now) const noexcept {
     return was_cut() || queue_place_.is_overdue(now);
   }
-  // The memory that the connection holds while it is parked within a request or an answer. Noted by
-  // the owner.
+  // Note and return how many bytes of memory the connection holds while it is parked within a
+  // request or an answer. Only the owner notes them.
   void note_held(std::size_t bytes) noexcept;
   inline std::size_t held() const noexcept { return held_.load(std::memory_order_relaxed); }
   // Shuts the connection down. Under the registry's lock, so that it never hits a descriptor that a
   // handler gave away.
   void cut() noexcept;
-  // In the parent of a child that has sent a last word to the client.
+  // In the parent of a child: notes that the child has sent the client a last word, the answer to a
+  // malformed, late or too large request.
   using Exchange::note_last_word;
   // In the parent of a child whose handler has given the socket away: returns the parent's own
-  // socket, which is still listed in OwnDescriptors. Under the same lock.
+  // socket, which is still listed in OwnDescriptors. Under the registry's lock.
   Socket leave_to_child() noexcept;
-  // A child serves and reports its requests from here on.
+  // From here on, a child serves the connection and reports its requests.
   void leave_requests_to_child() noexcept;
-  // In a process that was forked since: closes the descriptors, and sends nothing to the peer.
+  // In a process that was forked after the server was made: closes the descriptor, and sends
+  // nothing to the peer.
   void close_in_child() noexcept;
 
   // The link in a RequestQueue.
   Connection* next_queued = nullptr;
-  // The link in the parking lot's list of retired connections or, while a sweep owns the
-  // connection, in the sweep's list.
+  // The link in the parking lot's list of retired connections or, if the reaper has taken the
+  // connection, in the list that the reaper returns.
   Connection* next_retired = nullptr;
-  // For the parking lot: whether it was ever registered in epoll, whether it is now, and whether it
-  // waits for buffer space to send.
+  // For the parking lot: whether the connection was ever registered in epoll, whether it is now,
+  // and whether it waits for buffer space to send.
   struct InLot {
     bool entered = false;
     bool registered = false;
@@ -130,8 +135,8 @@ class Connection final : public Exchange, public Registered, private SocketWatch
   void tell_parent(Outcome outcome) noexcept;
   void tell_requests(Outcome outcome) noexcept;
 
-  // When it was last parked, it was within a request or an answer: it waits for buffer space to
-  // send, or is counted as holding memory.
+  // Whether the connection, when it was last parked, waited for buffer space to send, or was
+  // counted as holding memory. If so, the next park must update both.
   bool was_unfinished_ = false;
   bool owed_nothing_ = false;  // the socket may close without lingering
   Custody custody_;

@@ -20,8 +20,8 @@ namespace {
 constexpr auto bounds = [] {
   std::array<std::uint64_t, RequestTimes::bounds.size()> all{};
   for (std::size_t i = 0; i < all.size(); ++i) {
-    // Half a microsecond is added before the conversion truncates, because no bound is exact in
-    // binary.
+    // Half a microsecond is added before the conversion truncates, because most bounds are not
+    // exact in binary.
     all[i] = static_cast<std::uint64_t>((RequestTimes::bounds[i] + 0.5e-6) * 1e6) * 1000;
   }
   return all;

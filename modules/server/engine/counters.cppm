@@ -10,7 +10,7 @@ namespace net {
 
 inline constexpr std::size_t outcomes = static_cast<std::size_t>(Outcome::not_introduced) + 1;
 
-// Whether a connection that ended so got the answer of `on_overload`.
+// Returns whether a connection with this outcome got the answer of `on_overload`.
 constexpr bool is_rejection(Outcome outcome) noexcept {
   return outcome == Outcome::rejected || outcome == Outcome::too_many ||
          outcome == Outcome::too_fast;
@@ -25,7 +25,7 @@ struct SharedCounters {
   std::atomic<std::uint64_t> took_in_all{0};
 };
 
-// Counts events, each once it is over. May be used from any thread.
+// Counts the events of a server. May be used from any thread.
 class Counters {
  public:
   explicit Counters(SharedCounters& of_children) noexcept : of_children_(of_children) {}

@@ -21,8 +21,8 @@ class Custody {
   inline State state() const noexcept { return state_.load(std::memory_order_acquire); }
   inline bool parked() const noexcept { return state() == State::parked; }
 
-  // For the owner. False if an event came while the connection ran: it is not known whether that
-  // event has been handled, so the connection goes on running.
+  // For the owner. Returns false if an event came while the connection ran: it is not known whether
+  // that event has been handled, so the connection goes on running.
   inline bool park() noexcept {
     State expected = State::running;
     if (state_.compare_exchange_strong(expected, State::parked, std::memory_order_acq_rel))
@@ -58,11 +58,11 @@ class Custody {
   std::atomic<State> state_{State::running};
 };
 
-// The times of a connection that is parked or waits in a policy's queue. Any thread may read them.
+// The times of a parked connection. Any thread may read them.
 struct ParkTimes {
   std::atomic<CoarseTime> limit{0};
   // Since when the client has held its slot without progress: it has been silent, has sent only
-  // part of a request, or has been behind with its answer.
+  // part of a request, or has been slow to take an answer.
   std::atomic<CoarseTime> since{0};
   std::atomic<bool> idle{true};  // between two requests
 };

@@ -32,8 +32,9 @@ bool ReceivedDatagram::reply(std::span<const std::byte> bytes) {
     return true;
   }
   counters_.reply_dropped();
-  // A Unix client's file belongs to another user, or this server may not write to it. In a network,
-  // this host itself forbids the answer, which the handler has to know.
+  // For a Unix client, this means that its file belongs to another user, or that this server may
+  // not write to it. On a network, it means that this host itself forbids the answer, for example
+  // by a firewall. The handler has to know that.
   const bool forbidden = error == EACCES || error == EPERM;
   if (forbidden && sender_.family() == Family::unix_domain) return false;
   switch (error) {

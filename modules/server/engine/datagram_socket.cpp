@@ -30,7 +30,8 @@ import :unix_reply;
 namespace net {
 namespace {
 
-// Where no control message is needed, recvfrom and sendto are a few percent cheaper.
+// Where no control message is needed, this calls recvfrom and sendto, which are a few percent
+// cheaper than recvmsg and sendmsg.
 
 // Buffer space for the control messages that are asked for: IPv4 over an IPv6 socket brings two.
 struct Control {
@@ -56,8 +57,9 @@ Address mapped(in_addr ipv4, std::uint16_t port) {
   return Address::from_native(as_bytes(name));
 }
 
-// Returns the address in a control message, with the family and the port of the socket. None if no
-// answer can be sent from it.
+// Returns the address that a datagram was sent to, from a control message, with the family and the
+// port of the socket. Returns nothing if the message has no address from which an answer can be
+// sent.
 std::optional<Address> asked_in(const cmsghdr& header, const Address& socket) {
   if (header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_PKTINFO) {
     in_pktinfo info{};

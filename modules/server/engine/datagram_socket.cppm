@@ -9,9 +9,10 @@ import :counters;
 
 namespace net {
 
-// Receives datagrams, and answers from the address to which each was sent. Shared by the listener
-// and the datagrams that are being served. So its descriptor is closed, and its number reused, only
-// when no thread answers by it any more. `receive` by one thread at a time, `send` from any.
+// Receives datagrams, and answers from the address to which each was sent. The listener and the
+// datagrams that are being served share this object. So its descriptor is closed, and the number
+// reused, only when no thread sends an answer through it any more. Only one thread at a time may
+// call `receive`; any thread may call `reply`.
 class DatagramSocket {
  public:
   struct Arrival {
@@ -22,10 +23,11 @@ class DatagramSocket {
     std::optional<PeerCredentials> credentials;  // of a Unix sender, if they name a user
   };
 
-  // Makes the kernel add to each datagram where it was sent to, or who sent it. To be called before
-  // the bind, so that every datagram has that.
+  // Makes the kernel add to each datagram the address that it was sent to or, for Unix sockets, the
+  // credentials of its sender. To be called before the bind, so that no datagram comes without. A
+  // packet socket stops receiving the frames that this host sends.
   static void prepare(Socket& socket, Family family);
-  // Precondition: the socket is prepared and bound. `substitute` is for OwnDescriptors.
+  // Precondition: the socket is prepared and bound. `substitute`: see `OwnDescriptors::replace`.
   DatagramSocket(Socket socket, std::size_t max_packet_size, int substitute);
   DatagramSocket(const DatagramSocket&) = delete;
   DatagramSocket& operator=(const DatagramSocket&) = delete;
@@ -43,8 +45,8 @@ class DatagramSocket {
   std::uint64_t lost() const noexcept;
 
   int fileno() const noexcept { return socket_.fileno(); }
-  // In a process that was forked since: closes the descriptor. The object stays, because datagrams
-  // may hold it.
+  // In a process that was forked after the server was made: closes the descriptor. The object
+  // stays, because datagrams may hold it.
   void close_in_child() noexcept { take().close(); }
   // In such a process: takes the socket, for the process's own server.
   Socket take() noexcept;
@@ -56,8 +58,8 @@ class DatagramSocket {
   int substitute_;
   int send(std::span<const std::byte> bytes, const Address& to, const Address& from) noexcept;
 
-  bool tells_asked_;   // receives the address that was asked: bound to a wildcard
-  bool tells_sender_;  // receives credentials: a Unix socket
+  bool tells_asked_;   // bound to a wildcard: each datagram comes with the address it was sent to
+  bool tells_sender_;  // a Unix socket: each datagram comes with the credentials of its sender
   std::vector<std::byte> room_;
 };
 
@@ -68,7 +70,7 @@ class ReceivedDatagram final : public Datagram {
   ReceivedDatagram(std::shared_ptr<DatagramSocket> socket, Counters& counters,
                    std::span<const std::byte> packet, const DatagramSocket::Arrival& arrival);
   bool reply(std::span<const std::byte> bytes) override;
-  // The number of bytes in its answers so far.
+  // Returns the number of bytes in the answers so far.
   std::size_t replied() const noexcept { return replied_; }
   int fileno() const noexcept { return socket_->fileno(); }
 

@@ -36,7 +36,8 @@ void Dispatcher::welcome(Connection& connection) noexcept {
 
 bool Dispatcher::admits_anywhere() const noexcept {
   const HookCalls& hooks = service_.hooks;
-  // Only the serving thread reads PROXY headers and calls these hooks.
+  // Only the serving thread reads PROXY headers, and calls `verify_request` and, for a client
+  // beyond its limits, `on_overload`.
   return !gate_.required() && !hooks.called().verify_request &&
          (!clients_.metered() || hooks.given() == nullptr);
 }
@@ -125,7 +126,8 @@ void Dispatcher::serve(Connection& connection) noexcept {
 
 void Dispatcher::hand_over(Connection& connection) noexcept {
   if (policy_drained_) {
-    // A late connection that was stuck. It can only end, and there is no policy to run it.
+    // The policy has ended, but a handler of this connection was stuck until now. The connection
+    // can only end, so this thread runs it.
     Request request = RequestAccess::of(connection);
     while (request && request.step() == Next::keep) {
     }

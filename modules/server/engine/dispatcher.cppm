@@ -13,8 +13,8 @@ import :service;
 
 namespace net {
 
-// Hands connections that have something to do to the policy. On the serving thread, except where it
-// says otherwise.
+// Hands the connections that are ready to the policy. To be used on the serving thread, except
+// where a function says otherwise.
 class Dispatcher final : private ProxyGate::Beyond {
  public:
   Dispatcher(Service& service, std::shared_ptr<AnyPolicy> policy);
@@ -25,15 +25,15 @@ class Dispatcher final : private ProxyGate::Beyond {
   void start_policy() { policy_->start_here(); }
   AnyPolicy& policy() const noexcept { return *policy_; }
   const std::shared_ptr<AnyPolicy>& shared_policy() const noexcept { return policy_; }
-  // In a process that was forked since: drops the policy.
+  // In a process that was forked after the server was made: drops the policy.
   void leave_policy() noexcept { policy_.reset(); }
 
   // Admits a new connection once its client is known, then parks it or hands it over.
   void welcome(Connection& connection) noexcept;
-  // Checks the limits of the client, and calls `verify_request`. If false, the connection has
-  // ended. From any thread that accepts connections.
+  // Checks the limits of the client, and calls `verify_request`. If this returns false, the
+  // connection has ended. From any thread that accepts connections.
   bool admit(Connection& connection) noexcept;
-  // Whether any thread may admit new connections.
+  // Returns whether threads other than the serving thread may admit new connections.
   bool admits_anywhere() const noexcept;
   // Ends the new connections whose PROXY header did not arrive in time.
   void end_unknown(CoarseTime now) noexcept { gate_.sweep(now); }
@@ -45,7 +45,8 @@ class Dispatcher final : private ProxyGate::Beyond {
   void expire_queue() noexcept;
   // Serves a connection that is ready: by the policy, if a handler is needed.
   void serve(Connection& connection) noexcept;
-  // Ends the connections that the reaper took.
+  // Serves the connections that the reaper took. Each ends with the outcome that the reaper has
+  // marked it with, unless the event that it waits for has happened meanwhile.
   void end_all(Connection* taken) noexcept;
 
   // The number of events that may still be served in this turn.
@@ -56,7 +57,7 @@ class Dispatcher final : private ProxyGate::Beyond {
   }
   static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
 
-  // The thread that closes the server also serves from here on.
+  // From here on, the thread that closes the server is the serving thread.
   void begin_drain(Deadline deadline) noexcept;
   bool goes_on_accepting() const noexcept {
     return draining_ ? !drain_deadline_.passed() : !service_.stop_asked();

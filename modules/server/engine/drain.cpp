@@ -26,6 +26,7 @@ using namespace std::chrono_literals;
 // were cut, and for the policy's threads.
 constexpr auto time_to_notice = 60ms;
 constexpr auto time_for_policy = 20ms;
+// For the policy's threads if no handler is stuck: they end at once, unless a hook delays them.
 constexpr auto time_for_free_policy = 1000ms;
 
 // If this server has no descriptor to free, the last clients wait this long in the kernel's queue:
@@ -79,7 +80,7 @@ DrainReport Engine::close(Deadline deadline) {
     reaper_.cut_running();
     if (!wait_until_free(60ms)) return {.stuck = registry.size()};
   }
-  const RunningMark mark(*this);  // a hook that closes would wait for itself
+  const RunningMark mark(*this);  // a hook that closed the server would wait for itself
   report = drain(deadline, before);
   return *report;
 }
@@ -118,7 +119,9 @@ DrainReport Engine::drain(Deadline deadline, const Stats& before) {
     // Requests that are overdue end first, because they would count as cut otherwise.
     if (reaper_.take_queues_overdue()) dispatcher_.expire_queue();
     reaper_.cut_running();
-    dispatcher_.expire_queue();  // the queue may wait for another server's requests
+    // Otherwise cut requests in the queue could wait behind those of other servers that share the
+    // policy.
+    dispatcher_.expire_queue();
     children.cut();
     const Deadline noticed(time_to_notice);
     while (registry.size() > 0 && !noticed.passed()) turn(noticed);

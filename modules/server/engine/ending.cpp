@@ -63,8 +63,8 @@ void Connection::close(Outcome outcome) noexcept {
   Socket& bare = socket();
   bare.set_watch(nullptr);
   if (received_ || bare.fileno() < 0) return;
-  // The server itself may have ended the input. That never concerns another socket that the handler
-  // has put there.
+  // The stream also ends if the server itself has ended the input. Neither end concerns a socket
+  // that the handler has put in the place of the connection's.
   const bool input_ended = silence().input_ended() && !given_away();
   service().closer.close(
       std::move(bare),
@@ -105,7 +105,7 @@ void Connection::end(Outcome outcome) noexcept {
   OwnParkingLot& lot = service.lot;
   service.unlink(*this);
   if (in_lot.registered) lot.leave(*this);
-  if (was_cut()) outcome = Outcome::cut;  // even if handler or child reported another outcome
+  if (was_cut()) outcome = Outcome::cut;  // even if the handler or child reported another outcome
   // An eviction may cause any of these: in the middle of an answer, for example, `failed`.
   const bool ended_by_that = outcome == Outcome::served || outcome == Outcome::closed_idle ||
                              outcome == Outcome::failed || outcome == Outcome::timed_out;

@@ -38,7 +38,7 @@ class Engine final : public Service {
   enum class Served : std::uint8_t { event, nothing, stopped };
   Served serve_one(Deadline deadline);
 
-  // --- from any other thread ---
+  // --- from any thread, but `close` and `wait_for_connections` not from a handler or a hook ---
   void shutdown() noexcept override;
   void restart() noexcept;
   Stats stats() override;
@@ -83,7 +83,7 @@ class Engine final : public Service {
   void serve_policy() { dispatcher_.serve_policy(); }
   void serve_from_lot() { dispatcher_.serve_from_lot(); }
   void do_what_is_due(CoarseTime now) noexcept;
-  // Begins the drain before the serving thread is free, because a conversation that occupies this
+  // Begins the drain before the serving thread is free, because a conversation that occupies that
   // thread must learn of the drain. Returns the counters from before the drain.
   Stats begin_drain();
   DrainReport drain(Deadline deadline, const Stats& before);
@@ -98,7 +98,7 @@ class Engine final : public Service {
   CallingWatch lot_watch_;
   CoarseTime due_at_ = 0;  // when the timer fired in this turn; 0 if it did not fire
   std::atomic<std::uint64_t> drained_{0};
-  bool served_ = false;  // whether this process has served it
+  bool served_ = false;  // whether this process has served the server
 };
 
 }  // namespace net

@@ -16,9 +16,10 @@ import :service;
 namespace net {
 
 // Finds the requests of one client, calls its handler, and has the answers sent. The handler sees
-// this object as its context. The exchange itself waits only in `wait`, and never ends the
-// connection: when the exchange is over, its caller ends the connection with `outcome`. Only the
-// owner of the connection may use it, except where noted.
+// this object as its context. The exchange itself waits for the client only in `wait`, in a
+// conversation, and before a handler gives its socket away. It never ends the connection: when the
+// exchange is over, its caller ends the connection with `outcome`. Only the owner of the connection
+// may use it, except where noted.
 class Exchange : public RequestContext {
  public:
   // RequestContext
@@ -30,15 +31,16 @@ class Exchange : public RequestContext {
 
   // The server's own access to the socket, which sends nothing first.
   inline Socket& socket() noexcept { return stream().socket(); }
+  // `service`, `conversation` and `silence` may be called from any thread.
   inline Service& service() const noexcept { return handler_.service(); }
   inline bool conversation() const noexcept {
     return reader_.kind() == RequestReader::Kind::conversation;
   }
   inline ClientSilence& silence() noexcept { return silence_; }
-  // Whether the next step has something to do already.
+  // Returns whether the next step has something to do already.
   inline bool ready() const noexcept { return ready_; }
-  // Makes the next step end the connection with `outcome`. Unless it is `cut`, the step ignores
-  // this if the awaited event has happened meanwhile.
+  // Makes the next step end the connection with `outcome`. Unless `outcome` is `cut`, the step
+  // ignores this if the awaited event has happened meanwhile.
   inline void expire(Outcome outcome) noexcept { expired_ = outcome; }
   // From any thread.
   inline bool was_cut() const noexcept { return cut_.load(std::memory_order_relaxed); }
@@ -83,17 +85,20 @@ class Exchange : public RequestContext {
     socket().forget_receives();
     ready_ = true;
   }
-  // Epoll has reported an end or urgent data, so a short receive may not have taken everything.
+  // Notes that epoll has reported an end or urgent data, so that a short receive may not have taken
+  // everything. From any thread.
   inline void distrust_short_receives() noexcept { reader_.distrust_short_receives(); }
 
   // Sends what the handler wrote, before the handler closes its socket or moves it elsewhere.
   void send_before_release() noexcept;
   // Notes that the handler, here or in a child, has closed or moved its socket. The handler may
-  // have put another socket in its place. Call this under the lock of the registry.
+  // have put another socket in its place. Call this under the lock of the registry, which any other
+  // thread holds while it calls `given_away`.
   void give_away() noexcept;
   inline bool given_away() const noexcept { return given_away_; }
   inline bool said_last_word() const noexcept { return said_last_word_; }
   inline void note_last_word() noexcept { said_last_word_ = true; }
+  // From any thread.
   inline void note_cut() noexcept { cut_.store(true, std::memory_order_relaxed); }
   void limits_changed() final;
 

@@ -90,7 +90,7 @@ Exchange::Prepared Exchange::prepare() noexcept {
   if (owed_.goes_on()) {
     // A handler that writes nothing would not notice the cut.
     if (was_cut()) return finish_and_end(Outcome::cut, may_finish);
-    // The connection may have been woken up by another event than free buffer space.
+    // The connection may have been woken up by an event other than free buffer space.
     if (reader_.kind() != RequestReader::Kind::raw || has_room(socket())) return Prepared::handler;
     ready_ = false;
     return Prepared::later;
@@ -113,8 +113,8 @@ Exchange::Prepared Exchange::prepare() noexcept {
   return Prepared::later;
 }
 
-// A limit has passed, or the slot or the memory of this connection is needed. But the awaited event
-// may have happened in time, while this process was stopped or busy with others.
+// A deadline has expired, or the slot or the memory of this connection is needed. But the awaited
+// event may have happened in time, while this process was stopped or busy with other connections.
 Exchange::Prepared Exchange::end_expired(bool may_finish) {
   const Outcome outcome = std::exchange(expired_, Outcome::none);
   if (outcome == Outcome::timed_out && owed_.exists() &&

@@ -13,15 +13,16 @@ class ForkScope {
  public:
   static void add(Service& service);
   static void remove(const Service& service) noexcept;
-  // Takes every lock that a child may need. Otherwise a lock could stay locked in the child by a
-  // thread that the child does not have, and a list could be inconsistent.
+  // Takes every lock of a server that a child may need. Otherwise a lock could stay locked in the
+  // child by a thread that the child does not have, and a list could be inconsistent.
   static void lock() noexcept;
   static void unlock() noexcept;
   // Closes the socket that has lingered longest in any server, to free a descriptor. Returns
   // whether there was one.
   static bool close_oldest_lingering() noexcept;
-  // Called in a child for a connection of `own`. Write-protects the shared memory that this child
-  // need not change, so that a wild pointer in the child cannot corrupt it for another process.
+  // Called in a child that serves a connection of `own`. Write-protects the shared memory that this
+  // child need not change, so that a wild pointer in the child cannot corrupt it for another
+  // process.
   static void protect_shared_memory(const Service& own) noexcept;
 };
 

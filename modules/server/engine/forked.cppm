@@ -12,11 +12,11 @@ namespace net {
 using Process = unsigned;
 Process this_process() noexcept;
 
-// Registers the handlers of forks. Throws if the system refuses.
+// Registers the fork handlers of the library with pthread_atfork(3), once. Throws if that fails.
 void notice_forks();
 
-// Returns how often this process has forked, not counting `fork_for_request`. Each of these
-// children may be about to serve a server of this process.
+// Returns a count that grows with each fork of this process, except those of `fork_for_request`.
+// The child of such a fork may be about to serve a server of this process.
 unsigned forks_by_host() noexcept;
 
 // Calls fork(2), for a child that serves one connection but no server.
@@ -24,12 +24,13 @@ int fork_for_request() noexcept;
 
 // The descriptors of the library that a child of `fork_for_request` closes, as FD_CLOFORK of
 // POSIX.1-2024 would. Linux has no such flag, and closing thousands of connections one by one takes
-// milliseconds. So the numbers are kept in a bitmap, and one call closes each run of them. From any
-// thread.
+// milliseconds. So the numbers are kept in a bitmap, and each run of consecutive numbers is closed
+// by one call of close_range(2). May be used from any thread.
 class OwnDescriptors {
  public:
-  // Lists a descriptor. Throws std::bad_alloc. If another thread may fork, hold a lock of ForkScope
-  // across this call and the call that opens the descriptor.
+  // Lists a descriptor. Throws std::bad_alloc. If another thread may fork, hold a lock that each
+  // fork takes, such as `Service::opening`, from before the descriptor is opened until this call
+  // has returned.
   static void add(int descriptor);
   // Unlists a descriptor. Call this before the descriptor is given away. A descriptor that was not
   // added is ignored.

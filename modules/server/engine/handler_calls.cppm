@@ -18,9 +18,9 @@ inline Deadline deadline_at(CoarseTime time) noexcept {
   return Deadline::Clock::time_point(std::chrono::nanoseconds(time));
 }
 
-// Owns the handler, and calls it in the order of Python's BaseRequestHandler: verify, make, setup,
-// handle, finish. Records the current phase for error reports. Only the owner of the connection may
-// use it.
+// Owns the handler, and makes the calls in the order of Python's `socketserver`: verify, make,
+// setup, handle, finish. Records the current phase for error reports. Only the owner of the
+// connection may use it.
 class HandlerCalls {
  public:
   HandlerCalls(Service& service, RequestContext& context) noexcept
@@ -29,9 +29,9 @@ class HandlerCalls {
   HandlerCalls& operator=(const HandlerCalls&) = delete;
 
   inline Service& service() const noexcept { return service_; }
-  // Returns the log of requests; null unless the hooks want each request.
+  // Returns the log of requests; null if requests are not logged.
   inline RequestLog* log() const noexcept { return log_.get(); }
-  // Logs requests from now on, if the hooks want them.
+  // Logs requests from now on, if `on_request` is overridden.
   void note_requests() noexcept;
   // Stops logging requests, because another process serves them.
   void forget_requests() noexcept { log_.reset(); }
@@ -48,13 +48,14 @@ class HandlerCalls {
   Outcome verify() noexcept;
   // Returns whether the handler exists.
   inline explicit operator bool() const noexcept { return handler_ != nullptr; }
-  // Makes the handler and calls its `setup`, unless that is done.
+  // Makes the handler and calls its `setup`, unless the handler exists already.
   inline void begin() {
     if (handler_ == nullptr) [[unlikely]] {
       make();
     }
   }
-  // Makes errors count as errors of receiving, from now on and after each call of the handler.
+  // Makes errors count as errors of receiving until the next call of the handler begins. They count
+  // as such again when that call has returned.
   inline void receive() noexcept { phase_ = Phase::receive; }
   inline Next handle() {
     service_.counters.request();
@@ -73,13 +74,13 @@ class HandlerCalls {
     limit_receives(since);
     return log_ != nullptr ? call_noted(false) : call();
   }
-  // Calls the handler's `finish` and destroys it, if there is one. Returns false if `finish`
-  // throws.
+  // Calls the handler's `finish` and destroys the handler, if there is one. Returns false if
+  // `finish` throws.
   bool finish() noexcept;
   // Does the same after an error. A handler whose `setup` failed is destroyed without `finish`.
   void abandon() noexcept;
   inline void forget() noexcept { handler_.reset(); }
-  // Returns the report of an exception.
+  // Returns a report of the exception, with the current phase and the client's address.
   RequestError error(std::exception_ptr exception) const;
 
  private:

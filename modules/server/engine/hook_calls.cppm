@@ -12,7 +12,7 @@ namespace net {
 
 // Calls the hooks. An exception of a hook is counted and passed to `handle_error`. An exception of
 // `handle_error` or `report` is only counted. Only `bind` and `activate` pass exceptions on to
-// their caller. From any thread.
+// their caller. May be used from any thread.
 class HookCalls {
  public:
   // Without hooks, the defaults of `ServerHooks` are called.

@@ -9,7 +9,8 @@ import :options;
 
 namespace net {
 
-// At most one thread serves a server at a time, and at most one thread closes it. From any thread.
+// Ensures that at most one thread at a time serves a server, and at most one closes it. May be used
+// from any thread.
 class Lifecycle {
  public:
   // Call this when the sockets listen.
@@ -43,7 +44,8 @@ class Lifecycle {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::atomic<Stage> stage_{Stage::bound};  // written under the lock
+  // Written under the lock, except in `activate` and `close_here`.
+  std::atomic<Stage> stage_{Stage::bound};
   bool serving_ = false;
   std::atomic<bool> closing_{false};  // written under the lock
   DrainReport report_;

@@ -54,18 +54,19 @@ class Listener : public Watch, public Receiver {
   }
 
   // Takes and counts the next connection or datagram. `taken` is null if there was no memory for
-  // it. Returns 0; EAGAIN if nothing waits; or another error of errno.
+  // it. Returns 0; EAGAIN if nothing waits, or if too many connections in a row have failed; or
+  // another errno.
   int take(Connection*& taken) noexcept;
   // Call this when a wake-up found nothing to take.
   virtual void found_nothing() noexcept {}
 
   // Let the waits on the parking lot accept (`enter_lot`), or let the serving thread accept again
-  // (`leave_lot`). On the serving thread.
+  // (`leave_lot`). To be called on the serving thread.
   void enter_lot();
   void leave_lot() noexcept;
 
-  // Stop polling while the system is exhausted or no slot is free, and resume it later. The timer
-  // wakes up the serving thread when it is time to resume.
+  // Stop polling while the system is exhausted or no slot is free, and resume polling later. At
+  // `until`, unless that is `never`, the timer wakes up the serving thread, which then resumes.
   static constexpr CoarseTime never = std::numeric_limits<CoarseTime>::max();
   void pause(CoarseTime until) noexcept;
   void resume() noexcept;
@@ -92,9 +93,9 @@ class Listener : public Watch, public Receiver {
   Socket duplicate();
   // Notes that this process serves the socket.
   inline void note_serving() noexcept { file_.note_serving(); }
-  // In a process that was forked after the server was made: moves the socket and its file to a
-  // listener of the server that replaces this one there (`move_to`), or closes the socket
-  // (`close_in_child`).
+  // For a process that was forked after the server was made. `move_to` moves the socket and its
+  // file to a listener of the server that replaces the old one in that process. `close_in_child`
+  // closes that process's copy of the socket.
   virtual std::unique_ptr<Listener> move_to(Service& service, Newcomers& newcomers) = 0;
   virtual void close_in_child() noexcept = 0;
 

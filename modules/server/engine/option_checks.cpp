@@ -28,7 +28,7 @@ constexpr std::size_t no_bound = std::numeric_limits<std::size_t>::max();
 constexpr std::size_t largest_packet = std::size_t{16} * 1024 * 1024;
 // More threads would only compete for the cores, so a larger number is probably a typing error.
 constexpr std::size_t most_workers = 4096;
-// Each client takes 150 bytes.
+// Each client takes about 150 bytes, so this many take 10 GB.
 constexpr std::size_t most_clients = std::size_t{1} << 26U;
 constexpr unsigned all_permissions = 0777;
 

@@ -31,10 +31,11 @@ class OwedAnswer {
   bool send_now();
   // Returns whether the client has taken some of the answer within the last `limit` milliseconds.
   bool moves(CoarseTime now, std::int64_t limit) noexcept;
-  // Returns when to call `moves` next. `moves` is called more than once before the limit.
+  // Does what `moves` does, and returns when to call `moves` next: after a quarter of `limit`, or
+  // when the client has taken nothing for `limit`, whichever is first.
   CoarseTime next_look(CoarseTime now, std::int64_t limit) noexcept;
-  // Waits for buffer space in the socket. Returns false at the limit. Also for a handler that
-  // writes more to a bare socket.
+  // Waits for buffer space in the socket, until the time `limit`. Returns false if there is none by
+  // then. Also used when a handler has more to write to a bare socket.
   bool wait_for_room(CoarseTime limit) noexcept;
   // Returns since when the client has been behind, as of the last call of `moves`.
   inline CoarseTime behind_since() const noexcept { return progress_.behind_since(); }

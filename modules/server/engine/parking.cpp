@@ -49,7 +49,8 @@ void Connection::note_held(std::size_t bytes) noexcept {
 }
 
 // Files the connection so that the reaper checks it when its deadline expires. If the reaper takes
-// it out while it still runs, the reaper also makes this park fail, and the next attempt files it.
+// it from its bucket while it still runs, the reaper also makes this park fail, and the next
+// attempt files the connection again.
 [[gnu::always_inline]] void Connection::note_parked(const Awaited& awaited,
                                                     CoarseTime now) noexcept {
   parked_.limit.store(awaited.limit, std::memory_order_relaxed);

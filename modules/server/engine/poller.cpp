@@ -45,7 +45,8 @@ void Wakeup::clear() noexcept {
 
 Watch::~Watch() = default;
 
-// Not on the stack of `dispatch`: a process that another thread forks has no such stack.
+// On the heap, not on the stack of `dispatch`: if another thread forks during a dispatch, the child
+// may reuse the memory of that stack, but its `remove` still reads the batch.
 struct Poller::Batch {
   std::array<epoll_event, 64> room{};
   std::span<epoll_event> dispatching;

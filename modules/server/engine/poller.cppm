@@ -34,7 +34,8 @@ class Watch {
   virtual void ready(std::uint32_t events) = 0;
 };
 
-// A level-triggered epoll instance that one thread polls. Other threads may call `add`.
+// A level-triggered epoll instance that one thread polls at a time. Other threads may call `add`
+// and `arm`.
 class Poller {
  public:
   Poller();
@@ -63,7 +64,8 @@ class Poller {
   const std::unique_ptr<Batch> batch_;
 };
 
-// Calls epoll_wait until the deadline. Returns no events if a signal interrupts the call.
+// Waits for events until the deadline, with one call of epoll_wait(2). Returns no events if a
+// signal interrupts the call.
 std::span<epoll_event> wait_for_events(int epoll, std::span<epoll_event> room, Deadline deadline);
 
 }  // namespace net

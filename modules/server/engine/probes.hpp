@@ -1,6 +1,6 @@
-// Static tracepoints (USDT): docs/tracing.md. Each is a nop until a tracer enables it. For .cpp
-// files only, because a module exports no macros. Without Debian's systemtap-sdt-dev there are
-// none.
+// Static tracepoints (USDT): docs/tracing.md. Each is a nop until a tracer enables it. Without
+// Debian's systemtap-sdt-dev there are no tracepoints. This is a header, for .cpp files only,
+// because a module exports no macros.
 #pragma once
 
 #if __has_include(<sys/sdt.h>)

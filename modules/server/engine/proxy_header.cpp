@@ -81,7 +81,7 @@ ProxyHeader read_line(std::string_view received) {
     return received.size() < longest_line ? partial() : wrong("its line is longer than 107 bytes");
   }
   std::string_view line = received.substr(0, end);
-  // If lines could end otherwise, the client's first bytes could count as part of the header.
+  // If the proxy ended its line with a lone CR or LF, the bytes after that are the client's.
   if (line.find_first_of("\r\n") != line.npos) return wrong("its line is malformed");
   line.remove_prefix(line_begin.size());
   const std::string_view protocol = take_word(line);
@@ -156,7 +156,8 @@ Address source_of(unsigned family, Bytes addresses) {
   return {};
 }
 
-// CRC-32C, RFC 3720, appendix B.4: the reflected polynomial is 0x82F63B78.
+// CRC-32C, RFC 3720, section 12.1 (examples in appendix B.4): the reflected polynomial is
+// 0x82F63B78.
 std::uint32_t crc32c(std::uint32_t crc, Bytes bytes) noexcept {
   for (const std::byte byte : bytes) {
     crc ^= std::to_integer<std::uint32_t>(byte);
@@ -181,7 +182,7 @@ bool checksum_is_right(Bytes header, std::size_t at) noexcept {
 enum class Fields : std::uint8_t { right, malformed, wrong_checksum };
 
 // Checks what follows the addresses: fields of a type, a length and a value (TLVs), which fill the
-// header.
+// rest of the header.
 Fields check_fields(Bytes header, std::size_t begin) noexcept {
   constexpr unsigned type_of_checksum = 3;
   std::size_t checksums = 0;

@@ -23,11 +23,12 @@ struct ProxyHeader {
   const char* fault = "";
 };
 
-// The largest header that is accepted. Version 2 allows 64 KiB, of which most is skipped here.
+// The largest header that is accepted, in bytes. Version 2 allows 64 KiB, for fields that this
+// server does not use.
 inline constexpr std::size_t largest_proxy_header = 4096;
 
-// Reads the header at the front of `received`. If it is partial, all the bytes belong to it. From
-// any thread.
+// Reads the header at the front of `received`. If it is partial, all the bytes belong to it. May be
+// called from any thread.
 ProxyHeader read_proxy_header(std::span<const std::byte> received);
 
 }  // namespace net

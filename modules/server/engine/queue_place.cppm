@@ -7,8 +7,9 @@ import :coarse_clock;
 
 namespace net {
 
-// A connection's place in a `RequestQueue`. Conversations and datagrams wait there with a limit of
-// their own, because what they wait for may never be free. From any thread.
+// A connection's place in a `RequestQueue`. The wait of a conversation or a datagram in the queue
+// has a time limit, because the policy may never have a free worker for it. May be used from any
+// thread.
 class QueuePlace {
  public:
   // Begins to wait, until `limit` at most.

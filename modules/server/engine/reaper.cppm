@@ -12,11 +12,11 @@ import :registry;
 namespace net {
 
 // Finds the connections that must end: their deadline has expired, they are silent while the server
-// drains, or their slot or memory is needed. It ends the input of such a connection, or takes it.
-// The connections that it takes are returned as a list, linked by `next_retired`, and are marked
-// with their outcome. The caller owns them, and ends them without the lock, since handlers and
-// hooks may run then. Called on the serving thread, except for the two functions that say
-// otherwise.
+// drains, or their slot or memory is needed. The reaper ends the input of such a connection, or
+// takes the connection. Taken connections are returned as a list, linked by `next_retired`, and are
+// marked with their outcome, unless an event arrived for them just then. The caller owns them, and
+// serves or ends them without the lock, since handlers and hooks may run then. To be used on the
+// serving thread, except for the functions that say otherwise.
 class Reaper {
  public:
   Reaper(Registry& registry, DueTimer& timer, const ServerOptions& options) noexcept
@@ -24,7 +24,7 @@ class Reaper {
   Reaper(const Reaper&) = delete;
   Reaper& operator=(const Reaper&) = delete;
 
-  // Takes connections whose deadline has expired. If there are many, it leaves some for the next
+  // Takes connections whose deadline has expired. If there are many, some are left for the next
   // call, so that the serving thread polls in between.
   Connection* take_expired(CoarseTime now) noexcept;
 
@@ -36,21 +36,22 @@ class Reaper {
   // Ends the input of running connections that have been silent for the quiet grace. May be called
   // from any thread.
   void end_silent(CoarseTime now) noexcept;
-  // Takes parked connections that have been silent between requests for the quiet grace. Once the
-  // drain's time is over, it takes all parked ones.
+  // Takes parked connections that have been silent between requests for the quiet grace; after
+  // `drain_is_over`, all parked connections.
   Connection* take_quiet(CoarseTime now) noexcept;
   void drain_is_over() noexcept { drain_is_over_ = true; }
-  // Cuts all running connections.
+  // Cuts all running connections. May be called from any thread.
   void cut_running() noexcept;
 
-  // Makes room for a new connection: ends the input of the longest-silent connection, or takes it
-  // if it is parked. Does nothing while an evicted connection is still leaving.
+  // Frees a slot for a new connection: ends the input of the longest-silent connection, or takes
+  // that connection if it is parked. Does nothing while an evicted connection is still leaving.
   Connection* evict_for_newcomer() noexcept;
   // Takes parked connections that hold the most memory for their clients. Stops when they hold
   // `to_free` bytes in all.
   Connection* take_greediest(std::size_t to_free) noexcept;
-  // Evicts a silent running connection for each one that waits for a slot of its policy. Those that
-  // are still leaving count as evicted. Returns false if too few are silent.
+  // Evicts a silent running connection for each connection that waits for a slot of its policy.
+  // Connections that were evicted before and are still leaving count too. Returns false if too few
+  // are silent.
   bool evict_for_waiting() noexcept;
   bool places_wanted() const noexcept { return places_wanted_; }
   static constexpr std::int64_t next_eviction = 50;  // milliseconds, while slots are wanted

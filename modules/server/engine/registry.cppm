@@ -26,10 +26,11 @@ struct Registered {
 // must be checked. The registry also counts the connections that have not wholly ended. The end of
 // a connection lowers this count last: when it is zero, no connection uses the server any more.
 //
-// A connection that is parked or waits in a queue is filed at its deadline or earlier; a running
-// one may be filed under no time. Parking therefore touches the registry only if the new deadline
-// is earlier than the time under which the connection is filed. At that time, the connection is
-// checked, and filed again if its deadline has moved.
+// A connection that is parked or waits in a queue is filed under its deadline, rounded up to the
+// end of a bucket of the wheel, or under an earlier time; a running one may be filed under no time.
+// Parking therefore touches the registry only if the new deadline is earlier than the time under
+// which the connection is filed. At that time, the connection is checked, and filed again if its
+// deadline has moved.
 class Registry {
  public:
   explicit Registry(DueTimer& timer) noexcept : timer_(timer) {}
@@ -45,7 +46,8 @@ class Registry {
   inline void unlink(Registered& connection) noexcept { wheel_.remove(connection); }
 
   // Files the connection to be checked when `limit` has passed, at the latest one bucket of the
-  // wheel later. Sets the serving thread's timer.
+  // wheel later; but earlier if `limit` is beyond the span of the wheel. Sets the serving thread's
+  // timer.
   inline void file(Registered& connection, CoarseTime limit, CoarseTime now) noexcept {
     wheel_.file(connection, limit, now);
     timer_.due_by(connection.filed_under.load(std::memory_order_relaxed));

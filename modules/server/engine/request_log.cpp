@@ -68,7 +68,8 @@ void RequestLog::answered(HookCalls& hooks, const RequestContext& context) noexc
 
 void RequestLog::over(HookCalls& hooks, const RequestContext& context, Outcome outcome) noexcept {
   const bool was_called = current_.begun != Time{};
-  // Bytes that arrived after the last request, and that no handler looked at.
+  // After these outcomes, bytes that followed the last request are no request: no handler looked at
+  // them.
   const bool unwanted = outcome == Outcome::served || outcome == Outcome::closed_idle;
   try {
     if (was_called && current_.handled == Time{}) {

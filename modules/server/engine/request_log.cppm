@@ -10,10 +10,10 @@ import :hooks;
 
 namespace net {
 
-// Exists only if the hooks want it. Bytes are counted as they pass the socket, so that all kinds of
-// handlers count alike. The stream's buffers show which request the bytes belong to. For the owner
-// of the connection; `received` and `sent` are called in the thread in which the handler receives
-// and sends.
+// Records the requests of one connection; exists only if `on_request` is overridden. Bytes are
+// counted as they pass the socket, so that the counts mean the same for all kinds of handlers. The
+// stream's buffers show which request the bytes belong to. Only the owner of the connection may use
+// it; `received` and `sent` are called on the thread on which the handler receives and sends.
 class RequestLog {
  public:
   RequestLog() noexcept;
@@ -25,17 +25,18 @@ class RequestLog {
   void received_datagram(std::size_t bytes) noexcept;
   void sent(std::size_t bytes) noexcept { sent_ += bytes; }
 
-  // `begin`: the handler is about to be called, for a new request or for the rest of one.
-  // `handled`: it has returned.
+  // Call `begin` before each call of the handler, for a new request or for the rest of one. Call
+  // `handled` when the handler has returned.
   void begin(const BufferedStream& stream) noexcept;
   void handled(const RequestContext& context, bool goes_on);
 
-  // A datagram was answered with this many bytes, by its handler or after it.
+  // Notes that a datagram was answered with this many bytes, by its handler or after the handler
+  // had finished.
   void replied(std::size_t bytes) noexcept;
 
-  // Everything that was written has been sent: reports the complete requests.
+  // Reports the complete requests. Call this when everything that was written has been sent.
   void answered(HookCalls& hooks, const RequestContext& context) noexcept;
-  // The connection has ended with `outcome`: reports all requests that are left.
+  // Reports all requests that are left. Call this when the connection has ended with `outcome`.
   void over(HookCalls& hooks, const RequestContext& context, Outcome outcome) noexcept;
 
  private:
@@ -48,7 +49,7 @@ class RequestLog {
     std::uint64_t received;
     std::uint64_t written_from;  // the range of its answer in all that was written
     std::uint64_t written_to;
-    bool cut_off;  // the handler threw, or was not called
+    bool cut_off;  // the handler threw, was not called, or was to be called again
   };
   std::uint64_t written(const BufferedStream& stream) const noexcept {
     return sent_ + stream.pending();

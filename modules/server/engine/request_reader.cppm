@@ -20,7 +20,7 @@ namespace net {
 // that nothing can have been left (`Socket::last_receive`). This does not hold after epoll has
 // reported the end of the stream or urgent data, which a short receive does not show.
 //
-// For the owner of the connection, except where a function says otherwise.
+// Only the owner of the connection may use it, except where a function says otherwise.
 class RequestReader {
  public:
   enum class Kind : std::uint8_t { datagram, conversation, raw, framed, unframed };
@@ -34,8 +34,9 @@ class RequestReader {
   inline Kind kind() const noexcept { return kind_; }
   inline bool reads_one() const noexcept { return kind_ <= Kind::conversation; }
 
-  // Looks for the next request, without waiting. `begun`: a handler exists already, and is called
-  // for the end of the stream too. Throws the errors of a receive, and `message_size`.
+  // Looks for the next request, without waiting. `begun`: a handler exists already; if it reads the
+  // bare socket, it is called for the end of the stream too. Throws the errors of a receive and of
+  // the handler's `request_size`, and `message_size`.
   [[gnu::always_inline]] inline Found look(bool begun) {
     if (kind_ == Kind::raw) [[unlikely]] {
       return look_at_socket(begun);
@@ -57,10 +58,10 @@ class RequestReader {
     return Found::end;
   }
 
-  // Returns which answers of the next handler are held back until another handler has answered.
-  // Without framing, this is not known before the answers are written. A handler that reads the
-  // bare socket leaves no input, so none of its answers is held back. `last`: no other handler is
-  // called in this row.
+  // Returns which answers of the next call of the handler are held back until the call after it has
+  // answered. Without framing, it is not known before the answers are written whether there will be
+  // such a call. A handler that reads the bare socket leaves no input in the stream, so none of its
+  // answers is held back. `last`: the next call is the last one in this row.
   inline BufferedStream::Hold to_hold(bool last) noexcept {
     forget_following();
     if (last) return BufferedStream::Hold::none;
@@ -69,12 +70,13 @@ class RequestReader {
     return BufferedStream::Hold::while_input;
   }
 
-  // Forgets the request found after the front one. Called when a handler other than that of the
-  // front request is next, since this size may be stale then.
+  // Forgets the size of the request after the front one. Call this before the handler continues the
+  // answer to an earlier request, since the size may be stale afterwards.
   inline void forget_following() noexcept { following_ = 0; }
 
-  // Called before a handler and, with the returned size of the input, after it. `after_handler`
-  // returns true if the handler has met the end of the stream itself.
+  // Call `before_handler` before each call of the handler, and `after_handler` after it, with the
+  // size of the input that `before_handler` returned. `after_handler` returns true if the handler
+  // has met the end of the stream itself.
   inline std::size_t before_handler() noexcept {
     if (kind_ == Kind::raw) [[unlikely]] {
       stream_.socket().forget_receives();
@@ -124,10 +126,11 @@ class RequestReader {
   std::optional<BadRequest> fault(const RequestError& error) const noexcept;
   // Returns the size of the whole request at the front of the input; 0: unknown.
   inline std::size_t front() const noexcept { return front_; }
-  // Returns when the first byte of the current request arrived; 0: there is no request.
+  // Returns when the time of the current request began: when its first byte was received or left
+  // over, or at `restart_clock`; 0: there is no request.
   inline CoarseTime request_since() const noexcept { return request_since_; }
-  // Returns whether the last handler of a bare socket left bytes there. A poll would report them
-  // again and again.
+  // Returns whether the last call of the handler left the bytes in a bare socket as they were. A
+  // poll would report these bytes again and again.
   bool polls_in_vain() const noexcept { return kind_ == Kind::raw && stalled_; }
   // Returns whether what a parked connection waits for has arrived: the first bytes of a request,
   // or the rest of one. `begun`: as for `look`. `ended_here`: the end of the stream comes from the
@@ -138,7 +141,8 @@ class RequestReader {
   // Waits until bytes arrive after those that were left, or the stream ends. Returns false at the
   // limit.
   bool wait_for_new_bytes(Deadline limit);
-  // Called when epoll has reported more than bytes. May be called from any thread.
+  // Called when epoll has reported the end of the stream, an error or urgent data. May be called
+  // from any thread.
   inline void distrust_short_receives() noexcept {
     distrusts_.store(true, std::memory_order_relaxed);
   }

@@ -7,9 +7,10 @@ import :coarse_clock;
 
 namespace net {
 
-// Compares at each look how many bytes of an answer the client has not taken: those in our buffer
-// and in the kernel's queue. Epoll reports free space only when a good part of that queue is free,
-// so the progress of a slow reader shows only here. For the owner of the connection.
+// Compares at each look how many bytes of an answer the client has not taken: those in the stream's
+// buffer and in the kernel's queue. Epoll reports free space only when a good part of that queue is
+// free, so the progress of a slow reader shows only here. Only the owner of the connection may use
+// it.
 class SendProgress {
  public:
   inline void look(std::uint64_t untaken, CoarseTime now) noexcept {
@@ -27,8 +28,8 @@ class SendProgress {
   // Returns when the client last took bytes.
   inline CoarseTime progress_at() const noexcept { return progress_at_; }
   // Returns since when the client has been behind. The bytes that it takes move this time forward,
-  // by the time that the fair rate needs for them. For a fast client it is now; for one that takes
-  // nothing, the start of its answer.
+  // by the time that the fair rate needs for them. For a fast client, this is the time of the last
+  // look; for one that takes nothing, the time of the first look at its answer.
   inline CoarseTime behind_since() const noexcept { return behind_since_; }
 
   static constexpr std::int64_t fair_rate = std::int64_t{64} * 1024;  // bytes a second

@@ -50,8 +50,9 @@ class Service {
   // Returns whether the server has its own parking lot, which the serving thread polls. Otherwise
   // its policy has a lot and polls it.
   bool polls_lot() const noexcept { return own_lot_ != nullptr; }
-  // Returns whether this process is not the one that made the server. It must not touch the epoll
-  // instances, eventfds, shared page and threads that the server has there.
+  // Returns whether this process is not the one that made the server. If so, it must not use the
+  // server's epoll instances, eventfds, shared memory and threads, which belong to the other
+  // process. Only a child that serves one connection uses the shared memory, and signals `wakeup`.
   inline bool forked_away() const noexcept { return made_in_ != this_process(); }
   Process made_in() const noexcept { return made_in_; }
   // Returns whether this process has forked since it made or last served the server. A child may
@@ -102,7 +103,8 @@ class Service {
   explicit Service(AnyServerParts& parts);
   void set_stop(bool stop) noexcept;
   void set_draining(CoarseTime now) noexcept { from_parent->draining_since.store(now); }
-  // In a forked process: closes the epoll and event descriptors that it shares with the parent.
+  // In a forked process: closes the epoll instances, eventfds, timer and lingering sockets that it
+  // shares with the parent.
   void close_polls() noexcept;
 
  private:

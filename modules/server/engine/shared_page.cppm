@@ -9,8 +9,8 @@ import :poller;
 
 namespace net {
 
-// Since when a connection has waited for its client; 0 if it does not wait. For a child, in the
-// memory that it shares with its parent.
+// Records since when a connection has waited for its client; a time is 0 if the connection does not
+// wait. The record of a child is in the memory that the child shares with its parent.
 struct Silence {
   std::atomic<CoarseTime> between{0};  // for a request, in `run`
   std::atomic<CoarseTime> reading{0};  // in a read of the handler
@@ -70,7 +70,7 @@ struct FromChildren {
     Silence silence;
   };
   std::atomic<std::uint64_t> stop{0};  // `Told::mark`: a child asks for a shutdown
-  // not 0: a child gave its socket away since the last look
+  // not 0: a child has given its socket away since the last look
   std::atomic<std::uint8_t> given_away{0};
   SharedCounters counters;
   std::array<Slot, most_children> slots;

@@ -17,9 +17,9 @@ class BlockedSignals {
   BlockedSignals& operator=(const BlockedSignals&) = delete;
   ~BlockedSignals();
 
-  // All signals except those that a thread raises by its own actions. If one of these is raised
-  // while it is blocked, the kernel ends the program instead of running the program's handler. See
-  // signal(7).
+  // All signals except those that a thread raises by its own actions, such as SIGSEGV. If a fault
+  // raises such a signal while it is blocked, the kernel ends the program instead of running the
+  // program's handler. See sigprocmask(2).
   static sigset_t asynchronous() noexcept;
   static sigset_t stopping() noexcept;  // SIGINT and SIGTERM
 

@@ -27,8 +27,8 @@ class Slots {
   std::size_t most() const noexcept { return most_; }
   bool overfull() const noexcept { return registry_.size() > most_; }
 
-  // Why a listener has paused. `slot`: no slot is free. `other`: until a certain time, or until the
-  // serving thread has dealt with it.
+  // Why a listener has paused. `slot`: no slot is free. `other`: there is another reason, and the
+  // pause lasts until a certain time, or until the serving thread has handled that reason.
   enum class PausedFor : std::uint8_t { slot, other };
   void paused(PausedFor reason) noexcept {
     somebody_paused_.store(true);

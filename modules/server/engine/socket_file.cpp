@@ -34,8 +34,8 @@ namespace net {
 namespace {
 
 // Locks the directory, so that two servers that start at once do not take each other's file for a
-// dead server's. Leaves nothing in the directory. If the directory cannot be opened, or stays
-// locked for a second, the caller continues without the lock.
+// dead server's. Creates no lock file. If the directory cannot be opened, or stays locked for a
+// second, the caller continues without the lock.
 Descriptor hold_directory(const std::filesystem::path& path) {
   Descriptor directory(above_standard_streams(
       ::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
@@ -48,7 +48,7 @@ Descriptor hold_directory(const std::filesystem::path& path) {
 
 // Returns whether the path is a socket file whose socket no process holds any more. The probe is a
 // datagram socket: it cannot connect to a stream socket, but the error shows whether one is there,
-// even one that does not listen yet. The server has no connection to accept.
+// even one that does not listen yet. So a live server gets no connection that it has to accept.
 bool is_dead(const std::string& path, const Address& address) {
   struct stat status{};
   if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
@@ -62,7 +62,8 @@ bool is_dead(const std::string& path, const Address& address) {
 }
 
 // Opens the file that the socket is bound to. With CAP_NET_ADMIN, the kernel opens that very file.
-// Without it, opens the file that has the path now, and does not follow a link.
+// Without CAP_NET_ADMIN, this function opens the file that has the path now, but follows no
+// symbolic link there.
 Descriptor open_bound(const Socket& socket, const std::string& path) noexcept {
   const int told = ::ioctl(socket.fileno(), SIOCUNIXFILE);
   return Descriptor(above_standard_streams(

@@ -13,12 +13,13 @@ namespace net {
 //
 // Forked processes have the socket as well, and may serve it. Only a process that made the server
 // or has served it removes the file. If another process may need the file, it is removed only with
-// the last process that holds the socket. This is so if
+// the last process that holds the socket. Another process may need the file if
 //
 // - the socket was handed over;
 // - another process has served it;
 // - this process has forked since it made or served the server: the child may be about to serve;
-// - this process is such a child, and the process that made the server still exists.
+// - this process is such a child, and the process that made the server still exists and has not
+//   closed it.
 class SocketFile {
  public:
   SocketFile() noexcept = default;
@@ -40,8 +41,9 @@ class SocketFile {
   void share() noexcept { shared_.store(true, std::memory_order_relaxed); }
   // Notes that this process serves the socket.
   void note_serving() noexcept;
-  // Removes the file, if it is the one that was bound, and calls `close`, which closes the socket.
-  // `forked`: this process has forked since it made or served the server.
+  // Removes the file, if it is the one that was bound and no other process may need it, and calls
+  // `close`, which closes the socket. `forked`: this process has forked since it made or served the
+  // server.
   void remove(bool forked, const std::function<void()>& close) noexcept;
 
  private:

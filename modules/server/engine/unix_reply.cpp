@@ -46,7 +46,7 @@ const UserNames& user_names() noexcept {
       std::ifstream("/proc/self/uid_map") >> inside >> outside >> count;
       found.all_known = inside == 0 && outside == 0 && count == UINT32_MAX;
     } catch (const std::exception&) {
-      // Keep the default, which is no user's ID.
+      // Keep the defaults: a sender with the placeholder ID then counts as unknown.
     }
     return found;
   }();
@@ -58,8 +58,8 @@ Descriptor open_path(int directory, const char* path, int flags) noexcept {
       above_standard_streams(::openat(directory, path, O_PATH | O_NOFOLLOW | O_CLOEXEC | flags)));
 }
 
-// Does the same as `open_without_links`, one component at a time. O_DIRECTORY refuses a link with
-// ENOTDIR.
+// Does the same as `open_without_links`, one component at a time. With O_DIRECTORY, the call fails
+// with ENOTDIR for a symbolic link.
 Descriptor walk_without_links(std::span<char> path) noexcept {
   Descriptor at = open_path(AT_FDCWD, "/", O_DIRECTORY);
   char* const end = path.data() + path.size();

@@ -4,8 +4,8 @@
 /// The address of a sender is the path that it bound. The kernel would look that path up again for
 /// the answer: with the server's working directory and rights, and with whatever has the path by
 /// then. So a client could make a privileged server write to sockets that the client itself cannot
-/// reach. Therefore this looks up the file itself, without following any link, and answers only if
-/// the file belongs to the user who sent the datagram.
+/// reach. Therefore `reply_to_path` looks up the file itself, without following any symbolic link,
+/// and answers only if the file belongs to the user who sent the datagram.
 module net.server:unix_reply;
 
 import net.standard;
@@ -21,8 +21,8 @@ void pass_credentials(Socket& socket);
 bool names_a_user(const PeerCredentials& sender) noexcept;
 
 // Sends a datagram to the socket file at `to`, without waiting. Returns 0 or an errno. EACCES: the
-// file is not the sender's. EDESTADDRREQ: the path is relative, or the sender of the datagram is
-// unknown. Precondition: `to` is a Unix address with a path.
+// file does not belong to `sender`. EDESTADDRREQ: the path is relative, or there is no `sender`.
+// Precondition: `to` is a Unix address with a path.
 int reply_to_path(int socket, std::span<const std::byte> bytes, const Address& to,
                   const std::optional<PeerCredentials>& sender) noexcept;
 

@@ -7,7 +7,8 @@ import net.standard;
 namespace net {
 
 /// Holds nodes, each filed under the time at which it must be looked at. Every operation takes
-/// constant time, except `for_each` and `next_due`, which reads a bitmap of 64 words.
+/// constant time, except `for_each`. The slowest of the others, `next_due` and `take_due`, search a
+/// bitmap of 64 words.
 ///
 /// The wheel is a circle of 4,096 buckets of 2^24 ns (16.8 ms) each, so it spans 68 s. A time is
 /// rounded up to the end of its bucket. A time beyond the span is rounded down to the farthest
@@ -70,7 +71,7 @@ class Wheel {
     return (hand_ + 1 + static_cast<Time>((found + buckets - first) % buckets)) << shift;
   }
 
-  /// Calls `function` for each node. It may remove that node.
+  /// Calls `function` for each node. `function` may remove that node.
   template <class F>
   void for_each(F function) {
     for_each_of(unfiled_, function);

@@ -8,8 +8,8 @@ import :pace;
 
 namespace net {
 
-// The states of a pool's workers, guarded by the pool's lock. A crew starts no thread and wakes
-// none.
+// The states of a pool's workers, guarded by the lock of the scheduler. A crew starts no thread and
+// wakes none.
 //
 // Sleeping workers are on a stack. The one that fell asleep last is on top, as its caches are warm.
 // Workers in handlers form a ring, the oldest first, so a search for blocked workers reads only

@@ -16,8 +16,8 @@ export namespace net {
 /// child. Python: `ForkingMixIn`.
 ///
 /// At `max_children`, or if the system cannot create a process, `overload` decides: connections
-/// wait in order for a child to end, are rejected, or the child that has waited for its client for
-/// longest is asked to end. The serving thread never waits. A waiting conversation whose client
+/// wait in order for a child to end, are rejected, or the child that has waited longest for its
+/// client is asked to end. The serving thread never waits. A waiting conversation whose client
 /// ended its input before it sent anything comes after the others: most of these clients have gone.
 ///
 /// A child serves its connection until the connection ends, so clients that stay connected can
@@ -47,8 +47,8 @@ class ForkPerRequest {
 
   /// See `ExecutionPolicy`.
   void start();
-  /// Throws `resource_unavailable_try_again` or `not_enough_memory` if the system cannot create a
-  /// process, and no child is running whose end could free one.
+  /// Throws `resource_unavailable_try_again`, `not_enough_memory` or `too_many_files_open` if the
+  /// system cannot create a process, and no child is running whose end could make it possible.
   void process(Request request);
   /// See `ExecutionPolicy`.
   void expire();

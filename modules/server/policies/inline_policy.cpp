@@ -11,7 +11,8 @@ namespace net {
 
 namespace {
 
-// Returning from a park costs system calls, so several requests of one client are served at once.
+// To park a connection that has more requests ready, and to get it back, costs system calls. So up
+// to this many steps of one connection run in a row.
 constexpr int requests_in_a_row = 4;
 
 }  // namespace

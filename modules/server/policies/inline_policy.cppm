@@ -11,7 +11,7 @@ export namespace net {
 
 /// Runs each request in the serving thread, one at a time. A connection between two requests is
 /// parked, so many clients can be connected. A conversation keeps all other clients waiting until
-/// it ends. Python: a server without mix-in.
+/// it ends. Python: a server without a mix-in.
 class Inline {
  public:
   /// The settings of this policy: none.

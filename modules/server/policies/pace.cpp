@@ -16,8 +16,8 @@ constexpr FineTime microsecond = 1'000;
 constexpr FineTime millisecond = 1'000 * microsecond;
 constexpr FineTime memory = 1'000 * millisecond;
 
-// The work for which a worker is woken. While handlers block, a wake-up is cheap compared with a
-// request that waits behind a blocked handler.
+// A worker is woken if the waiting requests would take at least this long. While handlers block, a
+// wake-up is cheap compared with a request that waits behind a blocked handler.
 constexpr FineTime price = 50 * microsecond;
 constexpr FineTime price_while_blocking = 12 * microsecond;
 
@@ -25,9 +25,9 @@ constexpr FineTime least_patience = 70 * microsecond;
 constexpr FineTime most_patience = 10 * millisecond;
 constexpr FineTime usual_patience = millisecond;
 
-// For the first 20 ms every handler is sampled, then at most one each 100 us. This costs next to
-// nothing while handlers are many. While they are few it samples each of them, so that handlers
-// that sleep for a second are not missed.
+// For 20 ms after `samples_from_` every handler is sampled, then at most one in each 100 us. So
+// sampling costs next to nothing while many handlers run. While few handlers run, each of them is
+// sampled, so that handlers that sleep for a second are not missed.
 constexpr FineTime samples_each_for = 20 * millisecond;
 constexpr FineTime then_samples_each = 100 * microsecond;
 

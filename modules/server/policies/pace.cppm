@@ -11,7 +11,7 @@ using FineTime = std::int64_t;
 FineTime fine_now() noexcept;
 
 // Decides how eagerly a pool wakes its workers, and when a handler counts as blocked. It only
-// computes; the pool's lock guards it. scheduler.cpp explains the algorithm.
+// computes; the lock of the scheduler guards it. scheduler.cpp explains the algorithm.
 class Pace {
  public:
   // `cores`: how many threads can run at the same time. Even with one, a worker that waits in the
@@ -21,7 +21,8 @@ class Pace {
   // A handler that has run for longer than this counts as blocked.
   inline FineTime patience() const noexcept { return patience_; }
 
-  // Handlers blocked during the last second, so the next one may block as well.
+  // Returns whether a handler was found to have slept during the last second, so that the next one
+  // may block as well.
   inline bool expects_blocking(FineTime now) const noexcept { return now < expects_until_; }
 
   // Returns how many workers that are not blocked may be awake at the same time. Workers that are
@@ -33,8 +34,9 @@ class Pace {
     return expects_blocking(now) ? 2 * cores_ : 0;
   }
 
-  // Returns whether `waiting` requests (and the poll, if no worker polls) are worth waking a worker
-  // for: they would keep the awake workers busy for longer than a wake-up costs.
+  // Returns whether `waiting` requests are worth waking a worker for, because they would take at
+  // least as long as a wake-up costs. While `expects_blocking`, the poll counts as one more request
+  // if no worker polls.
   bool worth_waking(std::size_t waiting, bool polled, FineTime now) const noexcept;
 
   // Returns whether to count the context switches of the handler that is about to run, which costs

@@ -37,7 +37,8 @@ import :scheduler;
 // - Handlers that compute. A request of 20 us waits behind at most two others until a second worker
 //   is woken; a request of 50 us or more waits behind none. A worker that takes a request and
 //   leaves others in the queue checks this, and wakes at most one worker. No more workers are awake
-//   than there are cores, not counting blocked ones: more would only preempt each other.
+//   than there are cores (but at least two), not counting blocked ones: more would only preempt
+//   each other.
 // - Handlers that block, all or some. A worker whose handler has run for longer than the `patience`
 //   of the pool counts as blocked. It no longer counts against the cores, so another worker is
 //   woken in its place. To find blocked workers, those in handlers form a list, the oldest first.
@@ -46,8 +47,8 @@ import :scheduler;
 //   context switches of the worker's thread shows whether the handler really slept. If it did, the
 //   pool is more eager for a second: the threshold falls to 12 us, the poll counts as work to be
 //   handed over, spare workers stay awake, and the patience is halved, down to 70 us. So the next
-//   request does not wait behind the next handler that blocks. A handler that was only preempted,
-//   or that computes, has the opposite effect.
+//   request does not wait behind the next handler that blocks. If the handler was only preempted,
+//   or computed, the patience grows by half, up to 10 ms.
 //
 // There is one exception. If no request was taken during a tick while some wait, as when the first
 // handlers block after a quiet time, the sentinel wakes as many workers as requests wait. It wakes
@@ -164,8 +165,8 @@ FineTime Scheduler::sleep(Lock& lock, Crew::Worker& me) {
   return now;
 }
 
-// The sentinel sleeps only while the queue is empty. If enough workers are awake, another one may
-// fall asleep although requests wait, and those that are awake may then all block.
+// Wakes the sentinel, which must not sleep while requests wait: if enough workers are awake,
+// another one may fall asleep although requests wait, and all those that are awake may then block.
 void Scheduler::make_ready(RequestQueue& more) noexcept {
   ready_.append(more);
   if (sentinel_.asleep && !ready_.empty()) wake_sentinel();
@@ -253,9 +254,9 @@ void Scheduler::wake_sentinel() noexcept {
 
 // --- from outside ----------------------------------------------------------------------------
 
-// A conversation may hold its worker for long, so it is worth a wake-up. If as many workers are
-// awake as may be, one of them will take the request. A worker that waits in the lot is woken up
-// then, as it would not take the request soon.
+// A conversation may hold its worker for long, so it is worth a wake-up. If no further worker may
+// be awake, one that is awake will take the request. A worker that waits in the lot would not take
+// it soon, so that wait is ended.
 void Scheduler::take_in(Request request) {
   Lock lock(mutex_);
   if (request.conversation()) {

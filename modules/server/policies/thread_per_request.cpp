@@ -43,8 +43,8 @@ constexpr int steps_in_a_row = 4;
 }  // namespace
 
 struct ThreadPerRequest::State {
-  // A thread, and the condition variable that wakes it. It stays in one of the three lists, so a
-  // late wake-up never touches freed memory.
+  // A thread, and the condition variable that wakes it. A worker always stays in one of the three
+  // lists, so a late wake-up never touches freed memory.
   struct Worker {
     std::thread thread;
     std::condition_variable call;

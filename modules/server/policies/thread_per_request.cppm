@@ -21,7 +21,8 @@ export namespace net {
 ///
 /// At `max_threads`, or if the system cannot start another thread, `overload` decides: requests
 /// wait in order for a free thread, are rejected, or the longest-silent conversation is asked to
-/// end. The threads block all signals that a fault of their own does not raise.
+/// end. The threads block all signals except those that report a fault in the thread itself, such
+/// as SIGSEGV.
 class ThreadPerRequest {
  public:
   /// Settings of the policy, fixed when it is made.

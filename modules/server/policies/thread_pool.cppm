@@ -21,8 +21,9 @@ export namespace net {
 /// a worker until it ends. If every worker has one, further conversations wait in order, unless
 /// `overload` says otherwise.
 ///
-/// The workers block all signals that a fault of their own does not raise. Thread safety: as the
-/// policy concept requires; in addition, `process` may be called from any thread.
+/// The workers block all signals except those that report a fault in the thread itself, such as
+/// SIGSEGV. Thread safety: as the policy concept requires; in addition, `process` may be called
+/// from any thread.
 class ThreadPool {
  public:
   /// Settings of the pool, fixed when it is made.
