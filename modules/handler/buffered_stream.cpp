@@ -45,7 +45,7 @@ BufferedStream::BufferedStream(Socket socket) noexcept : socket_(std::move(socke
 
 bool BufferedStream::receive() {
   if (ended_) return false;
-  if (held_) flush_now();
+  if (held_ && !flush_now()) flush();
   const auto room = input_.room(1);
   const std::size_t count = socket_.recv(room);
   (count == 0 ? ended_ : received_) = true;
@@ -82,12 +82,13 @@ void BufferedStream::write(std::span<const std::byte> bytes) {
   }
 }
 
-// Stores the bytes if they are not to be sent now. Returns false if they are.
+// Stores the bytes, or sends them after pending output. Returns false if they are to be sent now.
 bool BufferedStream::keeps(std::span<const std::byte> bytes) {
   if (!collecting_) {
     if (file_ == nullptr && collect(bytes)) return true;
-    if (pending_) send_later(bytes);
-    return pending_;
+    if (!pending_) return false;
+    send_later(bytes);
+    return true;
   }
   if (output_.size() + bytes.size() > largest_datagram) {
     throw_system_error(EMSGSIZE,
@@ -144,14 +145,9 @@ bool BufferedStream::collect(std::span<const std::byte> bytes) {
   return true;
 }
 
-void BufferedStream::stop_holding() noexcept {
+void BufferedStream::stop_holding() {
   hold_ = Hold::none;
-  if (!held_) return;
-  try {
-    flush_now();
-  } catch (const std::exception&) {
-    // The next write fails too, and reports it.
-  }
+  if (held_ && !flush_now()) flush();
 }
 
 std::uint64_t BufferedStream::pending() const noexcept {
@@ -159,8 +155,9 @@ std::uint64_t BufferedStream::pending() const noexcept {
 }
 
 void BufferedStream::keep(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return;
   output_.append(bytes);
-  pending_ = !output_.empty();
+  pending_ = true;
 }
 
 void BufferedStream::note_sent() noexcept {

@@ -100,9 +100,9 @@ class BufferedStream {
   inline bool held() const noexcept { return held_; }
   /// Marks the pending output as held, unless the socket is full or a part of a file is pending.
   inline void keep_holding() noexcept { held_ = pending_ && !full_ && file_ == nullptr; }
-  /// Stops holding answers, and sends held output as far as possible without waiting. Ignores
-  /// errors, because the next write fails too.
-  void stop_holding() noexcept;
+  /// Stops holding answers, and sends what is held; waits for buffer space if necessary, so that
+  /// what is sent next by other means cannot overtake it. Throws what `flush` throws.
+  void stop_holding();
   /// Sets how many bytes are collected before any are sent. 0, the default, collects nothing.
   inline void set_collected(std::size_t size) noexcept { collected_most_ = size; }
 

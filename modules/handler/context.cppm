@@ -39,8 +39,8 @@ class RequestContext {
   /// it with another socket: the server then no longer uses the connection, and counts it as served
   /// once the handler returns. For a datagram, this is the server's own socket; if you move from
   /// it, you get a duplicate, and the server's socket stays open. This call first sends any held
-  /// answers to pipelined requests.
-  inline Socket& socket() noexcept {
+  /// answers to pipelined requests, and throws what `StreamWriter::flush` throws.
+  inline Socket& socket() {
     stream_.stop_holding();
     return stream_.socket();
   }

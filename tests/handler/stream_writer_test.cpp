@@ -1,9 +1,13 @@
+#include <stdio.h>
+
 #include <algorithm>
 #include <array>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <cstddef>
+#include <cstdio>
 #include <future>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -51,6 +55,8 @@ struct Writing {
     text.resize(count - rest.size());
     return text;
   }
+
+  std::string read_all() { return read(std::size_t{16} * kibi * kibi); }
 
   net::Socket peer;
   BufferedStream stream;
@@ -121,10 +127,58 @@ BOOST_AUTO_TEST_CASE(a_write_beyond_the_buffer_waits_until_all_is_sent, *timeout
   Writing writing(10);
   const auto kernel = writing.fill();
   writing.writer.write("0123456789");
-  auto received = std::async(std::launch::async, [&] { return writing.read(kernel + 12); });
+  auto received = std::async(std::launch::async, [&] { return writing.read_all(); });
   writing.writer.write("ab");
   writing.writer.flush();
+  writing.stream.socket().close();
   BOOST_TEST(received.get() == std::string(kernel, 'f') + "0123456789ab");
+}
+
+BOOST_AUTO_TEST_CASE(held_output_is_sent_before_a_receive_waits, *timeout(10)) {
+  Writing writing(256 * kibi);
+  const auto kernel = writing.fill();
+  writing.stream.set_hold(BufferedStream::Hold::all);
+  const std::string held(60 * kibi, 'h');
+  writing.writer.write(held);
+  // The client takes a part, so that the socket takes a part, and the rest before it asks again.
+  auto received = std::async(std::launch::async, [&] {
+    std::string text = writing.read(kernel + held.size());
+    writing.peer.sendall(net::bytes("next"), 5s);
+    return text;
+  });
+  BOOST_TEST(writing.stream.receive());
+  BOOST_TEST(received.get() == std::string(kernel, 'f') + held);
+}
+
+BOOST_AUTO_TEST_CASE(held_output_is_sent_before_the_socket_is_used, *timeout(10)) {
+  Writing writing(256 * kibi);
+  const auto kernel = writing.fill();
+  writing.stream.set_hold(BufferedStream::Hold::all);
+  const std::string held(60 * kibi, 'h');
+  writing.writer.write(held);
+  auto received = std::async(std::launch::async, [&] { return writing.read_all(); });
+  writing.stream.stop_holding();
+  BOOST_TEST(!writing.stream.is_pending());
+  writing.stream.socket().sendall(net::bytes("direct"), 5s);
+  writing.stream.socket().close();
+  BOOST_TEST(received.get() == std::string(kernel, 'f') + held + "direct");
+}
+
+BOOST_AUTO_TEST_CASE(an_empty_write_changes_nothing, *timeout(10)) {
+  Writing writing(256 * kibi);
+  const auto kernel = writing.fill();
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::tmpfile(), &std::fclose);
+  BOOST_TEST_REQUIRE(file);
+  std::fputs("the file", file.get());
+  std::fflush(file.get());
+  writing.writer.send_file(::fileno(file.get()));
+  BOOST_TEST(writing.stream.is_pending());
+  writing.writer.write("");
+  BOOST_TEST(writing.stream.is_pending());
+  auto received = std::async(std::launch::async, [&] { return writing.read_all(); });
+  writing.writer.flush();
+  writing.stream.socket().close();
+  BOOST_TEST(received.get() == std::string(kernel, 'f') + "the file");
 }
 
 BOOST_AUTO_TEST_CASE(without_a_buffer_each_write_waits, *timeout(10)) {
