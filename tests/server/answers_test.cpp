@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include <list>
+#include <stdexcept>
 #include <string>
 
 #include "support/server_test.hpp"
@@ -20,6 +21,20 @@ struct Sender : net::StreamRequestHandler {
     const bool last = line->find("last") != std::string_view::npos;
     wfile.write(pattern(std::stoul(std::string(*line))));
     return last ? net::Next::close : net::Next::keep;
+  }
+};
+
+// Answers with as many bytes as a line says, in pieces.
+struct PieceSender : Sender {
+  net::Next handle() {
+    const std::string answer = pattern(std::stoul(std::string(rfile.read_line().value())));
+    std::string_view rest = answer;
+    while (!rest.empty()) {
+      const std::size_t size = std::min<std::size_t>(rest.size(), 6'000);
+      wfile.write(rest.substr(0, size));
+      rest.remove_prefix(size);
+    }
+    return net::Next::close;
   }
 };
 
@@ -61,6 +76,14 @@ struct CollectingConversation : net::StreamRequestHandler {
     }
   }
   void finish() override { wfile.write("bye"); }
+};
+
+struct CollectingThrower : Collecting {
+  net::Next handle() {
+    Collecting::handle();
+    return net::Next::close;
+  }
+  void finish() override { throw std::runtime_error("as asked"); }
 };
 
 using CollectingForms =
@@ -136,6 +159,30 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(an_answer_beyond_the_write_buffer_arrives, Policy,
   Client slow{Client::slow_reader(server)};
   slow.send("300000\n3\n");
   BOOST_TEST((slow.receive(300'003) == pattern(300'000) + pattern(3)));
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(an_answer_in_pieces_beyond_the_write_buffer_arrives_once, Policy,
+                              Policies) {
+  SmallBuffers hooks;
+  net::ServerOptions options = quick();
+  options.write_buffer = 10'000;
+  net::TcpServer<PieceSender, Policy> server{loopback(), options, hooks};
+  Running running{server};
+  Client slow{Client::slow_reader(server)};
+  slow.send("300000\n");
+  BOOST_TEST((slow.receive_all() == pattern(300'000)));
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(what_was_collected_is_sent_though_finish_throws, Policy, Policies) {
+  QuietHooks hooks;
+  net::TcpServer<CollectingThrower, Policy> server{loopback(), quick(), hooks};
+  Running running{server};
+  Client client{server};
+  client.send("hello");
+  client.end_sending();
+  BOOST_TEST(client.receive_all() == "hello");
 }
 
 BOOST_TEST_DECORATOR(*timeout(20))

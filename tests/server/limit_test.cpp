@@ -36,6 +36,15 @@ struct Greedy : net::StreamRequestHandler {
   bool sets_deadline;
 };
 
+// Reads a line before its first request.
+struct ReadsInSetup : net::StreamRequestHandler {
+  void setup() override { rfile.read_line(); }
+  net::Next handle() {
+    wfile.write(rfile.read_some());
+    return net::Next::keep;
+  }
+};
+
 struct Holding : net::StreamRequestHandler {
   Holding(Gate& entering, const Gate& opening) : entered(entering), released(opening) {}
   void handle() {
@@ -109,6 +118,16 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_handler_that_reads_on_is_bounded_too, Policy, Po
     BOOST_TEST(ends_as(server, &net::Stats::timed_out));
     BOOST_TEST(server.stats().time_outs == 1U);
   }
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_read_in_setup_is_bounded_too, Policy, Policies) {
+  net::TcpServer<ReadsInSetup, Policy> server{loopback(), with({.request = 200ms})};
+  Running running{server};
+  Client slow{server};
+  slow.send("no line");
+  BOOST_TEST(slow.is_closed());
+  BOOST_TEST(ends_as(server, &net::Stats::timed_out));
 }
 
 BOOST_TEST_DECORATOR(*timeout(20))

@@ -48,7 +48,7 @@ void Exchange::send_before_release() noexcept {
   try {
     // A write must be sent completely, so flush waits. But after an error, nothing waits for the
     // peer.
-    if (ending_ == Outcome::failed) {
+    if (ending_ != Outcome::none && ending_ != Outcome::served) {
       stream().flush_now();
     } else {
       stream().flush();

@@ -85,9 +85,7 @@ class Exchange : public RequestContext {
     socket().forget_receives();
     ready_ = true;
   }
-  // Notes that epoll has reported an end or urgent data, so that a short receive may not have taken
-  // everything. From any thread.
-  inline void distrust_short_receives() noexcept { reader_.distrust_short_receives(); }
+  inline RequestReader& reader() noexcept { return reader_; }
 
   // Sends what the handler wrote, before the handler closes its socket or moves it elsewhere.
   void send_before_release() noexcept;

@@ -122,11 +122,16 @@ Exchange::Prepared Exchange::end_expired(bool may_finish) {
     ready_ = false;
     return Prepared::later;
   }
-  const bool come = outcome != Outcome::cut &&
-                    (stream().is_pending()
-                         ? stream().flush_now()
-                         : !owed_.goes_on() &&
-                               reader_.has_come(static_cast<bool>(handler_), silence_.was_ended()));
+  bool come = false;
+  if (outcome != Outcome::cut && stream().is_pending()) {
+    come = owed_.send_now();
+    if (come) {
+      handler_.answered();
+      reader_.restart_clock(coarse_now());
+    }
+  } else if (outcome != Outcome::cut && !owed_.goes_on()) {
+    come = reader_.has_come(static_cast<bool>(handler_), silence_.was_ended());
+  }
   if (come) {
     silence_.spare();
     ready_ = true;
@@ -142,9 +147,13 @@ Exchange::Prepared Exchange::end_expired(bool may_finish) {
 
 [[gnu::noinline]] Exchange::Prepared Exchange::finish_and_end(Outcome outcome, bool may_finish) {
   if (handler_ && !may_finish) return Prepared::handler;
+  if (outcome != Outcome::served) ending_ = outcome;
   const bool finished = handler_.finish() || given_away_;
-  if (!finished && outcome == Outcome::served) outcome = Outcome::failed;
-  if (outcome == Outcome::served && !given_away_ && !stream().flush_now()) {
+  if (!finished && outcome == Outcome::served) ending_ = outcome = Outcome::failed;
+  // The client gets what was collected or held. The server waits for a slow client only if nothing
+  // went wrong.
+  const bool sent = given_away_ || outcome == Outcome::cut || stream().flush_now();
+  if (!sent && outcome == Outcome::served) {
     ending_ = outcome;
     ready_ = stream().takes_more();
     return Prepared::later;
@@ -168,7 +177,7 @@ bool Exchange::ends_in_drain() const noexcept {
 // not called again in this row: other connections wait for this thread, and the client for its
 // answer.
 Next Exchange::handle_requests() {
-  handler_.begin();
+  handler_.begin(reader_.request_since());
   if (given_away_) return end_served();
   for (int left = requests_in_a_row;; --left) {
     stream().set_hold(reader_.to_hold(left == 1));
@@ -236,13 +245,14 @@ Next Exchange::end_served() {
   reader_.restart_clock(coarse_now());
   // If bytes have arrived at a bare socket meanwhile, no further event reports them.
   if (reader_.kind() != RequestReader::Kind::raw) return keep();
+  reader_.after_raw_more();
   handler_.answered();
   look_again();
   return Next::keep;
 }
 
 Next Exchange::converse() {
-  handler_.begin();
+  handler_.begin(0);
   if (given_away_) return end_served();
   NETSERVE_PROBE2(request_begin, socket().fileno(), this);
   handler_.handle();

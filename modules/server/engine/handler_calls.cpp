@@ -22,7 +22,8 @@ Outcome HandlerCalls::verify() noexcept {
   return service_.hooks.verify(context_.stream().socket(), context_.client_address());
 }
 
-void HandlerCalls::make() {
+void HandlerCalls::make(CoarseTime since) {
+  if (since != 0) limit_receives(since);
   phase_ = Phase::make;
   handler_.reset(service_.maker->make(context_));
   phase_ = Phase::setup;

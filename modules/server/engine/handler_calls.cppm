@@ -48,10 +48,11 @@ class HandlerCalls {
   Outcome verify() noexcept;
   // Returns whether the handler exists.
   inline explicit operator bool() const noexcept { return handler_ != nullptr; }
-  // Makes the handler and calls its `setup`, unless the handler exists already.
-  inline void begin() {
+  // Makes the handler and calls its `setup`, unless the handler exists already. If the client's
+  // first request began at `since`, its time limit applies here too; 0: it is a conversation.
+  inline void begin(CoarseTime since) {
     if (handler_ == nullptr) [[unlikely]] {
-      make();
+      make(since);
     }
   }
   // Makes errors count as errors of receiving until the next call of the handler begins. They count
@@ -84,7 +85,7 @@ class HandlerCalls {
   RequestError error(std::exception_ptr exception) const;
 
  private:
-  void make();
+  void make(CoarseTime since);
   inline void limit_receives(CoarseTime since) noexcept {
     Socket& socket = context_.stream().socket();
     socket.set_deadline(Deadline::never());

@@ -93,8 +93,9 @@ bool Connection::claim() noexcept {
 
 bool Connection::edge(std::uint32_t events) noexcept {
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0) {
-    distrust_short_receives();
+    reader().distrust_short_receives();
   }
+  if ((events & EPOLLIN) != 0) reader().note_edge();
   if (!custody_.event()) return false;
   look_again();
   return true;

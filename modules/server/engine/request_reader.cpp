@@ -9,6 +9,7 @@ module;
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,6 +24,8 @@ import :request_reader;
 
 namespace net {
 namespace {
+
+constexpr std::size_t unknown = SIZE_MAX;
 
 [[noreturn]] void throw_too_large(std::size_t most) {
   throw std::system_error(std::make_error_code(std::errc::message_size),
@@ -149,7 +152,8 @@ std::optional<BadRequest> RequestReader::fault(const RequestError& error) const 
 // have arrived after them. At the end of the stream it returns `end`, since the rest can no longer
 // grow.
 RequestReader::Found RequestReader::look_behind_the_rest() noexcept {
-  if (unread() != unread_) return Found::whole;
+  // While the handler ran, it may have read as many bytes as came meanwhile.
+  if (edge_.exchange(false) || unread() != unread_) return Found::whole;
   pollfd polled{stream_.socket().fileno(), POLLRDHUP, 0};
   return ::poll(&polled, 1, 0) > 0 ? Found::end : Found::partial;
 }
@@ -171,18 +175,36 @@ std::size_t RequestReader::unread() noexcept {
   return static_cast<std::size_t>(bytes);
 }
 
-// `before`: how many bytes were unread when the handler was called; 0: unknown. The handler may not
-// have seen bytes that arrived since, so it is called once more for them.
+std::size_t RequestReader::before_raw_handler() noexcept {
+  stream_.socket().forget_receives();
+  stream_.forget_receives();
+  read_ahead_ = stream_.input().size();
+  edge_.store(false);
+  return asks_us_ && read_ahead_ == 0 ? unknown : unread();
+}
+
+// `before`: how many bytes were unread when the handler was called, or `unknown`. The handler may
+// not have seen bytes that arrived since, so it is called once more for them.
 [[gnu::noinline]] bool RequestReader::after_raw_handler(std::size_t before) noexcept {
   const auto received = stream_.socket().last_receive();
   const bool at_end = sees_end_ || received == Socket::Received::end;
-  looked_ = false;
+  // A handler without a base may read the stream, and leave a further request there.
+  const std::size_t in_stream = stream_.input().size();
+  const bool has_read_stream = stream_.received() || in_stream != read_ahead_;
+  looked_ = has_read_stream && in_stream != 0;
   // The handler may have read by other means than the library's socket calls.
   asks_us_ = received != Socket::Received::nothing_asked;
   unread_ = asks_us_ ? 0 : unread();
-  stalled_ = unread_ > 0 && (before == 0 || unread_ == before);
+  stalled_ = unread_ > 0 && !has_read_stream && (before == unknown || unread_ == before);
   if (!stalled_) request_since_ = stream_.input().empty() ? 0 : coarse_now();
   return at_end;
+}
+
+void RequestReader::after_raw_more() noexcept {
+  const bool asked = stream_.socket().last_receive() != Socket::Received::nothing_asked;
+  if (!stalled_ || (!asked && unread() == unread_)) return;
+  stalled_ = false;
+  request_since_ = 0;
 }
 
 // The epoll is edge-triggered, so it reports the bytes that were left only once.

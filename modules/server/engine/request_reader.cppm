@@ -79,8 +79,7 @@ class RequestReader {
   // has met the end of the stream itself.
   inline std::size_t before_handler() noexcept {
     if (kind_ == Kind::raw) [[unlikely]] {
-      stream_.socket().forget_receives();
-      return asks_us_ ? 0 : unread();
+      return before_raw_handler();
     }
     stream_.forget_receives();
     return stream_.input().size();
@@ -113,7 +112,8 @@ class RequestReader {
     // there are none, or as many as before (`stalled_`).
     const bool all_known =
         drained() || (kind_ == Kind::raw && untouched() && (stalled_ || unread_ == 0));
-    return !all_known || stream_.ended() || (!stream_.input().empty() && !stalled_);
+    return !all_known || looked_ || stream_.ended() ||
+           (kind_ != Kind::raw && !stream_.input().empty() && !stalled_);
   }
 
   // Restarts the time of the current request. Called when an answer had to be sent first, so that
@@ -129,6 +129,8 @@ class RequestReader {
   // Returns when the time of the current request began: when its first byte was received or left
   // over, or at `restart_clock`; 0: there is no request.
   inline CoarseTime request_since() const noexcept { return request_since_; }
+  // Call this after a handler of the bare socket that was called again after `Next::more`.
+  void after_raw_more() noexcept;
   // Returns whether the last call of the handler left the bytes in a bare socket as they were. A
   // poll would report these bytes again and again.
   bool polls_in_vain() const noexcept { return kind_ == Kind::raw && stalled_; }
@@ -145,6 +147,12 @@ class RequestReader {
   // from any thread.
   inline void distrust_short_receives() noexcept {
     distrusts_.store(true, std::memory_order_relaxed);
+  }
+  // Called when epoll has reported bytes. May be called from any thread.
+  inline void note_edge() noexcept {
+    if (kind_ == Kind::raw) [[unlikely]] {
+      edge_.store(true);
+    }
   }
 
  private:
@@ -172,22 +180,25 @@ class RequestReader {
   BufferedStream::Hold to_hold_framed() noexcept;
   void note_left_over(std::size_t before) noexcept;
   void find_next(std::size_t before) noexcept;
+  std::size_t before_raw_handler() noexcept;
   bool after_raw_handler(std::size_t before) noexcept;
 
   BufferedStream& stream_;
   const HandlerMaker& maker_;
   const std::size_t most_;  // the largest request, in bytes
   CoarseTime request_since_ = 0;
-  CoarseTime row_since_ = 0;   // when the requests that are served in a row began; 0: unknown
-  std::size_t front_ = 0;      // size of the whole request at the front of the input; 0: unknown
-  std::size_t following_ = 0;  // size of the request after that one; 0: it is not whole
-  std::size_t unread_ = 0;     // bytes that the last handler left in a bare socket
+  CoarseTime row_since_ = 0;    // when the requests that are served in a row began; 0: unknown
+  std::size_t front_ = 0;       // size of the whole request at the front of the input; 0: unknown
+  std::size_t following_ = 0;   // size of the request after that one; 0: it is not whole
+  std::size_t unread_ = 0;      // bytes that the last handler left in a bare socket
+  std::size_t read_ahead_ = 0;  // bytes in the stream when a handler of a bare socket was called
   const Kind kind_;
   std::atomic<bool> distrusts_{false};
-  bool framing_ = false;   // `request_size` is being called
+  std::atomic<bool> edge_{false};  // bytes have come to a bare socket since its handler was called
+  bool framing_ = false;           // `request_size` is being called
   bool stalled_ = false;   // the handler left the input as it was: only new bytes make a request
   bool asks_us_ = false;   // the last handler of a bare socket received through `Socket`
-  bool looked_ = false;    // a request in a bare socket was found, and is not handled yet
+  bool looked_ = false;    // a request was found for a handler of a bare socket, not handled yet
   bool sees_end_ = false;  // that request is the end of the stream
 };
 
