@@ -1,9 +1,12 @@
 module;
 
+#include <sys/epoll.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -17,24 +20,35 @@ import :forked;
 import :poller;
 
 namespace net {
-namespace {
-
-class FunctionWatch final : public Watch, public std::enable_shared_from_this<FunctionWatch> {
- public:
-  explicit FunctionWatch(std::function<void()> function) : function_(std::move(function)) {}
-  void ready(std::uint32_t) override {
-    const auto alive = shared_from_this();  // the function may unwatch its own descriptor
-    function_();
-  }
-
- private:
-  std::function<void()> function_;
-};
-
-}  // namespace
 
 struct PolicyContext::State {
   State() { notice_forks(); }
+
+  // A descriptor may be watched again, with the same number, while an event of its former watch is
+  // being dispatched. So an event names a watch by its descriptor and its turn.
+  struct Watched {
+    std::uint32_t turn = 0;
+    std::shared_ptr<std::function<void()>> ready;
+  };
+
+  void add(int descriptor, const Watched& watched) {
+    const std::uint64_t name =
+        (std::uint64_t{watched.turn} << 32U) | static_cast<std::uint32_t>(descriptor);
+    epoll_event event{.events = EPOLLIN, .data = {.u64 = name}};
+    if (::epoll_ctl(poller.fileno(), EPOLL_CTL_ADD, descriptor, &event) != 0) {
+      throw_system_error(errno, "epoll_ctl");
+    }
+  }
+  void remove(int descriptor) noexcept {
+    ::epoll_ctl(poller.fileno(), EPOLL_CTL_DEL, descriptor, nullptr);
+  }
+  // Returns null if the watch has ended.
+  std::shared_ptr<std::function<void()>> find(std::uint64_t name) noexcept {
+    const std::lock_guard lock(watches_mutex());
+    const auto found = watches.find(static_cast<int>(static_cast<std::uint32_t>(name)));
+    const bool same = found != watches.end() && found->second.turn == name >> 32U;
+    return same ? found->second.ready : nullptr;
+  }
 
   const Process process = this_process();
   Poller poller;
@@ -42,7 +56,8 @@ struct PolicyContext::State {
   std::size_t descriptors_each = 1;
   // Lets only one of the servers that share the policy dispatch at a time.
   std::mutex mutex;
-  std::map<int, std::shared_ptr<FunctionWatch>> watches;
+  std::map<int, Watched> watches;
+  std::uint32_t turns = 0;
 };
 
 PolicyContext::PolicyContext() : state_(std::make_unique<State>()) {}
@@ -50,13 +65,14 @@ PolicyContext::PolicyContext() : state_(std::make_unique<State>()) {}
 PolicyContext::~PolicyContext() = default;
 
 void PolicyContext::watch(int descriptor, std::function<void()> ready) {
-  auto watch = std::make_shared<FunctionWatch>(std::move(ready));
+  auto shared = std::make_shared<std::function<void()>>(std::move(ready));
   const std::lock_guard lock(watches_mutex());
-  const auto [added, is_new] = state_->watches.try_emplace(descriptor, std::move(watch));
+  const auto [added, is_new] = state_->watches.try_emplace(descriptor);
   if (!is_new) throw_system_error(EEXIST, "watch");
   try {
+    added->second = {++state_->turns, std::move(shared)};
     OwnDescriptors::add(descriptor);
-    state_->poller.add(descriptor, *added->second);
+    state_->add(descriptor, added->second);
   } catch (...) {
     OwnDescriptors::remove(descriptor);
     state_->watches.erase(added);
@@ -65,12 +81,12 @@ void PolicyContext::watch(int descriptor, std::function<void()> ready) {
 }
 
 void PolicyContext::unwatch(int descriptor) noexcept {
-  std::shared_ptr<FunctionWatch> ended;  // freed without the lock: may own objects of the policy
+  State::Watched ended;  // freed without the lock: may own objects of the policy
   const std::lock_guard lock(watches_mutex());
   const auto found = state_->watches.find(descriptor);
   if (found == state_->watches.end()) return;
   OwnDescriptors::remove(descriptor);
-  state_->poller.remove(descriptor, *found->second);
+  state_->remove(descriptor);
   ended = std::move(found->second);
   state_->watches.erase(found);
 }
@@ -92,7 +108,13 @@ int OwnPolicyContext::fileno() const noexcept { return state_->poller.fileno(); 
 
 void OwnPolicyContext::dispatch() {
   const std::unique_lock lock(state_->mutex, std::try_to_lock);
-  if (lock) state_->poller.dispatch(Deadline::Clock::time_point::min());
+  if (!lock) return;
+  std::array<epoll_event, 64> room;  // epoll fills it
+  const auto events = wait_for_events(fileno(), room, Deadline::Clock::time_point::min());
+  for (const epoll_event& event : events) {
+    const auto ready = state_->find(event.data.u64);  // lives while it runs, whatever it unwatches
+    if (ready) (*ready)();
+  }
 }
 
 bool OwnPolicyContext::ours() const noexcept { return state_->process == this_process(); }
@@ -108,7 +130,7 @@ void OwnPolicyContext::close() noexcept {
 void OwnPolicyContext::close_watched() noexcept {
   for (const auto& [descriptor, watch] : state_->watches) {
     // The parent has the same open file, so epoll would go on watching it.
-    state_->poller.remove(descriptor, *watch);
+    state_->remove(descriptor);
     OwnDescriptors::remove(descriptor);
     ::close(descriptor);
   }
@@ -117,10 +139,11 @@ void OwnPolicyContext::close_watched() noexcept {
 
 void OwnPolicyContext::renew() {
   auto fresh = std::make_unique<State>();
-  for (const auto& [descriptor, watch] : state_->watches) fresh->poller.add(descriptor, *watch);
+  for (const auto& [descriptor, watch] : state_->watches) fresh->add(descriptor, watch);
   if (state_->lot) state_->lot->renew();
   fresh->lot = std::move(state_->lot);
   fresh->watches = std::move(state_->watches);
+  fresh->turns = state_->turns;
   fresh->descriptors_each = state_->descriptors_each;
   state_ = std::move(fresh);
 }

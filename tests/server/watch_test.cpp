@@ -3,8 +3,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 
 #include "support/server_test.hpp"
 
@@ -34,6 +37,35 @@ struct Watching {
 };
 
 using Server = net::TcpServer<Echo, Watching>;
+
+// Watches the same event again with each request.
+class Rewatching {
+ public:
+  struct Options {};
+  Rewatching(Options, net::PolicyContext& context) : context_(context) { watch(); }
+
+  void process(net::Request request) {
+    {
+      const std::lock_guard lock(mutex_);
+      context_.unwatch(event_.descriptor);
+      watch();
+    }
+    if (request.step() == net::Next::keep) request.park();
+  }
+  static net::DrainReport drain(net::Deadline) { return {}; }
+
+  std::atomic<std::size_t> seen{0};
+
+ private:
+  void watch() {
+    context_.watch(event_.descriptor,
+                   [this, text = std::string(100, 'x')] { seen += text.size(); });
+  }
+
+  net::PolicyContext& context_;
+  const Event event_;
+  std::mutex mutex_;
+};
 
 }  // namespace
 
@@ -109,6 +141,24 @@ BOOST_AUTO_TEST_CASE(a_watch_may_be_replaced_by_another_while_it_runs, *timeout(
   BOOST_TEST(done.wait());
   running.stop();
   BOOST_TEST(calls == "100second");
+}
+
+BOOST_AUTO_TEST_CASE(a_server_may_unwatch_while_another_one_of_the_policy_dispatches,
+                     *timeout(20)) {
+  const net::SharedPolicy<Rewatching> policy;
+  net::TcpServer<Echo, Rewatching> one{loopback(), quick(), policy};
+  net::TcpServer<Echo, Rewatching> two{loopback(), quick(), policy};
+  Running running_one(one);
+  Running running_two(two);
+  std::thread other([&] {
+    Client client(two);
+    for (int i = 0; i < 300; ++i) client.ask("two");
+  });
+  Client client(one);
+  for (int i = 0; i < 300; ++i) client.ask("one");
+  other.join();
+  BOOST_TEST(soon([&] { return policy->seen > 0; }));
+  BOOST_TEST(policy->seen % 100 == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(what_a_watch_owns_may_unwatch_when_it_is_freed, *timeout(20)) {
