@@ -35,6 +35,24 @@ struct Ends : QuietHooks {
   net::Address last;
 };
 
+// Asks the server how busy it is whenever the server calls a hook.
+struct Asking : Ends {
+  void on_close(const net::ClosedConnection& connection) override {
+    ask();
+    Ends::on_close(connection);
+  }
+  void on_request(const net::RequestRecord&) override { ask(); }
+  std::string on_overload(const net::Address&) override {
+    ask();
+    return {};
+  }
+  void ask() const {
+    static_cast<void>(server.load()->load());
+    static_cast<void>(server.load()->stats());
+  }
+  std::atomic<const net::BaseServer*> server{nullptr};
+};
+
 struct Refusing : Ends {
   bool verify_request(const net::Socket&, const net::Address&) override { return false; }
 };
@@ -90,6 +108,29 @@ std::multiset<std::string> names_of_threads() {
 }
 
 }  // namespace
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(hooks_may_ask_how_busy_the_server_is, Policy, Policies) {
+  const LeavesNothing nothing;
+  Asking hooks;
+  net::ServerOptions options = quick();
+  options.per_client.connections = 2;
+  net::TcpServer<Obedient, Policy> server{loopback(), options, hooks, at_once<Policy>(2)};
+  hooks.server = &server;
+  Running running{server};
+  for (unsigned i = 0; i < 3; ++i) {
+    Client first{server};
+    BOOST_TEST(first.ask("hello\n") == "hello\n");
+    Client second{server};
+    BOOST_TEST(second.ask("hello\n") == "hello\n");
+    BOOST_TEST(Client(server).sees_end());
+    for (Client* const client : {&first, &second}) {
+      client->send("end\n");
+      BOOST_TEST(client->sees_end());
+    }
+    BOOST_TEST_REQUIRE(soon([&] { return hooks.all() == 3U * i + 3; }));
+  }
+}
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(each_end_is_told_once_with_how_it_came, Policy, Policies) {
   const LeavesNothing nothing;

@@ -12,6 +12,7 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <gsl/util>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -42,6 +43,8 @@ bool left_unheard(int descriptor) noexcept {
 }  // namespace
 
 // The lock guards the members, since each server that shares the policy has its own serving thread.
+// Connections end without it, since their hooks may call any server. If one ends while its child is
+// being made, it ends under the lock; so `load` takes no lock.
 struct ForkPerRequest::State {
   State(const Options& given, PolicyContext& policy_context)
       : options(given), context(policy_context) {}
@@ -64,14 +67,18 @@ struct ForkPerRequest::State {
   void collect(int ended) {
     std::unique_lock lock(mutex);
     context.unwatch(ended);
-    children.extract(ended).mapped().collect();
+    auto child = children.extract(ended);
     count = children.size();
+    lock.unlock();
+    child.mapped().collect();
+    lock.lock();
     start_waiting(lock);
   }
 
   // A conversation whose client ended its input before it sent anything comes last. Most of these
   // clients have gone, but some only wait for the server to send.
   void start_waiting(std::unique_lock<std::mutex>& lock) {
+    const auto note = gsl::finally([this] { note_queued(); });
     while (any_waiting() && children.size() < options.max_children) {
       RequestQueue& queue = waiting.empty() ? unheard : waiting;
       Request request = queue.pop();
@@ -87,8 +94,10 @@ struct ForkPerRequest::State {
         // The next attempt follows the end of another child. If there is no child, the request is
         // dropped.
         if (children.empty() || !request) {
-          lock.unlock();  // the hook may call the server or the policy
+          note_queued();
+          lock.unlock();
           service.hooks.policy_failed(peer);
+          request = {};
           lock.lock();
           continue;
         }
@@ -103,15 +112,16 @@ struct ForkPerRequest::State {
     return children.begin()->first;
   }
 
+  void note_queued() noexcept { queued = waiting.size() + unheard.size(); }
   bool any_waiting() const noexcept { return !waiting.empty() || !unheard.empty(); }
 
   const Options options;
   PolicyContext& context;
   mutable std::mutex mutex;
   std::map<int, Child> children;  // by the descriptor that becomes readable when they end
-  // Read without the lock: the parent holds the lock while it forks, so in a child the lock is
-  // never released.
-  std::atomic<std::size_t> count{0};
+  // Read without the lock.
+  std::atomic<std::size_t> count{0};   // of the children
+  std::atomic<std::size_t> queued{0};  // of the requests in both queues
   RequestQueue waiting;
   RequestQueue unheard;
 };
@@ -159,6 +169,7 @@ void ForkPerRequest::process(Request request) {
   if (state_->options.overload == Overload::evict_idle) request.evict_idle();
   if (state_->options.overload != Overload::reject) {
     state_->waiting.push(std::move(request));
+    state_->note_queued();
     return;
   }
   lock.unlock();
@@ -170,6 +181,7 @@ void ForkPerRequest::expire() {
   const std::lock_guard lock(state_->mutex);
   state_->waiting.take_overdue(overdue);
   state_->unheard.take_overdue(overdue);
+  state_->note_queued();
 }
 
 // Before this call, the server has ended all connections, and killed the children that it could not
@@ -186,10 +198,10 @@ DrainReport ForkPerRequest::drain(Deadline deadline) {
 }
 
 PolicyLoad ForkPerRequest::load() const {
-  const std::lock_guard lock(state_->mutex);
-  return {.waiting = state_->waiting.size() + state_->unheard.size(),
-          .workers = state_->children.size(),
-          .busy = state_->children.size(),
+  const std::size_t children = state_->count;
+  return {.waiting = state_->queued,
+          .workers = children,
+          .busy = children,
           .most = state_->options.max_children};
 }
 
