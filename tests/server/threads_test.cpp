@@ -55,6 +55,16 @@ struct NotingServer {
   net::TcpServer<Noting, Threads> server;
 };
 
+// Threads that start slowly, as those that connect to a database: all but the first wait for the
+// gate.
+struct StartingSlowly : net::WorkerHooks {
+  void worker_started() noexcept override {
+    if (started++ > 0) gate.wait();
+  }
+  std::atomic<int> started{0};
+  Gate gate;
+};
+
 // Sends requests without an end, and reads the answers.
 class Flooding {
  public:
@@ -184,6 +194,26 @@ BOOST_AUTO_TEST_CASE(a_burst_gets_a_thread_for_each_request_that_takes_long, *ti
   BOOST_TEST(neighbour.ask("hello\n") == "hello\n");
   noting.seen.gate.open();
   for (Client& client : clients) BOOST_TEST(client.receive(6) == "block\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_thread_that_starts_slowly_holds_nobody_up, *timeout(20)) {
+  StartingSlowly hooks;
+  NotingServer noting({.worker_hooks = &hooks});
+  Running running(noting.server);
+  Client first(noting.server);
+  first.send("block\n");
+  BOOST_TEST_REQUIRE(soon([&] { return noting.seen.blocked == 1; }));
+  // Each of these gets a thread of its own, at the same time.
+  std::list<Client> clients;
+  for (int i = 0; i < 3; ++i) clients.emplace_back(noting.server).send("waits\n");
+  BOOST_TEST(soon([&] { return hooks.started == 4; }));
+  // The first thread serves them nevertheless, and whoever comes when it is idle.
+  noting.seen.gate.open();
+  BOOST_TEST(first.receive(6) == "block\n");
+  for (Client& client : clients) BOOST_TEST(client.receive(6) == "waits\n");
+  for (int i = 0; i < 3; ++i) BOOST_TEST(first.ask("again\n") == "again\n");
+  BOOST_TEST(hooks.started == 4);
+  hooks.gate.open();
 }
 
 BOOST_AUTO_TEST_CASE(idle_threads_are_free_for_who_would_be_rejected, *timeout(20)) {

@@ -43,7 +43,7 @@ constexpr int steps_in_a_row = 4;
 }  // namespace
 
 struct ThreadPerRequest::State {
-  // A thread, and the condition variable that wakes it. A worker always stays in one of the three
+  // A thread, and the condition variable that wakes it. A worker always stays in one of the four
   // lists, so a late wake-up never touches freed memory.
   struct Worker {
     std::thread thread;
@@ -61,6 +61,7 @@ struct ThreadPerRequest::State {
     for (;;) {
       if (hooks != nullptr) hooks->worker_started();
       lock.lock();
+      if (hooks != nullptr) --starting;
       serve_until_idle(self, lock);
       busy.splice(busy.begin(), idle, self);
       if (hooks == nullptr) break;
@@ -69,11 +70,23 @@ struct ThreadPerRequest::State {
       lock.lock();
       if (waiting.empty()) break;
       // Requests that arrived meanwhile may have found no other thread.
-      on_its_way = true;
+      ++starting;
       lock.unlock();
     }
+    join_ended(lock);
     ended.splice(ended.begin(), busy, self);
     changed.notify_all();
+  }
+
+  // Each thread that ends joins those before it, without the lock: a destructor of a thread_local
+  // object may take long, or call the server.
+  void join_ended(std::unique_lock<std::mutex>& lock) {
+    std::list<Worker> before;
+    before.swap(ended);
+    lock.unlock();
+    for (Worker& worker : before) worker.thread.join();
+    lock.lock();
+    unused.splice(unused.end(), before);
   }
 
   void serve_until_idle(Self self, std::unique_lock<std::mutex>& lock) {
@@ -88,7 +101,7 @@ struct ThreadPerRequest::State {
     Worker* next = nullptr;
     if (!waiting.empty() && !on_its_way) {
       try {
-        next = call_one();
+        next = call_one(waiting.size());
       } catch (const std::exception&) {
         // No further thread can be started. The running ones take the requests that wait.
       }
@@ -122,33 +135,37 @@ struct ThreadPerRequest::State {
     return self->called;
   }
 
-  // Sends one more thread to the queue, an idle or a new one. Returns the idle one, which the
-  // caller must notify after it has released the lock, or null. Precondition: no thread is on its
-  // way. Throws if a new thread is needed and cannot be started.
-  Worker* call_one() {
+  // Sends one more thread to the queue, an idle or a new one, unless enough are starting for
+  // `wanted` requests. Returns the idle one, which the caller must notify after it has released the
+  // lock, or null. Precondition: no thread is on its way. Throws if a new thread is needed and
+  // cannot be started.
+  Worker* call_one(std::size_t wanted) {
     if (!idle.empty()) {
       Worker& called = idle.front();
       busy.splice(busy.begin(), idle, idle.begin());
       called.called = on_its_way = true;
       return &called;
     }
-    if (busy.size() < options.max_threads) start();
+    if (busy.size() < options.max_threads && wanted > starting) start();
     return nullptr;
   }
 
   void start() {
-    if (ended.empty()) ended.emplace_front();
-    const Self started = ended.begin();
-    if (started->thread.joinable()) started->thread.join();
+    if (unused.empty()) unused.emplace_front();
+    const Self started = unused.begin();
     const BlockedSignals blocked(BlockedSignals::asynchronous());
     started->thread = std::thread([this, started] { work(started); });
-    busy.splice(busy.begin(), ended, started);
-    on_its_way = true;
+    busy.splice(busy.begin(), unused, started);
+    if (options.worker_hooks != nullptr) {
+      ++starting;
+    } else {
+      on_its_way = true;
+    }
   }
 
   // Returns how many requests may wait and still find a thread each.
   std::size_t free_threads() const {
-    return options.max_threads - busy.size() + (on_its_way ? 1 : 0);
+    return options.max_threads - busy.size() + starting + (on_its_way ? 1 : 0);
   }
 
   bool all_ended() const { return busy.empty() && idle.empty(); }
@@ -157,10 +174,12 @@ struct ThreadPerRequest::State {
   std::mutex mutex;
   std::condition_variable changed;  // a thread ended
   RequestQueue waiting;
-  std::list<Worker> busy;   // serving a request, or woken
-  std::list<Worker> idle;   // waiting to be woken; the one that became idle last is first
-  std::list<Worker> ended;  // without a thread
-  bool on_its_way = false;  // a thread that was woken or started has not looked at the queue yet
+  std::list<Worker> busy;    // serving a request, or woken
+  std::list<Worker> idle;    // waiting to be woken; the one that became idle last is first
+  std::list<Worker> ended;   // their threads have ended, or are about to, and are to be joined
+  std::list<Worker> unused;  // without a thread
+  bool on_its_way = false;   // a thread that was woken or started has not looked at the queue yet
+  std::size_t starting = 0;  // threads in `worker_started`, which may take long
   bool stopping = false;
 };
 
@@ -186,7 +205,7 @@ void ThreadPerRequest::process(Request request) {
   State::Worker* called = nullptr;
   if (!full && !state.on_its_way) {
     try {
-      called = state.call_one();
+      called = state.call_one(state.waiting.size() + 1);
     } catch (const std::exception&) {
       // A running thread, if there is one, takes the request when it is done with its own.
       if (state.all_ended()) throw;
@@ -221,9 +240,8 @@ DrainReport ThreadPerRequest::drain(Deadline deadline) {
   } else {
     state.changed.wait_until(lock, deadline.point(), all_ended);
   }
-  for (State::Worker& worker : state.ended) {
-    if (worker.thread.joinable()) worker.thread.join();
-  }
+  for (State::Worker& worker : state.ended) worker.thread.join();
+  state.ended.clear();
   return {.stuck = state.busy.size()};
 }
 
