@@ -167,7 +167,8 @@ struct Load {
 
 /// How the connections ended that were open when `server_close` was called.
 struct DrainReport {
-  std::uint64_t drained = 0;      ///< served to their end, failed, timed out or refused
+  /// Served to their end, failed, timed out, refused or not introduced.
+  std::uint64_t drained = 0;
   std::uint64_t closed_idle = 0;  ///< without a request in progress
   std::uint64_t cut = 0;          ///< still busy at the deadline, and ended by the server
   std::uint64_t dropped = 0;      ///< dropped or shed, as `Stats` counts them

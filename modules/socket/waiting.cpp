@@ -225,7 +225,10 @@ void Operation::go_on_sending(int error) {
   if (error != EAGAIN) fail(error);
   if (!limit_) limit_ = socket_.send_limit();
   socket_.wait(POLLOUT, *limit_, call_);
-  if (to_ != nullptr && to_->family() == Family::unix_domain) wait_for_receiver(*limit_);
+  // A socket of another type is connected, and waits for its own peer.
+  const bool unconnected = to_ != nullptr && to_->family() == Family::unix_domain &&
+                           socket_.type() == SocketType::datagram;
+  if (unconnected) wait_for_receiver(*limit_);
 }
 
 // For an unconnected Unix socket, poll reports buffer space even if the queue of the receiver is

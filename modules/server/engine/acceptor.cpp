@@ -270,7 +270,9 @@ std::uint64_t Acceptor::datagrams_lost() const noexcept {
 std::vector<Socket> Acceptor::duplicate_listeners() const {
   std::vector<Socket> sockets;
   for (const auto& listener : listeners_) {
-    if (!listener->dead()) sockets.push_back(listener->duplicate());
+    if (Socket socket = listener->duplicate(); socket.fileno() >= 0) {
+      sockets.push_back(std::move(socket));
+    }
   }
   return sockets;
 }

@@ -63,11 +63,14 @@ Acceptor::Acceptor(Service& service, Dispatcher& dispatcher, Reaper& reaper, Any
 
 void Acceptor::bind() {
   std::vector<std::unique_ptr<Listener>> bound;
+  const auto close_bound = gsl::finally([&bound] {
+    for (const auto& listener : bound) listener->close();
+  });
   bound.reserve(addresses_.size() + adopted_.size());
   for (const Address& address : addresses_) bound.push_back(bind_one(address));
   for (Socket& socket : adopted_) bound.push_back(adopt_one(std::move(socket)));
   adopted_.clear();
-  listeners_ = std::move(bound);
+  listeners_.swap(bound);
 }
 
 std::unique_ptr<Listener> Acceptor::bind_one(const Address& address) {

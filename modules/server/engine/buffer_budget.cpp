@@ -46,17 +46,20 @@ std::size_t limit_of_group(const fs::path& root, std::string_view path, const ch
   }
 }
 
-// cgroups(7): a line for each hierarchy, "2:memory:/path" of version 1 or "0::/path" of version 2.
+// cgroups(7): a line for each hierarchy, as "2:cpu,memory:/path" of version 1 or "0::/path" of
+// version 2.
 std::size_t control_groups() {
   std::size_t least = SIZE_MAX;
   std::ifstream groups("/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {
-    const auto slash = line.find('/');
-    if (slash == std::string::npos) continue;
-    const auto path = std::string_view(line).substr(slash + 1);
+    const auto first = line.find(':');
+    const auto second = line.find(":/");
+    if (second == std::string::npos) continue;
+    const auto path = std::string_view(line).substr(second + 2);
+    const std::string controllers = line.substr(0, second).substr(first + 1);
     if (line.starts_with("0:")) {
       least = std::min(least, limit_of_group("/sys/fs/cgroup", path, "memory.max"));
-    } else if (line.find("memory:") < slash) {
+    } else if (("," + controllers + ",").find(",memory,") != std::string::npos) {
       const fs::path root = "/sys/fs/cgroup/memory";
       least = std::min(least, limit_of_group(root, path, "memory.limit_in_bytes"));
     }

@@ -23,8 +23,10 @@ CoarseTime ClientSilence::idle_since(bool conversation) const noexcept {
   // A conversation notes only `reading`. Anything else there was written by a child with a wild
   // pointer.
   if (conversation) return time_of(noted_->reading);
+  // In this order, as `begin_wait` stores `amid` before `between`.
+  const CoarseTime between = time_of(noted_->between);
   if (noted_->amid.load() != 0) return 0;
-  return std::max(time_of(noted_->between), time_of(noted_->reading));
+  return std::max(between, time_of(noted_->reading));
 }
 
 CoarseTime ClientSilence::evictable_since(bool conversation) const noexcept {

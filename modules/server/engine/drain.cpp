@@ -25,6 +25,7 @@ using namespace std::chrono_literals;
 // Time after the deadline, within the 100 ms that server_close promises: for handlers whose sockets
 // were cut, and for the policy's threads.
 constexpr auto time_to_notice = 60ms;
+constexpr auto time_for_children = 20ms;  // to end when they are killed
 constexpr auto time_for_policy = 20ms;
 // For the policy's threads if no handler is stuck: they end at once, unless a hook delays them.
 constexpr auto time_for_free_policy = 1000ms;
@@ -75,17 +76,19 @@ DrainReport Engine::close(Deadline deadline) {
     }
     return true;
   };
+  Deadline noticed;  // by when handlers that were cut should have returned
   if (!wait_until_free(deadline)) {
     // A handler holds up the serving thread itself.
     reaper_.cut_running();
-    if (!wait_until_free(60ms)) return {.stuck = registry.size()};
+    noticed = Deadline(time_to_notice);
+    if (!wait_until_free(noticed)) return {.stuck = registry.size()};
   }
   const RunningMark mark(*this);  // a hook that closed the server would wait for itself
-  report = drain(deadline, before);
+  report = drain(deadline, noticed, before);
   return *report;
 }
 
-DrainReport Engine::drain(Deadline deadline, const Stats& before) {
+DrainReport Engine::drain(Deadline deadline, Deadline noticed, const Stats& before) {
   dispatcher_.begin_drain(deadline);
   // If this process may have left the server to a child, that child serves the clients that wait.
   const bool left_to_child = !served_ && forked();
@@ -123,7 +126,7 @@ DrainReport Engine::drain(Deadline deadline, const Stats& before) {
     // policy.
     dispatcher_.expire_queue();
     children.cut();
-    const Deadline noticed(time_to_notice);
+    noticed = std::max(std::min(noticed, Deadline(time_to_notice)), Deadline(time_for_children));
     while (registry.size() > 0 && !noticed.passed()) turn(noticed);
   }
   closer.close_all();
@@ -133,8 +136,10 @@ DrainReport Engine::drain(Deadline deadline, const Stats& before) {
   const std::uint64_t threads_stuck = dispatcher_.drain_policy(std::max(deadline, Deadline(time)));
   if (stuck == 0) stuck = threads_stuck;
   const Stats after = stats();
-  const std::uint64_t drained = after.served + after.failed + after.timed_out + after.refused -
-                                before.served - before.failed - before.timed_out - before.refused;
+  const auto others = [](const Stats& stats) {
+    return stats.served + stats.failed + stats.timed_out + stats.refused + stats.not_introduced;
+  };
+  const std::uint64_t drained = others(after) - others(before);
   drained_.store(drained);
   return {.drained = drained,
           .closed_idle = after.closed_idle - before.closed_idle,

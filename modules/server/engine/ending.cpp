@@ -23,6 +23,7 @@ import :service;
 namespace net {
 
 void Connection::end_unwatched() noexcept {
+  const RunningMark mark(service());
   service().hooks.connection_failed({Phase::receive, std::current_exception(), client_address()});
   end(Outcome::dropped);
 }
@@ -99,8 +100,7 @@ void Connection::end(Outcome outcome) noexcept {
     // This child has no other client to serve, so it may wait here.
     if (given_away())
       Closer::linger_here(socket(), service.options.linger, service.options.linger_bytes);
-    delete this;
-    return;
+    return;  // not deleted: until this process ends, its signal handler may use the connection
   }
   OwnParkingLot& lot = service.lot;
   service.unlink(*this);

@@ -96,7 +96,11 @@ bool Engine::turn(Deadline until) {
   } else if (slots.anybody_paused()) {
     acceptor_.resume(coarse_now());
   }
-  if (buffers.to_free() > 0) dispatcher_.end_all(reaper_.take_greediest(buffers.to_free()));
+  if (buffers.to_free() > 0) {
+    dispatcher_.end_all(reaper_.take_greediest(buffers.to_free()));
+    // Those that hold much may be about to be parked.
+    if (buffers.to_free() > 0) timer.due_by(coarse_after(coarse_now(), 50));
+  }
   buffers.give_back();
   return found;
 }

@@ -86,7 +86,8 @@ class Engine final : public Service {
   // Begins the drain before the serving thread is free, because a conversation that occupies that
   // thread must learn of the drain. Returns the counters from before the drain.
   Stats begin_drain();
-  DrainReport drain(Deadline deadline, const Stats& before);
+  // `noticed`: by when handlers that have been cut already should have returned.
+  DrainReport drain(Deadline deadline, Deadline noticed, const Stats& before);
   void take_over(Engine& before);
 
   Reaper reaper_{registry, timer, options};

@@ -13,7 +13,10 @@ import :lifecycle;
 
 namespace net {
 
-void Lifecycle::activate() noexcept { stage_.store(Stage::active); }
+void Lifecycle::activate() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (stage_.load() == Stage::bound) stage_.store(Stage::active);
+}
 
 void Lifecycle::begin_serving(const char* call) {
   const std::lock_guard lock(mutex_);

@@ -44,7 +44,7 @@ class Lifecycle {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  // Written under the lock, except in `activate` and `close_here`.
+  // Written under the lock, except in `close_here`.
   std::atomic<Stage> stage_{Stage::bound};
   bool serving_ = false;
   std::atomic<bool> closing_{false};  // written under the lock

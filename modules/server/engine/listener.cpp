@@ -124,7 +124,14 @@ void Listener::leave_lot() noexcept {
   }
 }
 
+std::unique_lock<std::mutex> Listener::hold_open() const {
+  // No lock in a forked process: at the fork, another thread may have held it.
+  return service_.forked_away() ? std::unique_lock<std::mutex>() : std::unique_lock(closing_);
+}
+
 Socket Listener::duplicate() {
+  const auto lock = hold_open();
+  if (dead()) return {};
   const int descriptor = ::fcntl(fileno(), F_DUPFD_CLOEXEC, 3);
   if (descriptor < 0)
     throw_system_error(errno, "duplicate the listener on " + address_.to_string());
@@ -140,7 +147,10 @@ void Listener::close() noexcept {
   } else {
     service_.poller.remove(fileno(), *this);
   }
-  file_.remove(service_.forked(), [this] { close_socket(); });
+  file_.remove(service_.forked(), [this] {
+    const std::lock_guard lock(closing_);
+    close_socket();
+  });
 }
 
 // --- connections ------------------------------------------------------------------------------
@@ -219,14 +229,13 @@ int DatagramListener::take_one(Connection*& taken) noexcept {
 }
 
 std::uint64_t DatagramListener::lost() const noexcept {
-  // No lock in a forked process: at the fork, another thread may have held it.
+  // In a forked process, the socket is as another thread left it, perhaps half closed.
   if (service().forked_away()) return lost_;
-  const std::lock_guard lock(closing_);
+  const auto lock = hold_open();
   return socket_ ? socket_->lost() : lost_;
 }
 
 void DatagramListener::close_socket() noexcept {
-  const std::lock_guard lock(closing_);
   lost_ = socket_->lost();
   socket_.reset();
 }

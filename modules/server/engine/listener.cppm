@@ -89,7 +89,8 @@ class Listener : public Watch, public Receiver {
   // Returns how many datagrams the kernel has dropped; 0 for a stream listener. From any thread.
   virtual std::uint64_t lost() const noexcept { return 0; }
 
-  // Returns a duplicate of the socket, for another program.
+  // Returns a duplicate of the socket, for another program; a closed one if this listener is dead.
+  // From any thread.
   Socket duplicate();
   // Notes that this process serves the socket.
   inline void note_serving() noexcept { file_.note_serving(); }
@@ -105,6 +106,8 @@ class Listener : public Watch, public Receiver {
   Service& service() const noexcept { return service_; }
   SocketFile& file() noexcept { return file_; }
   bool adopted() const noexcept { return adopted_; }
+  // Keeps `close` from closing the socket while another thread uses it.
+  std::unique_lock<std::mutex> hold_open() const;
 
  private:
   bool arm(bool armed) noexcept;
@@ -115,6 +118,7 @@ class Listener : public Watch, public Receiver {
   SocketFile file_;
   std::atomic<CoarseTime> paused_until_{0};
   Backoff backoff_;
+  mutable std::mutex closing_;
   std::mutex pausing_;  // a worker may pause while the serving thread resumes
   std::atomic<bool> paused_{false};
   std::atomic<int> error_{0};
@@ -158,8 +162,7 @@ class DatagramListener final : public Listener {
   void close_socket() noexcept override;
 
   std::shared_ptr<DatagramSocket> socket_;
-  mutable std::mutex closing_;  // for `lost`, which any thread may call
-  std::uint64_t lost_ = 0;      // the count when the socket was closed
+  std::uint64_t lost_ = 0;  // the count when the socket was closed
 };
 
 }  // namespace net

@@ -131,8 +131,12 @@ Connection* Reaper::evict_for_newcomer() noexcept {
   Connection* taken = nullptr;
   const std::lock_guard lock(registry_.mutex);
   if (leaving(now) > 0) return nullptr;
-  const auto [longest, parked] = longest_silent(true);
+  const auto [longest, parked, since] = longest_silent(true);
   if (longest == nullptr || (parked && !longest->claim())) return nullptr;
+  // A worker may have served it, and parked it again, since it was found.
+  if (parked && parked_in_vain_since(longest->park_times()) != since) {
+    return longest->give_back() ? nullptr : longest;
+  }
   longest->silence().evict(now);
   if (parked) {
     longest->expire(Outcome::evicted);
@@ -187,7 +191,6 @@ bool Reaper::evict_for_waiting() noexcept {
 // Called with the registry's lock held.
 Reaper::Silent Reaper::longest_silent(bool parked_too) noexcept {
   Silent longest;
-  CoarseTime since = std::numeric_limits<CoarseTime>::max();
   registry_.for_each([&](Registered& registered) {
     Connection& connection = connection_of(registered);
     const bool parked = connection.state() == Connection::State::parked;
@@ -195,9 +198,8 @@ Reaper::Silent Reaper::longest_silent(bool parked_too) noexcept {
     const CoarseTime silent = parked
                                   ? parked_in_vain_since(connection.park_times())
                                   : connection.silence().evictable_since(connection.conversation());
-    if (silent == 0 || silent >= since) return;
-    longest = {.connection = &connection, .parked = parked};
-    since = silent;
+    if (silent == 0 || silent >= longest.since) return;
+    longest = {.connection = &connection, .parked = parked, .since = silent};
   });
   return longest;
 }

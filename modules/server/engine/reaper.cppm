@@ -63,6 +63,7 @@ class Reaper {
   struct Silent {
     Connection* connection = nullptr;  // null: no connection is silent
     bool parked = false;
+    CoarseTime since = std::numeric_limits<CoarseTime>::max();
   };
   Silent longest_silent(bool parked_too) noexcept;
 
