@@ -83,9 +83,8 @@ void require_descriptors(std::size_t needed) {
     if (free.back().get() >= 0) continue;
     rlimit limit{};
     ::getrlimit(RLIMIT_NOFILE, &limit);
-    throw std::runtime_error(
-        "cannot serve: " + std::to_string(limit.rlim_cur) +
-        " open files, which is the limit, leave none for a client (ulimit -n)");
+    throw std::runtime_error("cannot serve: the limit of " + std::to_string(limit.rlim_cur) +
+                             " open files leaves no descriptor for a client; raise it (ulimit -n)");
   }
 }
 
@@ -153,7 +152,10 @@ int serve(const EchoOptions& options, typename Policy::Options policy_options) {
   restart.tell_ready("serving, " + description);
   const bool asked = signals.wait_for_stop();
   // If the successor has taken over, the service is not stopping.
-  if (!handed_over) net::notify("STOPPING=1\nSTATUS=draining");
+  if (!handed_over) {
+    net::notify("STOPPING=1\nSTATUS=draining");
+    Restart::forget_stored();
+  }
   const net::DrainReport report = close_all(servers, options.drain);
   if (options.stats) spdlog::info("stats: {}", net::to_string(sum_of_stats(servers)));
   spdlog::info("{}", net::to_string(report));

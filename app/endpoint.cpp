@@ -15,7 +15,8 @@ import net.handover;
 namespace {
 
 constexpr const char* forms =
-    "tcp://HOST:PORT, udp://HOST:PORT, unix:PATH, unix:@NAME, unixgram:PATH or fd://N";
+    "tcp://HOST:PORT, udp://HOST:PORT, unix:PATH, unixgram:PATH (or @NAME in "
+    "place of a path) or fd://N";
 
 template <class Number>
 std::optional<Number> number(std::string_view digits) {
@@ -38,7 +39,7 @@ void parse_host_and_port(Endpoint& endpoint, std::string_view rest) {
   if (host.starts_with('[') && host.ends_with(']')) {
     host = host.substr(1, host.size() - 2);
   } else if (host.find(':') != std::string_view::npos) {
-    throw refusal(endpoint.text, "needs brackets round its IPv6 address: " +
+    throw refusal(endpoint.text, "needs brackets around its IPv6 address: " +
                                      std::string(Endpoint::scheme(endpoint.kind)) + "[::1]:PORT");
   }
   if (host.empty()) throw refusal(endpoint.text, "has no host: " + form);
@@ -53,7 +54,8 @@ void parse_host_and_port(Endpoint& endpoint, std::string_view rest) {
 Endpoint Endpoint::parse_of_monitor(const std::string& text) {
   Endpoint endpoint = parse(text);
   if (endpoint.kind == Kind::tcp || endpoint.kind == Kind::unix_stream) return endpoint;
-  throw std::invalid_argument("\"" + text + "\" is no endpoint of a monitor: tcp:// or unix:");
+  throw std::invalid_argument("\"" + text +
+                              "\" cannot be used for a monitor: use tcp://HOST:PORT or unix:PATH");
 }
 
 const char* Endpoint::scheme(Kind kind) noexcept {
@@ -90,7 +92,7 @@ Endpoint Endpoint::parse(const std::string& text) {
     }
     return endpoint;
   }
-  throw refusal(text, "is no endpoint: " + std::string(forms));
+  throw refusal(text, "is not an endpoint; use " + std::string(forms));
 }
 
 std::vector<Endpoint> inherited_endpoints() {

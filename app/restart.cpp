@@ -7,7 +7,8 @@
 #include <exception>
 #include <string>
 
-// clang-format off: it imports, so it is the last include
+// clang-format off: these import, so they are the last includes
+#include "endpoint.hpp"
 #include "restart.hpp"
 // clang-format on
 
@@ -41,9 +42,9 @@ void start_and_wait(const std::vector<std::string>& command,
   const net::Deadline deadline(time_to_start);
   while (!successor.wait_until_ready(100ms)) {
     while_waiting();
-    if (successor.ended()) throw std::runtime_error("it has ended before it was ready");
-    if (asked_to_end()) throw std::runtime_error("this one is to end");
-    if (deadline.passed()) throw std::runtime_error("it is not ready after 20 s");
+    if (successor.ended()) throw std::runtime_error("the new process ended before it was ready");
+    if (asked_to_end()) throw std::runtime_error("this process was asked to stop");
+    if (deadline.passed()) throw std::runtime_error("the new process was not ready after 20 s");
   }
   spdlog::info("restarted as process {}", successor.process());
   // A request to stop that came during the restart is meant for both processes.
@@ -59,13 +60,19 @@ void Restart::tell_ready(const std::string& status) const {
   if (std::getenv("NOTIFY_SOCKET") != nullptr) net::store_sockets(heirlooms_());
 }
 
+void Restart::forget_stored() {
+  for (const std::string name : {owned_name, listener_name, monitor_name}) {
+    net::notify("FDSTOREREMOVE=1\nFDNAME=" + name);
+  }
+}
+
 bool Restart::run(const std::function<void()>& while_waiting) const {
   net::notify(reloading());
   try {
     start_and_wait(command_, heirlooms_(), while_waiting);
     return true;
   } catch (const std::exception& error) {
-    spdlog::error("cannot start the next program, and serve on: {}", error.what());
+    spdlog::error("cannot restart, so this process continues: {}", error.what());
   }
   net::notify("READY=1");
   return false;

@@ -19,6 +19,9 @@ class Restart {
   // Announces that this program is serving: to its predecessor, if any, and to the service manager,
   // with a status text.
   void tell_ready(const std::string& status) const;
+  // Makes the service manager close the sockets that it keeps, since the service stops. Otherwise
+  // the next start would serve these, whatever its command line says.
+  static void forget_stored();
   // Starts the successor and waits until it serves. If it does not, logs the reason and returns
   // false: then this program continues. SIGTERM or SIGINT ends the wait. Calls `while_waiting` ten
   // times a second.

@@ -38,12 +38,12 @@ Endpoint::Kind kind_of(const net::Socket& socket, const Endpoint& endpoint) {
   const bool local = address.family() == net::Family::unix_domain;
   const bool internet =
       address.family() == net::Family::ipv4 || address.family() == net::Family::ipv6;
-  if (!local && !internet) refuse("its family is not served");
+  if (!local && !internet) refuse("its address family is not supported");
   if (socket.type() == net::SocketType::stream) {
     if (!socket.listening()) refuse("it does not listen");
     return local ? Kind::unix_stream : Kind::tcp;
   }
-  if (socket.type() != net::SocketType::datagram) refuse("its type is not served");
+  if (socket.type() != net::SocketType::datagram) refuse("its socket type is not supported");
   if (local ? address.unnamed() : address.port() == 0) refuse("it is not bound");
   return local ? Kind::unix_datagram : Kind::udp;
 }
@@ -85,7 +85,7 @@ Servers::Servers(const EchoOptions& options) {
   for (const Endpoint& endpoint : options.endpoints) {
     if (endpoint.kind == Endpoint::Kind::descriptor) {
       if (!adopted.insert(endpoint.descriptor).second) {
-        throw std::runtime_error("cannot listen on " + endpoint.text + ": it is given twice");
+        throw std::runtime_error("cannot listen on " + endpoint.text + ": it is listed twice");
       }
       adopt(endpoint);
     } else {
@@ -163,6 +163,7 @@ void Servers::adopt(const Endpoint& endpoint) {
 }
 
 net::DrainReport close_all(const std::vector<net::BaseServer*>& servers, net::Deadline deadline) {
+  if (servers.empty()) return {};
   std::vector<net::DrainReport> reports(servers.size());
   const auto close = [&](std::size_t i) { reports[i] = servers[i]->server_close(deadline); };
   {

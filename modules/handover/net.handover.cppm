@@ -86,8 +86,9 @@ class Successor {
  public:
   /// Starts a program, with argv[0] looked up in the search path. The sockets are its descriptors 3
   /// and up, followed by the pipe to which `notify_ready` writes. Of the other descriptors of this
-  /// program, it inherits only the standard streams. Preconditions: `argv` is not empty; the names
-  /// are valid for `Heirloom`. Throws the errors of pipe2(2), fork(2) and execvp(3).
+  /// program, it inherits only the standard streams; before Linux 5.11, also those that are not
+  /// close-on-exec. Preconditions: `argv` is not empty; the names are valid for `Heirloom`. Throws
+  /// the errors of pipe2(2), fork(2) and execvp(3).
   Successor(std::span<const std::string> argv, std::span<const Heirloom> sockets);
   Successor(const Successor&) = delete;
   Successor& operator=(const Successor&) = delete;
@@ -107,7 +108,8 @@ class Successor {
   void kill_and_reap() noexcept;
 
   int process_ = -1;
-  Descriptor ready_;  // a pipe from the successor
+  Descriptor ready_;        // a pipe from the successor
+  Descriptor ended_event_;  // readable when the successor has ended; closed if the system refuses
   bool is_ready_ = false;
   bool ended_ = false;
 };

@@ -7,6 +7,7 @@ module;
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <charconv>
 #include <chrono>
 #include <cstddef>
@@ -114,9 +115,13 @@ std::vector<InheritedDescriptor> inherited_descriptors() {
 }
 
 std::vector<Heirloom> inherited_sockets() {
-  std::vector<Heirloom> sockets;
+  std::vector<std::pair<Descriptor, std::string>> owned;  // closes those that are not adopted
   for (InheritedDescriptor& each : inherited_descriptors()) {
-    sockets.push_back({Socket::adopt(each.number), std::move(each.name)});
+    owned.emplace_back(Descriptor(each.number), std::move(each.name));
+  }
+  std::vector<Heirloom> sockets;
+  for (auto& [descriptor, name] : owned) {
+    sockets.push_back({Socket::adopt(std::move(descriptor)), std::move(name)});
   }
   return sockets;
 }
@@ -136,8 +141,9 @@ bool notify_ready() noexcept {
   bool told = false;
   const auto pipe = number<int>(variable("NETSERVE_READY_FD"));
   const bool for_us = is_for_us("NETSERVE_READY_PID");
-  for (const char* name : {"NETSERVE_READY_FD", "NETSERVE_READY_PID"}) ::unsetenv(name);
-  if (pipe && for_us) {
+  // The variables stay: other threads may read the environment now.
+  static std::atomic<bool> done{false};
+  if (pipe && for_us && !done.exchange(true)) {
     struct stat status{};
     if (*pipe > STDERR_FILENO && ::fstat(*pipe, &status) == 0 && S_ISFIFO(status.st_mode)) {
       told = write_without_signals(*pipe, bytes(std::string_view("R"))) == 1;

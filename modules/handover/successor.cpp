@@ -3,6 +3,7 @@ module;
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -162,13 +163,15 @@ Successor::Successor(std::span<const std::string> argv, std::span<const Heirloom
     plan.process_digits.at(i) = plan.environment_texts[first + i].data() + told_to.at(i).size();
   }
 
-  // _Fork runs no handlers of pthread_atfork(3), which are for the forks of the servers: this child
-  // calls exec at once.
+  // This runs no handlers of pthread_atfork(3), which are for the forks of the servers: this child
+  // calls exec at once. The thread goes on only after the exec, or after the child has said why it
+  // failed. The end of the pipe would not show that: a child that a server forks meanwhile has a
+  // copy of the other end.
   sigset_t all;
   sigset_t before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  process_ = ::_Fork();
+  process_ = static_cast<int>(::syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0));
   if (process_ == 0) become(plan);
   const int error = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
@@ -176,15 +179,15 @@ Successor::Successor(std::span<const std::string> argv, std::span<const Heirloom
   ready.in.close();
   failed.in.close();
   ready_ = std::move(ready.out);
+  pollfd said{failed.out.get(), POLLIN, 0};
   int refused = 0;
-  ssize_t count = 0;
-  do {
-    count = ::read(failed.out.get(), &refused, sizeof refused);  // the pipe is closed by the exec
-  } while (count < 0 && errno == EINTR);
-  if (count == static_cast<ssize_t>(sizeof refused)) {
-    ::waitpid(process_, nullptr, 0);
+  if (::poll(&said, 1, 0) == 1 && (said.revents & POLLIN) != 0 &&
+      ::read(failed.out.get(), &refused, sizeof refused) == sizeof refused) {
+    kill_and_reap();
     throw_errno(refused, "exec " + argv.front());
   }
+  ended_event_ =
+      Descriptor(above_standard_streams(static_cast<int>(::syscall(SYS_pidfd_open, process_, 0))));
 }
 
 Successor::~Successor() {
@@ -210,17 +213,18 @@ bool Successor::ended() noexcept {
 
 bool Successor::wait_until_ready(Deadline deadline) {
   while (!is_ready_) {
-    pollfd polled{ready_.get(), POLLIN, 0};
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-        deadline.is_never() ? std::chrono::steady_clock::duration(std::chrono::hours(1))
-                            : deadline.point() - std::chrono::steady_clock::now());
-    const int most = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 3'600'000));
-    const int found = ::poll(&polled, 1, most);
+    // The end of the successor is an event of its own: its pipe does not end if a child of a server
+    // has a copy.
+    std::array<pollfd, 2> polled{{{ready_.get(), POLLIN, 0}, {ended_event_.get(), POLLIN, 0}}};
+    const auto left = std::chrono::floor<std::chrono::milliseconds>(deadline.left()).count() + 1;
+    const int most =
+        deadline.passed() ? 0 : static_cast<int>(std::min<std::int64_t>(left, 3'600'000));
+    const int found = ::poll(polled.data(), polled.size(), most);
     if (found < 0 && errno != EINTR) throw_errno(errno, "poll");
     if (found == 0 && deadline.passed()) return false;
     if (found <= 0) continue;
     char word = 0;
-    if (::read(ready_.get(), &word, 1) != 1) {
+    if (polled[0].revents == 0 || ::read(ready_.get(), &word, 1) != 1) {
       kill_and_reap();  // the successor closed the pipe, so it will never announce that it is ready
       return false;
     }

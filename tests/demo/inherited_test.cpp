@@ -79,13 +79,14 @@ struct Unfit {
   }
 };
 
-constexpr std::array unfit{Unfit{"tcp", State::made, "it does not listen"},
-                           Unfit{"tcp", State::bound, "it does not listen"},
-                           Unfit{"udp", State::made, "it is not bound"},
-                           Unfit{"unix", State::made, "it does not listen"},
-                           Unfit{"unix", State::bound, "it does not listen"},
-                           Unfit{"unixgram", State::made, "it is not bound"},
-                           Unfit{"unixpacket", State::listening, "its type is not served"}};
+constexpr std::array unfit{
+    Unfit{"tcp", State::made, "it does not listen"},
+    Unfit{"tcp", State::bound, "it does not listen"},
+    Unfit{"udp", State::made, "it is not bound"},
+    Unfit{"unix", State::made, "it does not listen"},
+    Unfit{"unix", State::bound, "it does not listen"},
+    Unfit{"unixgram", State::made, "it is not bound"},
+    Unfit{"unixpacket", State::listening, "its socket type is not supported"}};
 
 bool has_systemd() {
   try {

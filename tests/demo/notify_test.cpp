@@ -121,6 +121,7 @@ BOOST_AUTO_TEST_CASE(the_manager_hears_of_start_restart_and_stop, *timeout(60)) 
   ::kill(second, SIGTERM);
   // The first program did not report that it was stopping, because the service went on.
   BOOST_TEST(manager.hear_of("STOPPING").has("STATUS", "draining"));
+  BOOST_TEST(manager.hear_of("FDSTOREREMOVE").has("FDNAME", "netserve-owned"));
   int status = -1;
   ::waitpid(second, &status, 0);
   BOOST_TEST(status == 0);
