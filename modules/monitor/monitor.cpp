@@ -124,6 +124,11 @@ class MonitorHandler : public StreamRequestHandler {
       wfile.write(text_of({.status = 503, .body = "there are enough streams\n"}, request));
       return request.keep ? Next::keep : Next::close;
     }
+    // `detach` sends the rest of earlier answers. A client that does not take them must not keep
+    // one of the few workers.
+    Limits limits = context().limits();
+    limits.send = limits.answer = std::chrono::milliseconds(100);
+    context().set_limits(limits);
     wfile.write(event_stream_header());
     desk_.streams.add(context().detach());
     return Next::close;

@@ -202,7 +202,7 @@ class View {
   }
   show(server, now) {
     const before = this.before;
-    // A server that was restarted begins anew.
+    // The counters of a restarted server begin at 0.
     const same = before && now > before.now && server.requests >= before.server.requests
       && server.connections_accepted >= before.server.connections_accepted;
     const seconds = same ? (now - before.now) / 1000 : null;
@@ -239,16 +239,25 @@ class View {
 }
 
 const link = document.getElementById('link');
-const events = new EventSource('/events');
-events.onopen = () => { link.textContent = 'live'; link.className = ''; };
-events.onerror = () => { link.textContent = 'no answer: trying again'; link.className = 'lost'; };
-events.onmessage = (message) => {
+const show = (message) => {
   const {now, servers} = JSON.parse(message.data);
   for (const server of servers) {
     if (!views.has(server.name)) views.set(server.name, new View());
     views.get(server.name).show(server, now);
   }
 };
+const connect = () => {
+  const events = new EventSource('/events');
+  events.onopen = () => { link.textContent = 'live'; link.className = ''; };
+  events.onerror = () => {
+    link.textContent = 'no answer: trying again';
+    link.className = 'lost';
+    // The browser itself tries again after a lost connection, but not after an answer like 503.
+    if (events.readyState === EventSource.CLOSED) setTimeout(connect, 5000);
+  };
+  events.onmessage = show;
+};
+connect();
 )js";
 
 }  // namespace net
