@@ -116,6 +116,8 @@ template <class H>
 struct HandlerChecks {
   static_assert(std::is_class_v<H> && !std::is_const_v<H>,
                 "a handler is a class, without `const` and `&`");
+  static_assert(!std::is_abstract_v<H>,
+                "a handler must not be abstract: it overrides all pure virtual functions");
   static_assert(!std::is_base_of_v<BaseRequestHandler, H> || DerivedFrom<H, BaseRequestHandler>,
                 "a handler's base must be public, as in `struct Echo : net::StreamRequestHandler`");
   static_assert(

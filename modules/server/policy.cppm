@@ -33,10 +33,11 @@ class PolicyContext {
   PolicyContext(const PolicyContext&) = delete;
   PolicyContext& operator=(const PolicyContext&) = delete;
 
-  /// Calls `ready` on the serving thread whenever `descriptor` is readable, until `unwatch`. To be
-  /// called on the serving thread, or in the policy's constructor.
+  /// Calls `ready` on a serving thread whenever `descriptor` is readable, until `unwatch`. To be
+  /// called on a serving thread, or in the policy's constructor.
   void watch(int descriptor, std::function<void()> ready);
-  /// Ends a watch: `ready` is not called any more. May be called where `watch` may.
+  /// Ends a watch: `ready` is not called any more. If servers share the policy, another serving
+  /// thread may be calling it meanwhile. May be called where `watch` may.
   void unwatch(int descriptor) noexcept;
 
   /// Takes over the parking lot: from now on the policy calls `ParkingLot::wait`, and the server
@@ -77,6 +78,21 @@ class OwnPolicyContext final : public PolicyContext {
   void renew();
 };
 
+// The parts of `ExecutionPolicy`, each with a sentence in `PolicyChecks`.
+template <class P>
+concept HasOptions = requires { typename P::Options; };
+// Not std::constructible_from, which takes the compiler ten times as long.
+template <class P>
+concept TakesOptions = requires(typename P::Options options, PolicyContext& context) {
+  P(std::move(options), context);
+};
+template <class P>
+concept Processes = requires(P& policy, Request request) { policy.process(std::move(request)); };
+template <class P>
+concept Drains = requires(P& policy, Deadline deadline) {
+  { policy.drain(deadline) } -> std::same_as<DrainReport>;
+};
+
 }  // namespace net
 
 export namespace net {
@@ -103,30 +119,17 @@ export namespace net {
 /// A policy may have a member `PolicyLoad load()`, which `BaseServer::load` calls from any thread
 /// once the policy has started.
 template <class P>
-concept ExecutionPolicy = requires(P& policy, Request request, Deadline deadline,
-                                   typename P::Options options, PolicyContext& context) {
-  // Not std::constructible_from, which takes the compiler ten times as long.
-  P(std::move(options), context);
-  policy.process(std::move(request));
-  { policy.drain(deadline) } -> std::same_as<DrainReport>;
-};
+concept ExecutionPolicy = HasOptions<P> && TakesOptions<P> && Processes<P> && Drains<P>;
 
 /// Rejects a policy that lacks a function or has one that nothing would call, with a message that
 /// says what is required. Each server class checks its policy with this.
 template <class P>
 struct PolicyChecks {
-  static_assert(requires { typename P::Options; }, "a policy has a type `Options`");
-  static_assert(
-      requires(typename P::Options options, PolicyContext& context) {
-        P(std::move(options), context);
-      }, "a policy has a constructor from `(Options, net::PolicyContext&)`");
-  static_assert(
-      requires(P& policy, Request request) { policy.process(std::move(request)); },
-      "a policy has `void process(net::Request)`");
-  static_assert(
-      requires(P& policy, Deadline deadline) {
-        { policy.drain(deadline) } -> std::same_as<DrainReport>;
-      }, "a policy has `net::DrainReport drain(net::Deadline)`");
+  static_assert(HasOptions<P>, "a policy has a type `Options`");
+  static_assert(TakesOptions<P>,
+                "a policy has a constructor from `(Options, net::PolicyContext&)`");
+  static_assert(Processes<P>, "a policy has `void process(net::Request)`");
+  static_assert(Drains<P>, "a policy has `net::DrainReport drain(net::Deadline)`");
   static_assert(
       !requires { &P::start; } || requires(P& policy) { policy.start(); },
       "a policy's start must be `void start()`");

@@ -14,7 +14,7 @@ import :thread_pool;
 
 namespace net {
 
-// Refuses a text where a server takes an address.
+// Refuses what is written most often where a server takes an address.
 template <class A>
 struct NoAddress {
   static_assert(
@@ -54,7 +54,9 @@ class ServerOf : public BaseServer {
                        std::forward<Args>(args)...)) {}
 
   template <class A, class... Args>
-    requires(!DerivedFrom<A, BaseServer> && requires(A argument) { std::string_view(argument); })
+    requires(!DerivedFrom<A, BaseServer> &&
+             (std::is_arithmetic_v<A> || std::same_as<A, ServerOptions> ||
+              requires(A argument) { std::string_view(argument); }))
   explicit ServerOf(A, Args&&...) : ServerOf(NoAddress<A>::addresses()) {}
 
   /// Returns the policy, which lives as long as the server.

@@ -46,6 +46,11 @@ struct Greeting : net::StreamRequestHandler {
   const std::string& greeting;
 };
 
+Greeting greeting_of_all() {
+  static const std::string greeting = "hello ";
+  return Greeting(greeting);
+}
+
 // Has no base class: it is constructed from its context.
 class Plain {
  public:
@@ -220,8 +225,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(factories_carry_state_and_arguments_have_no_order,
   Server two{loopback(), factory_of_context, hooks, at_once<Policy>(2), quick()};
   Server three{loopback(), quick(), hooks, factory};
   Server four{loopback(), at_once<Policy>(1), factory};
+  Server five{loopback(), greeting_of_all};
   for (net::BaseServer* const server :
-       std::initializer_list<net::BaseServer*>{&one, &two, &three, &four}) {
+       std::initializer_list<net::BaseServer*>{&one, &two, &three, &four, &five}) {
     Running running{*server};
     BOOST_TEST(answer_of(server->server_address(), "you") == "hello you");
   }

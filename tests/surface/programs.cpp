@@ -165,6 +165,12 @@ TcpServer<const Echo> constant_handler{address};
 // must not compile: a handler is a class, without `const` and `&`
 TcpServer<Echo&> referenced_handler{address};
 
+// must not compile: a handler must not be abstract
+struct Abstract : net::StreamRequestHandler {
+  virtual Next handle() = 0;
+};
+TcpServer<Abstract> abstract_handler{address};
+
 // must not compile: a handler's base must be public
 class PrivateBase : net::StreamRequestHandler {
  public:
@@ -319,6 +325,12 @@ TcpServer<Echo> factory_of_pointers{address, [] { return new Echo; }};
 
 // must not compile: a server takes a net::Address
 TcpServer<Echo> name_for_address{"127.0.0.1", 9999};
+
+// must not compile: a server takes a net::Address
+TcpServer<Echo> port_for_address{9999};
+
+// must not compile: a server takes a net::Address
+TcpServer<Echo> no_address{ServerOptions{}, hooks};
 
 // must not compile: a server takes a net::Address
 UdpServer<Datagram> text_for_address{std::string_view("localhost:9999"), hooks};

@@ -100,16 +100,16 @@ struct ServerParts : AnyServerParts {
 
   template <class... Args>
   ServerParts(ServerKind server_kind, std::span<const Address> server_addresses, Args&&... args) {
-    static_assert((0 + ... + is_options<std::remove_cvref_t<Args>>) <= 1,
+    static_assert((0 + ... + is_options<std::decay_t<Args>>) <= 1,
                   "a server takes net::ServerOptions once");
     static_assert(
-        (0 + ... + is_policy<std::remove_cvref_t<Args>>) <= 1,
+        (0 + ... + is_policy<std::decay_t<Args>>) <= 1,
         "a server takes its policy's Options once, or a net::SharedPolicy in their place");
-    static_assert((0 + ... + is_hooks<std::remove_cvref_t<Args>>) <= 1,
+    static_assert((0 + ... + is_hooks<std::decay_t<Args>>) <= 1,
                   "a server takes one object of hooks");
-    static_assert((0 + ... + is_factory<std::remove_cvref_t<Args>>) <= 1,
+    static_assert((0 + ... + is_factory<std::decay_t<Args>>) <= 1,
                   "a server takes one factory of handlers");
-    static_assert(LibraryConstructible<H> || (is_factory<std::remove_cvref_t<Args>> || ...),
+    static_assert(LibraryConstructible<H> || (is_factory<std::decay_t<Args>> || ...),
                   "the handler is neither default-constructible (if it derives from "
                   "net::BaseRequestHandler) nor constructible from net::RequestContext&: give "
                   "the server a factory that returns one");
@@ -119,7 +119,7 @@ struct ServerParts : AnyServerParts {
     (take_options(args), ...);
     check_options();
     (take(std::forward<Args>(args)), ...);
-    if constexpr (!(is_factory<std::remove_cvref_t<Args>> || ...) && LibraryConstructible<H>) {
+    if constexpr (!(is_factory<std::decay_t<Args>> || ...) && LibraryConstructible<H>) {
       own(new HandlerMaking<H, DefaultFactory<H>>(DefaultFactory<H>{}));
     }
     if (given_policy == nullptr) bind(new PolicyBinding<P>(typename P::Options{}));
@@ -132,7 +132,7 @@ struct ServerParts : AnyServerParts {
 
   template <class A>
   void take(A&& argument) {
-    using Plain = std::remove_cvref_t<A>;
+    using Plain = std::decay_t<A>;
     if constexpr (is_options<Plain>) {
       // Taken already.
     } else if constexpr (std::same_as<Plain, typename P::Options>) {
