@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
@@ -64,23 +65,27 @@ void add_choice(CLI::App& app, const std::string& name, std::string& choice,
 
 void add_client_options(CLI::App& echo, EchoOptions& options) {
   const CLI::Validator networks(fault_of_networks, "");
-  echo.add_option("--proxy-protocol", options.proxies,
-                  "Connections come through proxies in these networks, such as 10.0.0.0/8,::1, "
-                  "which tell by a PROXY header, version 1 or 2, whose they are (tcp and unix)")
+  echo.add_option(
+          "--proxy-protocol", options.proxies,
+          "Require a PROXY header, version 1 or 2, on tcp and unix connections, and accept it "
+          "from proxies in these networks, such as 10.0.0.0/8,::1")
       ->check(networks)
       ->type_name("NETWORKS");
   echo.add_option("--client-connections", options.client_connections,
-                  "How many a client has open at once: an IPv4 address, or an IPv6 /64")
+                  "Connections that one client, an IPv4 address or an IPv6 /64, may have open")
       ->check(CLI::Range(1, most_connections))
       ->type_name("N");
-  echo.add_option("--client-rate", options.client_rate, "How many it opens a second")
+  echo.add_option("--client-rate", options.client_rate,
+                  "New connections per second that one client may open, on average")
       ->check(CLI::Range(0.001, 1e9))
       ->type_name("N");
-  echo.add_option("--client-burst", options.client_burst, "How many it opens at once")
+  echo.add_option("--client-burst", options.client_burst,
+                  "Connections that one client may open at once, after a pause")
       ->check(CLI::Range(1.0, 1e9))
       ->type_name("N")
       ->default_str("10");
-  echo.add_option("--client-exempt", options.client_exempt, "Whom these limits do not bound")
+  echo.add_option("--client-exempt", options.client_exempt,
+                  "Networks whose clients have no such limits")
       ->check(networks)
       ->type_name("NETWORKS");
 }
@@ -92,54 +97,78 @@ void add_echo_options(CLI::App& echo, std::vector<std::string>& listen, std::str
           "Where to listen: tcp://HOST:PORT or udp://HOST:PORT, HOST a name, an IPv4 "
           "address or [an IPv6 address], PORT 0 for one that the system picks; unix:PATH or "
           "unixgram:PATH, or @NAME in place of a path; fd://N, a socket that is bound "
-          "already; may be repeated. Sockets of LISTEN_FDS, sd_listen_fds(3), are served "
-          "as well, and alone without this option")
+          "already; may be repeated. Sockets in LISTEN_FDS, sd_listen_fds(3), are served "
+          "too; without this option, only these")
       ->take_all()
       ->type_name("ENDPOINT")
       ->capture_default_str();
-  add_choice(echo, "--policy", options.policy, {"pool", "thread", "fork", "inline"},
-             "How requests run");
+  add_choice(
+      echo, "--policy", options.policy, {"pool", "thread", "fork", "inline"},
+      "Where requests run: on a pool of threads, a thread for each, a child process for each "
+      "connection, or the serving thread");
   add_choice(echo, "--handler", options.handler, {"request", "conversation"},
-             "Whether a call of the handler is one request, or all that a client says");
+             "Call the handler for each request, or once for a whole connection");
   add_choice(echo, "--framing", options.framing, {"none", "line"},
-             "What is echoed at once: whatever has come, or a line");
-  echo.add_option("--workers", options.workers, "The pool's threads; max(8, twice the cores)")
+             "A request is whatever has arrived, or one line");
+  echo.add_option("--workers", options.workers,
+                  "Threads of --policy pool; by default twice the cores, at least 8")
       ->check(CLI::Range(1, most_workers))
       ->type_name("N");
   echo.add_option("--max-connections", options.max_connections,
-                  "How many are open at once; the descriptor limit, less a reserve")
+                  "Connections open at a time; by default the descriptor limit, less a reserve")
       ->check(CLI::Range(1, most_connections))
       ->type_name("N");
   echo.add_option("--monitor", monitor,
-                  "Where to tell over HTTP what is counted: tcp://HOST:PORT or unix:PATH")
+                  "Serve metrics, /healthz, /readyz and a live page over HTTP: tcp://HOST:PORT or "
+                  "unix:PATH")
       ->type_name("ENDPOINT");
-  add_choice(echo, "--overload", options.overload, {"wait", "reject", "evict-idle"},
-             "What becomes of clients beyond that, or beyond the policy's threads or children");
+  add_choice(
+      echo, "--overload", options.overload, {"wait", "reject", "evict-idle"},
+      "What happens to a new client when all connections, or the policy's threads or children, "
+      "are in use");
   add_client_options(echo, options);
   const auto seconds = [&echo](const char* name, std::chrono::milliseconds& time,
                                const char* description, double least = shortest) {
     const std::string now = std::to_string(time / std::chrono::seconds(1));
     add_seconds(echo, name, time, description, least)->default_str(now);
   };
-  seconds("--request-timeout", options.request, "From a request's first byte until it is whole");
-  seconds("--idle-timeout", options.idle, "Silence between two requests");
-  seconds("--send-timeout", options.send, "For a client that takes no byte of its answer");
+  seconds("--request-timeout", options.request,
+          "From the first byte of a request until it is complete");
+  seconds("--idle-timeout", options.idle, "The longest silence between two requests");
+  seconds("--send-timeout", options.send, "How long a client may take no byte of its answer");
   seconds("--drain-timeout", options.drain,
-          "How long requests in hand may take after SIGTERM or SIGINT, or when the next program "
-          "serves after SIGHUP, which restarts this one onto the same listeners",
+          "Time for requests in progress after SIGTERM or SIGINT, or after SIGHUP once the "
+          "restarted program serves on the same listeners",
           0);
-  seconds("--keep-threads", options.keep_threads,
-          "How long a thread of --policy thread is kept when it has nothing to run", 0);
+  seconds("--keep-threads", options.keep_threads, "How long --policy thread keeps an idle thread",
+          0);
   seconds(
       "--lame-duck", options.lame_duck,
-      "How long to serve on after the signal before draining, while /readyz of the monitor says no",
+      "How long to continue serving after SIGTERM or SIGINT before draining, while /readyz of the "
+      "monitor answers 503",
       0);
   add_seconds(echo, "--stats", options.stats.emplace(),
-              "Print what was counted that often, and at the end; SIGUSR1 prints it at once");
+              "Print the counters at this interval and at the end; SIGUSR1 prints them at once");
+}
+
+// Returns which option would be ignored, and why; empty if there is none.
+std::string option_without_effect(const CLI::App& echo, const EchoOptions& options) {
+  const auto given = [&echo](const char* option) { return echo.count(option) > 0; };
+  if (given("--workers") && options.policy != "pool") return "--workers requires --policy pool";
+  if (given("--keep-threads") && options.policy != "thread") {
+    return "--keep-threads requires --policy thread";
+  }
+  if (given("--client-burst") && !given("--client-rate")) {
+    return "--client-burst requires --client-rate";
+  }
+  if (given("--client-exempt") && !given("--client-rate") && !given("--client-connections")) {
+    return "--client-exempt requires --client-rate or --client-connections";
+  }
+  return {};
 }
 
 int parse_and_run(int argc, char** argv) {
-  CLI::App app("Request servers, to try: see README.md.", "netserve");
+  CLI::App app("A demonstration server of the netserve library; see README.md.", "netserve");
   app.set_version_flag("--version", "netserve " NETSERVE_VERSION, "Print the version and exit");
   app.require_subcommand(1);
   CLI::App* const echo = app.add_subcommand("echo", "Send back what clients send");
@@ -151,8 +180,9 @@ int parse_and_run(int argc, char** argv) {
     app.parse(argc, argv);
     options.endpoints = inherited_endpoints();
     options.command.assign(argv, argv + argc);
-    if (options.endpoints.empty() ||
-        (echo->count("--listen") > 0 && !handed_over(options.endpoints))) {
+    const bool none_inherited = std::ranges::all_of(
+        options.endpoints, [](const Endpoint& each) { return each.name == monitor_name; });
+    if (none_inherited || (echo->count("--listen") > 0 && !handed_over(options.endpoints))) {
       for (const std::string& text : listen) options.endpoints.push_back(Endpoint::parse(text));
     }
     if (echo->count("--monitor") > 0) options.monitor = Endpoint::parse_of_monitor(monitor);
@@ -167,11 +197,8 @@ int parse_and_run(int argc, char** argv) {
   } catch (const std::invalid_argument& error) {
     return usage(app, error.what());
   }
-  if (echo->count("--workers") > 0 && options.policy != "pool") {
-    return usage(app, "--workers is for --policy pool");
-  }
-  if (echo->count("--keep-threads") > 0 && options.policy != "thread") {
-    return usage(app, "--keep-threads is for --policy thread");
+  if (const std::string fault = option_without_effect(*echo, options); !fault.empty()) {
+    return usage(app, fault);
   }
   if (echo->count("--stats") == 0) options.stats.reset();
   return run_echo(options);

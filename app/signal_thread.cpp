@@ -123,7 +123,7 @@ void SignalThread::print_stats() noexcept {
     const auto now = Clock::now();
     const std::string table = net::to_table(stats, printed_, now - printed_at_);
     if (table.empty()) return;  // nothing has been counted yet
-    spdlog::info("in total, and per second since the last time:\n{}", table);
+    spdlog::info("totals, and rates per second since the last table:\n{}", table);
     printed_ = stats;
     printed_at_ = now;
   } catch (const std::exception&) {

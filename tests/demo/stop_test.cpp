@@ -214,7 +214,9 @@ BOOST_DATA_TEST_CASE(without_a_descriptor_for_a_client_it_says_that_it_cannot_se
     } catch (const std::runtime_error& error) {
       // The process has ended, and the text contains what it printed.
       const std::string why = error.what();
-      if (why.find("cannot serve: " + std::to_string(limit) + " open files") != why.npos) ++refused;
+      if (why.find("cannot serve: the limit of " + std::to_string(limit) + " open files") !=
+          why.npos)
+        ++refused;
       BOOST_TEST(process.wait() != 0);
       continue;
     }
@@ -263,6 +265,18 @@ BOOST_AUTO_TEST_CASE(without_a_reader_of_stderr_it_serves_and_stops_as_ever, *ti
 
 // --- what it rejects -----------------------------------------------------------------------------
 
+namespace {
+
+// Returns the first line of the answer to a command line that is refused.
+std::string answer(const Words& words) {
+  Process process(demo(words));
+  const std::string said = process.rest_of_stderr();
+  BOOST_TEST(process.wait() == 2);
+  return said.substr(0, said.find('\n'));
+}
+
+}  // namespace
+
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_DATA_TEST_CASE(mistakes_in_the_command_line_are_answered_with_the_usage, mistakes(),
                      refused) {
@@ -274,13 +288,18 @@ BOOST_DATA_TEST_CASE(mistakes_in_the_command_line_are_answered_with_the_usage, m
   BOOST_TEST(process.wait() == 2);
 }
 
+BOOST_AUTO_TEST_CASE(an_option_without_effect_is_answered_with_what_it_is_for, *timeout(20)) {
+  BOOST_TEST(answer({"echo", "--policy", "fork", "--workers", "3"}) ==
+             "netserve: --workers requires --policy pool");
+  BOOST_TEST(answer({"echo", "--keep-threads", "3"}) ==
+             "netserve: --keep-threads requires --policy thread");
+  BOOST_TEST(answer({"echo", "--client-burst", "3"}) ==
+             "netserve: --client-burst requires --client-rate");
+  BOOST_TEST(answer({"echo", "--client-exempt", "::1"}) ==
+             "netserve: --client-exempt requires --client-rate or --client-connections");
+}
+
 BOOST_AUTO_TEST_CASE(a_number_out_of_bounds_is_answered_with_the_bounds, *timeout(20)) {
-  const auto answer = [](const Words& words) {
-    Process process(demo(words));
-    const std::string said = process.rest_of_stderr();
-    BOOST_TEST(process.wait() == 2);
-    return said.substr(0, said.find('\n'));
-  };
   BOOST_TEST(answer({"echo", "--idle-timeout", "-1"}) ==
              "netserve: --idle-timeout: \"-1\" is not a number of seconds from 0.001 to 86400, "
              "which is a day");
