@@ -80,7 +80,7 @@ def measured_anew(arguments, rounds):
     for server, why in plan.skipped.items():
         print(f"bench: {server} is left out: {why}", file=sys.stderr)
     facts = machine.describe(ROOT, arguments.beside) | {
-        "command": " ".join(["./run bench", *sys.argv[1:]]),
+        "command": " ".join(["./run bench", *(machine.relative(word, ROOT) for word in sys.argv[1:])]),
         "rounds": rounds, "most_rounds": plan.most, "minutes": arguments.minutes, "seconds": seconds, "warm_up": WARM_UP,
         "skipped": plan.skipped, "demo": "NETSERVE_BENCH_DEMO" in os.environ, "loops": loops,
         "commands": machine.commands(scenarios, setup),

@@ -49,7 +49,7 @@ def _interfaces(entries, scratch):
                 [*_without_outputs(entry["command"]), "-O0", "-c", "-o", f"{scratch}/unit.o", f"-fmodule-output={scratch}/unit.pcm"],
                 entry["directory"],
             )
-            for entry in entries if _is_interface(entry)
+            for entry in entries if _is_interface(entry) and "netserve-library.dir" in entry["command"]
         )
     return _interfaces_once["seconds"]
 

@@ -62,12 +62,16 @@ def describe(root, beside):
     }
 
 
+def relative(word, root):
+    """Returns an absolute path of the command line as seen from the repository, and other words unchanged."""
+    return os.path.relpath(word, root) if word.startswith("/") else word
+
+
 def commands(scenarios, setup):
     """Returns the command lines of each scenario, as typed in the directory of the repository."""
 
     def typed(words):
-        within = str(setup.root) + os.sep
-        return shlex.join(os.path.basename(w) if w == PYTHON else w.removeprefix(within) for w in words)
+        return shlex.join(os.path.basename(w) if w == PYTHON else relative(w, setup.root) for w in words)
 
     listed = {}
     for scenario in scenarios:
