@@ -24,7 +24,9 @@ struct Files : net::StreamRequestHandler {
     line.remove_suffix(line.ends_with('\n') ? 1 : 0);
     if (line.empty()) return net::Next::close;
     if (line == "count") return go_on_counting();
-    const net::Descriptor file(::open(std::string(line).c_str(), O_RDONLY | O_CLOEXEC));
+    // Without O_NONBLOCK, a named pipe would block the thread until a program writes to it.
+    const net::Descriptor file(
+        ::open(std::string(line).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     struct stat status{};
     if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
       wfile.write("no such file\n");

@@ -15,7 +15,7 @@ vcpkg_cmake_install()
 # Moves the file that describes the Debug libraries beside that of the Release libraries, and changes its paths to
 # debug/lib.
 vcpkg_cmake_config_fixup(CONFIG_PATH lib/cmake/netserve)
-file(REMOVE_RECURSE "${CURRENT_PACKAGES_DIR}/debug/share")
+file(REMOVE_RECURSE "${CURRENT_PACKAGES_DIR}/debug/include" "${CURRENT_PACKAGES_DIR}/debug/share")
 
 set(VCPKG_POLICY_EMPTY_INCLUDE_FOLDER enabled) # no headers but the tests for policies
 set(VCPKG_POLICY_SKIP_COPYRIGHT_CHECK enabled) # the owner has not chosen a licence yet
