@@ -297,8 +297,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(what_is_left_in_the_socket_waits_for_more, Policy,
     BOOST_TEST(calls <= 3);
     client.send("e");
     BOOST_TEST(soon([&] { return serving.counts->calls == calls + 1; }));
-    // No more bytes can arrive, so the rest is not a request. But the event of the end does not tell
-    // whether bytes came before it.
+    // No more bytes can arrive, so the rest is not a request. But the event of the end does not
+    // tell whether bytes came before it.
     client.end_sending();
     BOOST_TEST(client.is_closed());
     BOOST_TEST(soon([&] { return serving.server.stats().served == 1; }));

@@ -207,7 +207,7 @@ BOOST_AUTO_TEST_CASE(a_thread_that_starts_slowly_holds_nobody_up, *timeout(20)) 
   std::list<Client> clients;
   for (int i = 0; i < 3; ++i) clients.emplace_back(noting.server).send("waits\n");
   BOOST_TEST(soon([&] { return hooks.started == 4; }));
-  // The first thread serves them nevertheless, and whoever comes when it is idle.
+  // The first thread serves them nevertheless, and other clients when it is idle.
   noting.seen.gate.open();
   BOOST_TEST(first.receive(6) == "block\n");
   for (Client& client : clients) BOOST_TEST(client.receive(6) == "waits\n");
