@@ -7,6 +7,7 @@ import net.socket;
 import net.handler;
 import :base_server;
 import :fork_per_request;
+import :options;
 import :policy;
 import :server_parts;
 import :thread_per_request;
