@@ -19,10 +19,10 @@
 ///     net::notify_ready();
 ///     next.serve_forever();
 ///
-/// The sockets are passed in the same way as by a service manager, sd_listen_fds(3), so a program
-/// that supports socket activation can be a successor if it also calls `notify_ready`. If a
-/// successor fails to start or is not ready in time, it is killed, and the old program continues to
-/// serve.
+/// The sockets are passed as a service manager passes them, sd_listen_fds(3), so a program that
+/// supports socket activation can be a successor if it also calls `notify_ready`. If the successor
+/// fails to start or is not ready in time, the old program continues to serve, and the destructor
+/// of `Successor` kills the successor.
 ///
 /// `notify` reports the state of the service to systemd, like sd_notify(3), without its library.
 export module net.handover;

@@ -100,8 +100,8 @@ class BaseServer {
   /// Returns duplicates of the sockets of all listeners that still work, for another program that
   /// serves them as well, or takes them over (`net.handover`). The file of a Unix socket then stays
   /// while any program serves it. May be called from any thread while the server is not being
-  /// closed. A child that ForkPerRequest forks meanwhile has copies of the duplicates until it ends.
-  /// Throws the errors of fcntl(2).
+  /// closed. A child that ForkPerRequest forks meanwhile has copies of the duplicates until it
+  /// ends. Throws the errors of fcntl(2).
   std::vector<Socket> duplicate_listeners() const;
 
   /// Returns a descriptor that is readable when `handle_request` would not wait, so that one poll

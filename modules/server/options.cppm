@@ -144,7 +144,8 @@ struct ServerOptions {
   std::chrono::milliseconds quiet_grace{100};
   /// How long a peer may take to close its side after the server has closed.
   std::chrono::milliseconds linger{2'000};
-  /// How many bytes from such a peer are read and discarded.
+  /// The most bytes that are read from the peer and discarded during `linger`. If the peer sends
+  /// more, the connection is closed.
   std::size_t linger_bytes = std::size_t{1024} * 1024;
 };
 

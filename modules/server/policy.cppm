@@ -33,8 +33,9 @@ class PolicyContext {
   PolicyContext(const PolicyContext&) = delete;
   PolicyContext& operator=(const PolicyContext&) = delete;
 
-  /// Calls `ready` on a serving thread whenever `descriptor` is readable, until `unwatch`. To be
-  /// called on a serving thread, or in the policy's constructor.
+  /// Calls `ready` on a serving thread whenever `descriptor` is readable, until `unwatch`. Call
+  /// this only on a serving thread, or in the policy's constructor. Throws
+  /// `std::errc::file_exists` if the descriptor is watched already.
   void watch(int descriptor, std::function<void()> ready);
   /// Ends a watch: `ready` is not called any more. If servers share the policy, another serving
   /// thread may be calling it meanwhile. May be called where `watch` may.
@@ -42,11 +43,11 @@ class PolicyContext {
 
   /// Takes over the parking lot: from now on the policy calls `ParkingLot::wait`, and the server
   /// passes to `process` only conversations, datagrams that the serving thread has received, and
-  /// requests that must be ended. To be called in the policy's constructor.
+  /// requests that must be ended. Call this only in the policy's constructor.
   ParkingLot& take_parking_lot();
 
   /// Declares how many descriptors a request needs besides that of its connection, so that the
-  /// default of `ServerOptions::max_connections` leaves enough. To be called in the policy's
+  /// default of `ServerOptions::max_connections` leaves enough. Call this only in the policy's
   /// constructor.
   void each_opens(std::size_t descriptors) noexcept;
 

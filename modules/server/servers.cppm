@@ -109,9 +109,9 @@ class TcpServer : public ServerOf<Handler, Policy, ServerKind::tcp> {
 /// The constructors are those of `TcpServer`. A reply is sent from the address that the datagram
 /// was sent to, even if the server is bound to all addresses. Under `ThreadPool`, and any other
 /// policy that takes over the parking lot, the threads of the policy receive the datagrams while
-/// `serve_forever` runs, and call `verify_request` concurrently. Otherwise, and with
-/// `Overload::reject` in the server's options, the serving thread receives them. If no thread
-/// receives a datagram in time, the kernel drops it: `Stats::datagrams_lost`.
+/// `serve_forever` runs, and call `verify_request` concurrently. Under other policies, or if the
+/// server's options say `Overload::reject`, the serving thread receives them. If no thread receives
+/// a datagram in time, the kernel drops it: `Stats::datagrams_lost`.
 template <class Handler, class Policy = ThreadPool>
 class UdpServer : public ServerOf<Handler, Policy, ServerKind::udp> {
   static_assert(
@@ -179,7 +179,8 @@ class PacketServer : public ServerOf<Handler, Policy, ServerKind::packet> {
   using ServerOf<Handler, Policy, ServerKind::packet>::ServerOf;
 };
 
-/// Python's names for servers with these policies.
+/// Servers with `ThreadPerRequest` or `ForkPerRequest`, named after Python's `ThreadingTCPServer`,
+/// `ForkingTCPServer` and so on.
 template <class Handler>
 using ThreadingTcpServer = TcpServer<Handler, ThreadPerRequest>;
 template <class Handler>

@@ -116,7 +116,8 @@ class Ancillary {
  private:
   friend class MessageHeader;
   void make_room();
-  bool keep(std::size_t size) noexcept;  // false if a descriptor was lost
+  // Keeps the received control data and owns its descriptors. Returns false if one was lost.
+  bool keep(std::size_t size) noexcept;
 
   std::size_t room_ = 0;            // for receiving, headers included
   std::vector<std::byte> control_;  // items, in the format of the kernel

@@ -74,7 +74,8 @@ BOOST_DATA_TEST_CASE(a_datagram_that_gets_no_thread_is_dropped_and_counted,
              server.complaints());
 }
 
-// With a few threads or children, the datagrams are served one after the other.
+// The system allows only a few more threads or children. The other datagrams wait until one of
+// these is free, and none is dropped.
 BOOST_TEST_DECORATOR(*timeout(60))
 BOOST_DATA_TEST_CASE(datagrams_beyond_the_systems_limit_of_tasks_wait,
                      data::make(datagram_kinds) * data::make(creations), kind, creation) {

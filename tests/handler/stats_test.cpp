@@ -34,7 +34,7 @@ BOOST_AUTO_TEST_CASE(a_table_tells_how_fast_counters_grow) {
   before.requests = 345;
   net::Stats now;
   now.requests = 12345;
-  now.parked = 7;  // the present number, for which there is no rate
+  now.parked = 7;  // a current value, not a counter, so the table shows no rate
   now.peer_gone = 2;
   BOOST_TEST(to_table(now, before, std::chrono::seconds(20)) ==
              "parked         7\n"

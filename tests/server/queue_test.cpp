@@ -177,7 +177,7 @@ BOOST_FIXTURE_TEST_CASE(what_is_overdue_leaves_and_the_rest_keeps_its_order, Ser
   BOOST_TEST(mixed.empty());
 }
 
-// The server calls the policy's `expire`, without any call of the test.
+// The server itself calls the policy's `expire` when a request is overdue; the test does not.
 BOOST_FIXTURE_TEST_CASE(the_server_says_that_something_is_overdue, Servers, *timeout(20)) {
   Running one(patient);
   Running other(hasty);

@@ -204,8 +204,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(no_limit_is_lost_in_a_race, Policy, Policies) {
         try {
           for (unsigned j = 0; j < 20; ++j) {
             client.send(j % 3 == 0 ? "half" : "half\n");
-            // At times near the limits, and near the ends of the buckets of 17 ms that limits are
-            // rounded up to.
+            // Sleeps until near a limit, or near the end of a bucket of 17 ms, to which limits are
+            // rounded up.
             std::this_thread::sleep_for(std::chrono::milliseconds((round * 7 + j * 11) % 60));
           }
         } catch (const std::system_error&) {

@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(a_udp_datagram_tells_its_size_and_sender, *timeout(10)) {
 BOOST_AUTO_TEST_CASE(what_does_not_fit_of_a_stream_comes_next, *timeout(10)) {
   Socket listener = net::create_server(Address("127.0.0.1", 0));
   Socket client = net::create_connection(listener.getsockname());
-  // This also works if the type is not known from the beginning.
+  // This socket does not know its type. Receiving must work all the same.
   Socket server = Socket::adopt_unchecked(listener.accept().first.detach());
   send(client, "streams on");
   const auto [text, received] = receive(server, 7);

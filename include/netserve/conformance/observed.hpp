@@ -11,8 +11,9 @@ struct PolicySetup {
 
   /// Returns the options for nearly all tests; by default `Options{}`.
   std::function<Options()> options = [] { return Options{}; };
-  /// Returns options with which the policy runs one conversation at a time, on a thread of its own,
-  /// and the next conversation waits. For the tests of the policy's queue.
+  /// Returns options with which the policy runs one conversation at a time, not on the serving
+  /// thread, and the next conversation waits. The suite tests the policy's queue with them. If this
+  /// is empty, it skips those tests.
   std::function<Options()> one_place = {};
   /// Return options with which the policy also runs one conversation at a time, but rejects further
   /// requests, or evicts silent conversations: see `net::Overload`.

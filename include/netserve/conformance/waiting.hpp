@@ -4,7 +4,7 @@
 
 namespace net::conformance {
 
-/// Sends "hello\n", then echoes lines until the end.
+/// Returns a script that sends "hello\n", then echoes lines until the end of the stream.
 inline Script talk(Record& record) {
   Script script = lines_echo(record);
   script.converse = [](Stream& handler) {

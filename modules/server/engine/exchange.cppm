@@ -42,7 +42,7 @@ class Exchange : public RequestContext {
   // Makes the next step end the connection with `outcome`. Unless `outcome` is `cut`, the step
   // ignores this if the awaited event has happened meanwhile.
   inline void expire(Outcome outcome) noexcept { expired_ = outcome; }
-  // From any thread.
+  // May be called from any thread.
   inline bool was_cut() const noexcept { return cut_.load(std::memory_order_relaxed); }
 
  protected:

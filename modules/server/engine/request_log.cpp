@@ -98,7 +98,7 @@ void RequestLog::tell(HookCalls& hooks, const RequestContext& context, Outcome o
   for (const Noted& noted : complete_) {
     const bool whole = !noted.cut_off && sent_ >= noted.written_to;
     const bool last = &noted == &complete_.back();
-    // A handler of the bare socket is also called for the end of the stream, which is no request.
+    // A handler of the bare socket is also called at the end of the stream: that is not a request.
     if (over && noted.first_byte == Time{} && noted.written_to == noted.written_from) continue;
     hooks.requested({.client_address = context.client_address(),
                      .proxy_address = context.proxy_address(),

@@ -63,7 +63,7 @@ class RequestLog {
   std::uint64_t received_ = 0;
   std::uint64_t consumed_ = 0;  // by the requests that are complete
   std::uint64_t sent_ = 0;
-  std::uint64_t written_ = 0;  // by the requests that are complete
+  std::uint64_t written_ = 0;  // where the answer to the last complete request ends in the output
   std::uint64_t told_ = 0;
   Noted current_{};
   std::vector<Noted> complete_;  // complete requests that are not reported yet

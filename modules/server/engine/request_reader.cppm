@@ -35,8 +35,8 @@ class RequestReader {
   inline bool reads_one() const noexcept { return kind_ <= Kind::conversation; }
 
   // Looks for the next request, without waiting. `begun`: a handler exists already; if it reads the
-  // bare socket, it is called for the end of the stream too. Throws the errors of a receive and of
-  // the handler's `request_size`, and `message_size`.
+  // bare socket, it is called for the end of the stream too. Throws the error of a failed receive,
+  // any exception of the handler's `request_size`, and `message_size` if the request is too large.
   [[gnu::always_inline]] inline Found look(bool begun) {
     if (kind_ == Kind::raw) [[unlikely]] {
       return look_at_socket(begun);
@@ -129,7 +129,8 @@ class RequestReader {
   // Returns when the time of the current request began: when its first byte was received or left
   // over, or at `restart_clock`; 0: there is no request.
   inline CoarseTime request_since() const noexcept { return request_since_; }
-  // Call this after a handler of the bare socket that was called again after `Next::more`.
+  // Call this when a handler of the bare socket has finished an answer that it continued after
+  // `Next::more`. If it has read meanwhile, what is unread counts as a new request.
   void after_raw_more() noexcept;
   // Returns whether the last call of the handler left the bytes in a bare socket as they were. A
   // poll would report these bytes again and again.

@@ -20,8 +20,8 @@ struct Silence {
   std::atomic<std::uint8_t> ended{0};  // not 0: the server has ended the input meanwhile
 };
 
-// What a child reports of its connection: one word with a mark that no wild pointer writes by
-// chance.
+// What a child reports of its connection, in one word. The word contains a mark, so that a stray
+// write of the child is very unlikely to look like a report.
 class Told {
  public:
   constexpr Told() noexcept = default;

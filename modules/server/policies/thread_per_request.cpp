@@ -78,8 +78,8 @@ struct ThreadPerRequest::State {
     changed.notify_all();
   }
 
-  // Each thread that ends joins those before it, without the lock: a destructor of a thread_local
-  // object may take long, or call the server.
+  // Joins the threads that ended before the calling one. The lock is released meanwhile, because
+  // the destructors of their thread_local objects may take a long time, or call the server.
   void join_ended(std::unique_lock<std::mutex>& lock) {
     std::list<Worker> before;
     before.swap(ended);
