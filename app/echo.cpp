@@ -154,7 +154,7 @@ int serve(const EchoOptions& options, typename Policy::Options policy_options) {
   // If the successor has taken over, the service is not stopping.
   if (!handed_over) {
     net::notify("STOPPING=1\nSTATUS=draining");
-    Restart::forget_stored();
+    if (asked) Restart::forget_stored();
   }
   const net::DrainReport report = close_all(servers, options.drain);
   if (options.stats) spdlog::info("stats: {}", net::to_string(sum_of_stats(servers)));

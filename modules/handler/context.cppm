@@ -85,7 +85,7 @@ class RequestContext {
   virtual std::size_t request_size() const noexcept;
 
   /// Sets the deadline of all operations on the connection, for this call of `handle`.
-  inline void set_deadline(Deadline deadline) noexcept { socket().set_deadline(deadline); }
+  inline void set_deadline(Deadline deadline) noexcept { stream_.socket().set_deadline(deadline); }
 
   /// Return and set the limits of this connection, which are initially those of the server.
   /// `set_limits` throws `std::errc::invalid_argument` for a limit that is zero or negative, and

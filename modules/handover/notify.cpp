@@ -116,10 +116,13 @@ std::vector<InheritedDescriptor> inherited_descriptors() {
 
 std::vector<Heirloom> inherited_sockets() {
   std::vector<std::pair<Descriptor, std::string>> owned;  // closes those that are not adopted
-  for (InheritedDescriptor& each : inherited_descriptors()) {
+  std::vector<InheritedDescriptor> inherited = inherited_descriptors();
+  owned.reserve(inherited.size());
+  for (InheritedDescriptor& each : inherited) {
     owned.emplace_back(Descriptor(each.number), std::move(each.name));
   }
   std::vector<Heirloom> sockets;
+  sockets.reserve(owned.size());
   for (auto& [descriptor, name] : owned) {
     sockets.push_back({Socket::adopt(std::move(descriptor)), std::move(name)});
   }

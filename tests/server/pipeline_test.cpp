@@ -52,6 +52,21 @@ struct UnframedLineEcho : net::StreamRequestHandler {
   }
 };
 
+// Sets a deadline amid two requests of a client that has left meanwhile.
+struct Punctual : net::StreamRequestHandler {
+  explicit Punctual(const Gate& leaving) : left(leaving) {}
+  static std::size_t request_size(std::span<const std::byte> received) {
+    return net::line(received);
+  }
+  net::Next handle() {
+    left.wait();
+    context().set_deadline(5s);
+    wfile.write(rfile.read_line().value_or(""));
+    return net::Next::keep;
+  }
+  const Gate& left;
+};
+
 // Does what the line names.
 struct Actor : net::StreamRequestHandler {
   static std::size_t request_size(std::span<const std::byte> received) {
@@ -289,6 +304,22 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_small_write_buffer_bounds_what_is_held, Policy, 
     put(client, lines(1000));
     BOOST_TEST((client.receive(lines(1000).size()) == lines(1000)));
   }
+}
+
+BOOST_TEST_DECORATOR(*timeout(20))
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_deadline_may_be_set_though_the_client_has_left, Policy, Policies) {
+  QuietHooks hooks;
+  Gate left;
+  net::TcpServer<Punctual, Policy> server{loopback(), quick(), hooks, at_once<Policy>(1),
+                                          [&] { return Punctual(left); }};
+  Running running{server};
+  Client client{server};
+  put(client, lines(3));
+  BOOST_TEST(soon([&] { return server.load().connections == 1; }));
+  std::this_thread::sleep_for(50ms);  // the bytes arrive before the reset, which would discard them
+  client.reset();
+  left.open();
+  BOOST_TEST(soon([&] { return server.load().connections == 0; }));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -336,7 +336,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(reads_of_the_system_are_reads_as_well, Policy, Pol
 
 BOOST_TEST_DECORATOR(*timeout(20))
 BOOST_AUTO_TEST_CASE_TEMPLATE(a_request_as_long_as_the_one_before_is_not_taken_for_it, Policy,
-                              ThreadPolicies) {
+                              Policies) {
   net::TcpServer<NativeEchoLate, Policy> server{loopback(), quick(), at_once<Policy>(1)};
   Running running{server};
   Client client{prompt_client(server)};

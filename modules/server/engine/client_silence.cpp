@@ -23,7 +23,8 @@ CoarseTime ClientSilence::idle_since(bool conversation) const noexcept {
   // A conversation notes only `reading`. Anything else there was written by a child with a wild
   // pointer.
   if (conversation) return time_of(noted_->reading);
-  // In this order, as `begin_wait` stores `amid` before `between`.
+  // A wait may begin or end meanwhile, so `amid` is read on both sides of `between`.
+  if (noted_->amid.load() != 0) return 0;
   const CoarseTime between = time_of(noted_->between);
   if (noted_->amid.load() != 0) return 0;
   return std::max(between, time_of(noted_->reading));

@@ -150,6 +150,7 @@ Next Connection::step() noexcept {
 }
 
 void Connection::run() noexcept {
+  reader().watch_edges();
   while (step() != Next::close) {
     if (!ready() && !wait()) {
       end(outcome());

@@ -152,12 +152,13 @@ Exchange::Prepared Exchange::end_expired(bool may_finish) {
   if (!finished && outcome == Outcome::served) ending_ = outcome = Outcome::failed;
   // The client gets what was collected or held. The server waits for a slow client only if nothing
   // went wrong.
-  const bool sent = given_away_ || outcome == Outcome::cut || stream().flush_now();
-  if (!sent && outcome == Outcome::served) {
+  if (outcome == Outcome::served && !given_away_ && !stream().flush_now()) {
     ending_ = outcome;
     ready_ = stream().takes_more();
     return Prepared::later;
   }
+  const bool gets_the_rest = outcome != Outcome::served && outcome != Outcome::cut;
+  if (gets_the_rest && !given_away_) send_before_release();
   ended_ = outcome;
   return Prepared::over;
 }

@@ -14,6 +14,7 @@ module;
 #include <span>
 #include <string>
 #include <system_error>
+#include <utility>
 
 module net.server;
 
@@ -153,7 +154,7 @@ std::optional<BadRequest> RequestReader::fault(const RequestError& error) const 
 // grow.
 RequestReader::Found RequestReader::look_behind_the_rest() noexcept {
   // While the handler ran, it may have read as many bytes as came meanwhile.
-  if (edge_.exchange(false) || unread() != unread_) return Found::whole;
+  if (edge_.load() || unread() != unread_) return Found::whole;
   pollfd polled{stream_.socket().fileno(), POLLRDHUP, 0};
   return ::poll(&polled, 1, 0) > 0 ? Found::end : Found::partial;
 }
@@ -179,6 +180,7 @@ std::size_t RequestReader::before_raw_handler() noexcept {
   stream_.socket().forget_receives();
   stream_.forget_receives();
   read_ahead_ = stream_.input().size();
+  take_edge();
   edge_.store(false);
   return asks_us_ && read_ahead_ == 0 ? unknown : unread();
 }
@@ -192,6 +194,7 @@ std::size_t RequestReader::before_raw_handler() noexcept {
   const std::size_t in_stream = stream_.input().size();
   const bool has_read_stream = stream_.received() || in_stream != read_ahead_;
   looked_ = has_read_stream && in_stream != 0;
+  if (take_edge()) edge_.store(true);
   // The handler may have read by other means than the library's socket calls.
   asks_us_ = received != Socket::Received::nothing_asked;
   unread_ = asks_us_ ? 0 : unread();
@@ -208,17 +211,29 @@ void RequestReader::after_raw_more() noexcept {
 }
 
 // The epoll is edge-triggered, so it reports the bytes that were left only once.
-bool RequestReader::wait_for_new_bytes(Deadline limit) {
-  const Descriptor epoll(above_standard_streams(::epoll_create1(EPOLL_CLOEXEC)));
+void RequestReader::watch_edges() noexcept {
+  if (kind_ != Kind::raw) return;
+  Descriptor epoll(above_standard_streams(::epoll_create1(EPOLL_CLOEXEC)));
   epoll_event event{.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data = {}};
-  const int descriptor = stream_.socket().fileno();
-  if (epoll.get() < 0 || ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, descriptor, &event) != 0) {
-    throw_system_error(errno, "epoll");
-  }
+  const bool watches = epoll.get() >= 0 && ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD,
+                                                       stream_.socket().fileno(), &event) == 0;
+  if (watches) edges_ = std::move(epoll);
+}
+
+// Returns whether there was an event since the last call.
+bool RequestReader::take_edge() noexcept {
+  epoll_event event{};
+  return edges_.get() >= 0 && ::epoll_wait(edges_.get(), &event, 1, 0) > 0;
+}
+
+bool RequestReader::wait_for_new_bytes(Deadline limit) {
+  if (edges_.get() < 0) watch_edges();
+  if (edges_.get() < 0) throw_system_error(errno, "epoll");
+  epoll_event event{};
   while (look_behind_the_rest() == Found::partial) {
-    if (wait_for_events(epoll.get(), std::span(&event, 1), limit).empty() && limit.passed()) {
-      return false;
-    }
+    const bool came = !wait_for_events(edges_.get(), std::span(&event, 1), limit).empty();
+    if (!came && limit.passed()) return false;
+    if (came) edge_.store(true);
   }
   return true;
 }

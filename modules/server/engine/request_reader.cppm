@@ -149,6 +149,10 @@ class RequestReader {
   inline void distrust_short_receives() noexcept {
     distrusts_.store(true, std::memory_order_relaxed);
   }
+  // For a thread that serves the whole connection: watches a bare socket for new bytes, as a
+  // parking lot would. Call this before the first handler. If the system refuses, bytes that come
+  // while the handler reads as many may go unnoticed until more come.
+  void watch_edges() noexcept;
   // Called when epoll has reported bytes. May be called from any thread.
   inline void note_edge() noexcept {
     if (kind_ == Kind::raw) [[unlikely]] {
@@ -183,6 +187,7 @@ class RequestReader {
   void find_next(std::size_t before) noexcept;
   std::size_t before_raw_handler() noexcept;
   bool after_raw_handler(std::size_t before) noexcept;
+  bool take_edge() noexcept;
 
   BufferedStream& stream_;
   const HandlerMaker& maker_;
@@ -195,6 +200,7 @@ class RequestReader {
   std::size_t read_ahead_ = 0;  // bytes in the stream when a handler of a bare socket was called
   const Kind kind_;
   std::atomic<bool> distrusts_{false};
+  Descriptor edges_;  // reports bytes in a bare socket, if no parking lot does; see `watch_edges`
   std::atomic<bool> edge_{false};  // bytes have come to a bare socket since its handler was called
   bool framing_ = false;           // `request_size` is being called
   bool stalled_ = false;   // the handler left the input as it was: only new bytes make a request

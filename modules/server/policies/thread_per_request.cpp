@@ -64,16 +64,17 @@ struct ThreadPerRequest::State {
       if (hooks != nullptr) --starting;
       serve_until_idle(self, lock);
       busy.splice(busy.begin(), idle, self);
-      if (hooks == nullptr) break;
-      lock.unlock();
-      hooks->worker_stopped();
-      lock.lock();
+      if (hooks != nullptr) {
+        lock.unlock();
+        hooks->worker_stopped();
+        lock.lock();
+      }
+      join_ended(lock);
+      // Requests that came without the lock may have found no other thread.
       if (waiting.empty()) break;
-      // Requests that arrived meanwhile may have found no other thread.
-      ++starting;
+      if (hooks != nullptr) ++starting;
       lock.unlock();
     }
-    join_ended(lock);
     ended.splice(ended.begin(), busy, self);
     changed.notify_all();
   }
@@ -81,6 +82,7 @@ struct ThreadPerRequest::State {
   // Joins the threads that ended before the calling one. The lock is released meanwhile, because
   // the destructors of their thread_local objects may take a long time, or call the server.
   void join_ended(std::unique_lock<std::mutex>& lock) {
+    if (ended.empty()) return;
     std::list<Worker> before;
     before.swap(ended);
     lock.unlock();
@@ -91,7 +93,8 @@ struct ThreadPerRequest::State {
 
   void serve_until_idle(Self self, std::unique_lock<std::mutex>& lock) {
     do {
-      on_its_way = false;
+      // A thread that comes from `worker_started` was not counted as being on its way.
+      if (self->called || options.worker_hooks == nullptr) on_its_way = false;
       while (!waiting.empty()) serve_next(lock);
     } while (becomes_idle_and_is_called(self, lock));
   }
@@ -240,8 +243,7 @@ DrainReport ThreadPerRequest::drain(Deadline deadline) {
   } else {
     state.changed.wait_until(lock, deadline.point(), all_ended);
   }
-  for (State::Worker& worker : state.ended) worker.thread.join();
-  state.ended.clear();
+  state.join_ended(lock);
   return {.stuck = state.busy.size()};
 }
 
