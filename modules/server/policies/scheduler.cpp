@@ -37,8 +37,7 @@ import :scheduler;
 // - Handlers that compute. A request of 20 us waits behind at most two others until a second worker
 //   is woken; a request of 50 us or more waits behind none. A worker that takes a request and
 //   leaves others in the queue checks this, and wakes at most one worker. No more workers are awake
-//   than there are cores (but at least two), not counting blocked ones: more would only preempt
-//   each other.
+//   than there are cores (but at least two), blocked ones aside: more would preempt each other.
 // - Handlers that block, all or some. A worker whose handler has run for longer than the `patience`
 //   of the pool counts as blocked. It no longer counts against the cores, so another worker is
 //   woken in its place. To find blocked workers, those in handlers form a list, the oldest first.
