@@ -6,6 +6,7 @@
 
 #include "first_policy.hpp"
 #include "one_worker.hpp"
+#include "support/one_worker_with.hpp"
 
 // Drops every fiftieth request.
 struct DropsOne : OneWorker {
@@ -72,37 +73,16 @@ struct WakesOne : OneWorker {
 };
 NETSERVE_POLICY_CONFORMANCE(WakesOne);
 
-// A policy with one worker and a queue of its own.
-template <class Queue>
-class WithQueue {
- public:
-  struct Options {};
-  WithQueue(Options, net::PolicyContext&) {}
-
-  void start() {
-    static_cast<void>(workers_.release());  // after a fork, the workers belong to the parent
-    workers_ = std::make_unique<Workers<Queue>>(1);
-  }
-  void process(net::Request request) { workers_->push(std::move(request)); }
-  void expire() { workers_->expire(); }
-  net::DrainReport drain(net::Deadline deadline) {
-    return {.stuck = workers_ ? workers_->stop(deadline) : 0};
-  }
-
- private:
-  std::unique_ptr<Workers<Queue>> workers_;
-};
-
 // Serves the newest request first, so the oldest may wait forever.
 struct Stack : net::RequestQueue {
   void push(net::Request request) noexcept { push_front(std::move(request)); }
 };
-using NewestFirst = WithQueue<Stack>;
+using NewestFirst = OneWorkerWith<Stack>;
 NETSERVE_POLICY_CONFORMANCE(NewestFirst, {.one_place = [] { return NewestFirst::Options{}; }});
 
 // Its expire ends all requests, not only the overdue ones.
 struct AllAreOverdue : net::RequestQueue {
   void take_overdue(net::RequestQueue& overdue) noexcept { overdue.append(*this); }
 };
-using ExpiresAll = WithQueue<AllAreOverdue>;
+using ExpiresAll = OneWorkerWith<AllAreOverdue>;
 NETSERVE_POLICY_CONFORMANCE(ExpiresAll, {.one_place = [] { return ExpiresAll::Options{}; }});

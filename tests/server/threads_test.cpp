@@ -29,7 +29,16 @@ struct Seen {
   Gate gate;
 };
 
-// "block\n" waits for the gate; any other line is echoed at once.
+// Keeps its thread from ending until the gate is open.
+struct Lingering {
+  ~Lingering() {
+    if (gate != nullptr) gate->wait();
+  }
+  const Gate* gate = nullptr;
+};
+
+// "block\n" waits for the gate, and after "linger\n" the end of the thread does; each line is
+// echoed.
 struct Noting : net::StreamRequestHandler {
   static std::size_t request_size(std::span<const std::byte> received) {
     return net::line(received);
@@ -42,6 +51,8 @@ struct Noting : net::StreamRequestHandler {
       ++seen.blocked;
       seen.gate.wait();
     }
+    thread_local Lingering lingering;
+    if (line == "linger\n") lingering.gate = &seen.gate;
     wfile.write(line.value_or(""));
     return net::Next::keep;
   }
@@ -168,6 +179,20 @@ BOOST_AUTO_TEST_CASE(without_keeping_each_request_has_a_thread_of_its_own, *time
     std::this_thread::sleep_for(1ms);
   }
   BOOST_TEST(noting.seen.threads.size() >= 5U);
+}
+
+BOOST_AUTO_TEST_CASE(a_request_that_comes_while_a_thread_ends_is_served, *timeout(20)) {
+  NotingServer noting({.max_threads = 1, .keep = 0ms});
+  Running running(noting.server);
+  Client client(noting.server);
+  BOOST_TEST(client.ask("linger\n") == "linger\n");
+  // The thread of this request ends too, and waits for the one before it.
+  BOOST_TEST(client.ask("hello\n") == "hello\n");
+  std::this_thread::sleep_for(50ms);  // no event tells that it waits
+  client.send("again\n");
+  BOOST_TEST(soon([&] { return noting.server.load().policy.waiting == 1; }));
+  noting.seen.gate.open();
+  BOOST_TEST(client.receive(6) == "again\n");
 }
 
 BOOST_AUTO_TEST_CASE(a_burst_is_served_by_no_more_than_max_threads, *timeout(20)) {

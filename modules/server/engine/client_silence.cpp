@@ -33,8 +33,9 @@ CoarseTime ClientSilence::idle_since(bool conversation) const noexcept {
 CoarseTime ClientSilence::evictable_since(bool conversation) const noexcept {
   if (input_ended()) return 0;
   if (conversation) return time_of(noted_->reading);
+  const bool was_amid = noted_->amid.load() != 0;
   const CoarseTime between = time_of(noted_->between);
-  return noted_->amid.load() != 0 ? if_slow(between) : between;
+  return was_amid || noted_->amid.load() != 0 ? if_slow(between) : between;
 }
 
 void ClientSilence::end_input() noexcept {

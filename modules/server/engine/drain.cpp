@@ -76,19 +76,19 @@ DrainReport Engine::close(Deadline deadline) {
     }
     return true;
   };
-  Deadline noticed;  // by when handlers that were cut should have returned
+  Deadline cut_noticed_by;
   if (!wait_until_free(deadline)) {
     // A handler holds up the serving thread itself.
     reaper_.cut_running();
-    noticed = Deadline(time_to_notice);
-    if (!wait_until_free(noticed)) return {.stuck = registry.size()};
+    cut_noticed_by = Deadline(time_to_notice);
+    if (!wait_until_free(cut_noticed_by)) return {.stuck = registry.size()};
   }
   const RunningMark mark(*this);  // a hook that closed the server would wait for itself
-  report = drain(deadline, noticed, before);
+  report = drain(deadline, cut_noticed_by, before);
   return *report;
 }
 
-DrainReport Engine::drain(Deadline deadline, Deadline noticed, const Stats& before) {
+DrainReport Engine::drain(Deadline deadline, Deadline cut_noticed_by, const Stats& before) {
   dispatcher_.begin_drain(deadline);
   // If this process may have left the server to a child, that child serves the clients that wait.
   const bool left_to_child = !served_ && forked();
@@ -126,8 +126,9 @@ DrainReport Engine::drain(Deadline deadline, Deadline noticed, const Stats& befo
     // policy.
     dispatcher_.expire_queue();
     children.cut();
-    noticed = std::max(std::min(noticed, Deadline(time_to_notice)), Deadline(time_for_children));
-    while (registry.size() > 0 && !noticed.passed()) turn(noticed);
+    cut_noticed_by =
+        std::max(std::min(cut_noticed_by, Deadline(time_to_notice)), Deadline(time_for_children));
+    while (registry.size() > 0 && !cut_noticed_by.passed()) turn(cut_noticed_by);
   }
   closer.close_all();
   std::uint64_t stuck = registry.size();

@@ -86,8 +86,8 @@ class Engine final : public Service {
   // Begins the drain before the serving thread is free, because a conversation that occupies that
   // thread must learn of the drain. Returns the counters from before the drain.
   Stats begin_drain();
-  // `noticed`: by when handlers that have been cut already should have returned.
-  DrainReport drain(Deadline deadline, Deadline noticed, const Stats& before);
+  // `cut_noticed_by`: by when handlers that have been cut already should have returned.
+  DrainReport drain(Deadline deadline, Deadline cut_noticed_by, const Stats& before);
   void take_over(Engine& before);
 
   Reaper reaper_{registry, timer, options};
